@@ -1,0 +1,15 @@
+/** Everything that can enter the scheduler from a port, and everything it can want from one. */
+import type { OriginCommand, OriginEvent } from "./origin-port.ts";
+import type { StoreCommand, StoreEvent } from "./store-port.ts";
+import type { SwarmCommand, SwarmEvent } from "./swarm-port.ts";
+
+export type SchedulerEvent = StoreEvent | OriginEvent | SwarmEvent;
+
+/** A command and the port it is for. `engine` gives bytes back to their pool: `releaseBuffer`. */
+export type SchedulerCommand =
+  | { readonly port: "store"; readonly command: StoreCommand }
+  | { readonly port: "origin"; readonly command: OriginCommand }
+  | { readonly port: "swarm"; readonly command: SwarmCommand }
+  | { readonly port: "engine"; readonly command: EngineCommand };
+
+export type EngineCommand = { readonly type: "releaseBuffer"; readonly bufferId: number };

@@ -1,0 +1,123 @@
+/**
+ * The origin port: HTTP(S). The adapter interprets responses by the table of threat-model section
+ * 7.2 into facts; what to do about them is decided in core.
+ */
+import type { PieceLayout } from "../content/layout.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { BufferId, Millis, PieceIndex, RequestId, TransferId } from "../units.ts";
+
+/** What an origin says identifies the bytes behind a URL (R-HTTP-11). */
+export interface Validator {
+  /** Strong `ETag`, with its quotes. A weak one is not kept. */
+  readonly etag?: string;
+  /** `Last-Modified` as sent. */
+  readonly lastModified?: string;
+}
+
+/** One line that differs whenever the remote file differs; `undefined` when the origin gives no hint. */
+export function validatorKey(length: number, validator: Validator): string | undefined {
+  const mark = validator.etag ?? validator.lastModified;
+  return mark === undefined ? undefined : `${length} ${mark}`;
+}
+
+/** Why a request to an origin ended without all its bytes. */
+export type OriginFailureKind =
+  /** Connection refused, reset, name not found, TLS failed, body ended early, 408/425/429/5xx. */
+  | "transient"
+  /** Nothing came for too long. */
+  | "timeout"
+  /** 4xx other than the transient ones: this URL will not work. */
+  | "fatal"
+  /** The answer breaks HTTP or the range contract; the origin's ranges cannot be trusted. */
+  | "rangeBroken"
+  /** The server ignores `Range` and offers the file from its start. */
+  | "rangeUnsupported"
+  /** Validator or total length differ from the first answer. */
+  | "changed";
+
+export interface OriginFailure {
+  readonly kind: OriginFailureKind;
+  readonly error: ErrorInfo;
+  /** The server's `Retry-After`, bounded (R-HTTP-09). */
+  readonly retryAfterMs?: Millis;
+}
+
+export type OriginCommand =
+  /** Learns total length and validator; `originProbed` or `originFailed`. */
+  | {
+      readonly type: "probeOrigin";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly url: string;
+    }
+  /**
+   * Fetches the sidecar manifest of the file at `url` (at most R-MAN-09 bytes); `manifestFetched`
+   * or `originFailed`. Bytes are not parsed here.
+   */
+  | {
+      readonly type: "fetchManifest";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly url: string;
+    }
+  /**
+   * Fetches pieces [firstPiece, firstPiece + pieceCount) as one range. Every whole piece is one
+   * `rangePiece`; then `rangeFinished`, or `originFailed` after the pieces that did arrive.
+   *
+   * `mode: "stream"` asks for the whole file from byte 0 without a `Range` header, for servers that
+   * have no ranges; pieces before `firstPiece` are read and dropped.
+   */
+  | {
+      readonly type: "fetchRange";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly url: string;
+      readonly layout: PieceLayout;
+      readonly firstPiece: PieceIndex;
+      readonly pieceCount: number;
+      readonly mode: "range" | "stream";
+      /** What earlier answers said; sent as `If-Range`, and compared (R-HTTP-11). */
+      readonly validator?: Validator;
+      /** Use a new connection and `Cache-Control: no-cache`, after corrupt bytes (R-HTTP-14). */
+      readonly fresh: boolean;
+    }
+  /** Ends a request early. No event about it follows. */
+  | { readonly type: "cancelOrigin"; readonly requestId: RequestId };
+
+export type OriginEvent =
+  | {
+      readonly type: "originProbed";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      /** Total length in bytes. */
+      readonly length: number;
+      readonly validator: Validator;
+      readonly acceptsRanges: boolean;
+    }
+  | {
+      readonly type: "manifestFetched";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly bytes: Uint8Array;
+      /** HTTPS from the first URL to the last redirect (trust level T4). */
+      readonly overTls: boolean;
+    }
+  | {
+      readonly type: "rangePiece";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly piece: PieceIndex;
+      readonly bufferId: BufferId;
+    }
+  | {
+      readonly type: "rangeFinished";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly validator: Validator;
+    }
+  | {
+      readonly type: "originFailed";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly failure: OriginFailure;
+    };

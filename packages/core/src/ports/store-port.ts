@@ -1,0 +1,166 @@
+/**
+ * The store port: jobs and contents on disk. Participants: the scheduler asks, the store answers.
+ *
+ * Durability order (docs/storage.md, threat model section 9): a piece is verified in memory,
+ * written, synced, committed, and only then reported by `piecesCommitted`; the scheduler announces
+ * nothing before that.
+ */
+import type { PieceLayout } from "../content/layout.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { JobRecord } from "../job/record.ts";
+import type {
+  BufferId,
+  ContentId,
+  JobId,
+  PeerId,
+  PieceIndex,
+  RequestId,
+  TransferId,
+} from "../units.ts";
+
+/** What is known about a content when its part file is opened. */
+export interface OpenContent {
+  readonly jobId: JobId;
+  /** Index of the file in its job; with the job id it names the stored content. */
+  readonly fileIndex: number;
+  readonly layout: PieceLayout;
+  /** With a manifest every piece is verified; without one pieces are taken as they come. */
+  readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
+  /** SHA-256 the whole file must have, where the job names one. */
+  readonly contentDigest?: Uint8Array;
+  /** Absolute path the file is published under. */
+  readonly destination: string;
+  /**
+   * What the origin said the file was (`validatorKey`), for contents without a manifest: stored
+   * progress of another validator is discarded. Absent: progress cannot be resumed.
+   */
+  readonly validatorKey?: string;
+}
+
+export type StoreCommand =
+  /** Answered by `stateLoaded` or `stateFailed`. The first command of every run. */
+  | { readonly type: "loadState" }
+  /** Durable before it is answered by `jobSaved`. */
+  | { readonly type: "saveJob"; readonly revision: number; readonly job: JobRecord }
+  /** Forgets the job, its contents' records and part files; answered by `jobDeleted`. */
+  | { readonly type: "deleteJob"; readonly jobId: JobId }
+  /** Creates or resumes the part file; answered by `contentOpened` or `contentFailed`. */
+  | { readonly type: "openContent"; readonly transferId: TransferId; readonly spec: OpenContent }
+  /**
+   * Verifies (with a manifest) and writes one piece. The payload travels beside; the store owns and
+   * releases it. Answered by `pieceStored`, `pieceCorrupt` or `contentFailed`.
+   */
+  | {
+      readonly type: "storePiece";
+      readonly transferId: TransferId;
+      readonly piece: PieceIndex;
+      readonly bufferId: BufferId;
+    }
+  /** Syncs and commits everything stored so far; answered by `piecesCommitted` or `contentFailed`. */
+  | { readonly type: "commitPieces"; readonly transferId: TransferId }
+  /** Reads one committed piece and verifies it (R-CACHE-02); `pieceRead` or `pieceLost`. */
+  | {
+      readonly type: "readPiece";
+      readonly transferId: TransferId;
+      readonly piece: PieceIndex;
+      readonly requestId: RequestId;
+    }
+  /**
+   * The final check (R-MAN-14): all pieces are committed; reads back when asked to, when the
+   * previous stop was unclean, or when there is only a whole-file digest. `contentVerified`,
+   * `contentMismatch` or `contentFailed`.
+   */
+  | { readonly type: "verifyContent"; readonly transferId: TransferId; readonly readBack: boolean }
+  /** Moves the part file to its destination, durably; `contentPublished` or `publishFailed`. */
+  | {
+      readonly type: "publishContent";
+      readonly transferId: TransferId;
+      readonly overwrite: boolean;
+    }
+  /** Forgets all progress of an open content but keeps it open; `contentReset`. */
+  | { readonly type: "resetContent"; readonly transferId: TransferId }
+  /**
+   * Closes the content: `keep` for later resumption or serving, or `discard` the part file and its
+   * record. Answered by `contentClosed`, after which the transfer id is free.
+   */
+  | {
+      readonly type: "closeContent";
+      readonly transferId: TransferId;
+      readonly outcome: "keep" | "discard";
+    }
+  /**
+   * Opens a complete file on this machine for serving: reads and digests it against the manifest's
+   * record. Answered by `contentOpened` (with all pieces) or `contentFailed`.
+   */
+  | {
+      readonly type: "openShared";
+      readonly transferId: TransferId;
+      readonly contentId: ContentId;
+    };
+
+/** A complete content the store can serve: published by a job or shared by hand. */
+export interface StoredContent {
+  readonly contentId: ContentId;
+  readonly manifestBytes: Uint8Array;
+  readonly path: string;
+}
+
+export type StoreEvent =
+  | {
+      readonly type: "stateLoaded";
+      readonly jobs: readonly JobRecord[];
+      readonly contents: readonly StoredContent[];
+    }
+  | { readonly type: "stateFailed"; readonly error: ErrorInfo }
+  | { readonly type: "jobSaved"; readonly jobId: JobId; readonly revision: number }
+  | { readonly type: "jobDeleted"; readonly jobId: JobId }
+  | {
+      readonly type: "contentOpened";
+      readonly transferId: TransferId;
+      /** Bit map of committed, re-verified pieces. */
+      readonly have: Uint8Array;
+    }
+  | { readonly type: "pieceStored"; readonly transferId: TransferId; readonly piece: PieceIndex }
+  | { readonly type: "pieceCorrupt"; readonly transferId: TransferId; readonly piece: PieceIndex }
+  | {
+      readonly type: "piecesCommitted";
+      readonly transferId: TransferId;
+      readonly pieces: readonly PieceIndex[];
+    }
+  | {
+      readonly type: "pieceRead";
+      readonly transferId: TransferId;
+      readonly requestId: RequestId;
+      readonly bufferId: BufferId;
+    }
+  /** A claimed piece cannot be read or no longer matches: it is missing from now on (R-FS-10). */
+  | {
+      readonly type: "pieceLost";
+      readonly transferId: TransferId;
+      readonly requestId: RequestId;
+      readonly piece: PieceIndex;
+    }
+  | { readonly type: "contentVerified"; readonly transferId: TransferId }
+  | {
+      readonly type: "contentMismatch";
+      readonly transferId: TransferId;
+      /** Pieces found wrong and cleared; empty when only the whole-file digest is wrong. */
+      readonly pieces: readonly PieceIndex[];
+    }
+  | { readonly type: "contentPublished"; readonly transferId: TransferId }
+  | {
+      readonly type: "publishFailed";
+      readonly transferId: TransferId;
+      readonly error: ErrorInfo;
+    }
+  | { readonly type: "contentReset"; readonly transferId: TransferId }
+  | { readonly type: "contentClosed"; readonly transferId: TransferId }
+  /** Opening, writing or syncing failed. Pieces not yet committed count as missing (R-FS-09). */
+  | { readonly type: "contentFailed"; readonly transferId: TransferId; readonly error: ErrorInfo }
+  /** A complete file was shared by hand and can be opened with `openShared`. */
+  | { readonly type: "contentShared"; readonly content: StoredContent };
+
+/** Who is to blame for a piece. */
+export type PieceSource =
+  | { readonly kind: "peer"; readonly peerId: PeerId }
+  | { readonly kind: "origin" };

@@ -1,0 +1,174 @@
+/**
+ * The swarm port: peers. The adapter dials, authenticates, frames and bounds; who to talk to, what
+ * to ask, whom to serve and whom to drop is decided in core. The messages behind these commands and
+ * events are specified in docs/wire.md.
+ */
+import type { BufferId, ContentId, PeerId, PieceIndex, RequestId } from "../units.ts";
+
+/** Why a peer does not get what it asked for. */
+export type RefusalReason = "busy" | "notFound";
+
+/** Something a peer did that only a broken or hostile peer does (threat model section 14). */
+export type Offence =
+  | "malformedFrame"
+  | "surplusBytes"
+  | "corruptPiece"
+  | "corruptManifest"
+  | "notFound"
+  | "stall"
+  | "requestFlood";
+
+export type SwarmCommand =
+  /** `peerConnected` or `dialFailed`. Addresses are tried in order. */
+  | { readonly type: "dialPeer"; readonly peerId: PeerId; readonly addresses: readonly string[] }
+  /** Closes all connections to the peer; `peerDisconnected` follows if it was connected. */
+  | { readonly type: "disconnectPeer"; readonly peerId: PeerId; readonly reason: string }
+  /** Tells the peer that we take part in a content and would like to know what it holds. */
+  | { readonly type: "sendJoin"; readonly peerId: PeerId; readonly contentId: ContentId }
+  | { readonly type: "sendLeave"; readonly peerId: PeerId; readonly contentId: ContentId }
+  | {
+      readonly type: "sendBitfield";
+      readonly peerId: PeerId;
+      readonly contentId: ContentId;
+      readonly pieceCount: number;
+      readonly bits: Uint8Array;
+    }
+  /** Announces committed pieces to several peers. */
+  | {
+      readonly type: "sendHave";
+      readonly peerIds: readonly PeerId[];
+      readonly contentId: ContentId;
+      readonly pieces: readonly PieceIndex[];
+    }
+  /** Announces that we are about to fetch a run of pieces from the origin. */
+  | {
+      readonly type: "sendClaim";
+      readonly peerIds: readonly PeerId[];
+      readonly contentId: ContentId;
+      readonly firstPiece: PieceIndex;
+      readonly pieceCount: number;
+    }
+  /** Asks for one piece of `length` bytes: `peerPiece`, `requestRefused`, or `peerDisconnected`. */
+  | {
+      readonly type: "requestPiece";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly contentId: ContentId;
+      readonly piece: PieceIndex;
+      readonly length: number;
+    }
+  /** `peerManifest`, `requestRefused`, or `peerDisconnected`. */
+  | {
+      readonly type: "requestManifest";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly contentId: ContentId;
+    }
+  /** Withdraws a request of ours. No event about it follows; late bytes are dropped. */
+  | { readonly type: "cancelRequest"; readonly peerId: PeerId; readonly requestId: RequestId }
+  /** Answers a peer's request with the payload beside; `uploadFinished` when sent or failed. */
+  | {
+      readonly type: "sendPiece";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bufferId: BufferId;
+    }
+  | {
+      readonly type: "sendManifest";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly type: "refuseRequest";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly reason: RefusalReason;
+    };
+
+export type SwarmEvent =
+  /** An address hint from discovery or the user. Nothing about it is proved. */
+  | {
+      readonly type: "peerDiscovered";
+      readonly peerId: PeerId;
+      readonly addresses: readonly string[];
+      /** Named by the user: dialled first, and again for as long as the agent runs. */
+      readonly isStatic: boolean;
+    }
+  /** Authenticated and past our handshake. At most once per peer until `peerDisconnected`. */
+  | {
+      readonly type: "peerConnected";
+      readonly peerId: PeerId;
+      /** The remote host's address without port, for per-address limits. */
+      readonly host: string;
+      /** Requests the peer accepts at a time. */
+      readonly requestsMax: number;
+    }
+  | { readonly type: "dialFailed"; readonly peerId: PeerId; readonly reason: string }
+  | { readonly type: "peerDisconnected"; readonly peerId: PeerId; readonly reason: string }
+  | { readonly type: "peerJoined"; readonly peerId: PeerId; readonly contentId: ContentId }
+  | { readonly type: "peerLeft"; readonly peerId: PeerId; readonly contentId: ContentId }
+  /** `bits` is as the peer sent it: at most `haveMapBytesMax`, not yet checked against the content. */
+  | {
+      readonly type: "peerBitfield";
+      readonly peerId: PeerId;
+      readonly contentId: ContentId;
+      readonly pieceCount: number;
+      readonly bits: Uint8Array;
+    }
+  | {
+      readonly type: "peerHave";
+      readonly peerId: PeerId;
+      readonly contentId: ContentId;
+      /** Not yet checked against the content. */
+      readonly pieces: readonly PieceIndex[];
+    }
+  | {
+      readonly type: "peerClaimed";
+      readonly peerId: PeerId;
+      readonly contentId: ContentId;
+      readonly firstPiece: PieceIndex;
+      readonly pieceCount: number;
+    }
+  /** All bytes of a piece we asked for; exactly the length asked, content unverified. */
+  | {
+      readonly type: "peerPiece";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bufferId: BufferId;
+    }
+  | {
+      readonly type: "peerManifest";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly type: "requestRefused";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly reason: RefusalReason;
+    }
+  /** A peer asks us for a piece. `requestId` is the peer's number, unique per connection. */
+  | {
+      readonly type: "pieceRequested";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly contentId: ContentId;
+      readonly piece: PieceIndex;
+    }
+  | {
+      readonly type: "manifestRequested";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly contentId: ContentId;
+    }
+  | { readonly type: "requestCancelled"; readonly peerId: PeerId; readonly requestId: RequestId }
+  /** Our answer has left, or will never: a `sendPiece` or `sendManifest` is done. */
+  | {
+      readonly type: "uploadFinished";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly sentBytes: number;
+    }
+  | { readonly type: "peerOffended"; readonly peerId: PeerId; readonly offence: Offence };

@@ -1,0 +1,41 @@
+/**
+ * The one table of counters. Metrics, reports and `docs/metrics.md` are made from it. Names are
+ * Prometheus names: `snake_case`, ending in the unit.
+ */
+export const COUNTERS = {
+  shoal_origin_received_bytes_total: "Piece bytes received from origins.",
+  shoal_peer_received_bytes_total: "Piece bytes received from peers.",
+  shoal_peer_sent_bytes_total: "Piece bytes sent to peers.",
+  shoal_wasted_bytes_total: "Piece bytes received and thrown away: duplicates, corrupt or late.",
+  shoal_verified_bytes_total: "Piece bytes verified and written.",
+  shoal_corrupt_pieces_total: "Pieces whose digest did not match.",
+  shoal_origin_requests_total: "Range requests sent to origins.",
+  shoal_origin_failures_total: "Range requests to origins that failed.",
+  shoal_peer_timeouts_total: "Pieces that a peer did not deliver before their deadline.",
+  shoal_peer_bans_total: "Peers banned.",
+  shoal_uploads_refused_total: "Requests of peers answered with a refusal.",
+  shoal_endgame_requests_total: "Pieces asked of a second source in endgame.",
+  shoal_claims_sent_total: "Claims announced before fetching from an origin.",
+} as const satisfies Record<string, string>;
+
+export type CounterName = keyof typeof COUNTERS;
+
+/** A set of counters, all starting at zero. */
+export class Counters {
+  readonly #values = new Map<CounterName, number>();
+
+  add(name: CounterName, amount = 1): void {
+    this.#values.set(name, (this.#values.get(name) ?? 0) + amount);
+  }
+
+  get(name: CounterName): number {
+    return this.#values.get(name) ?? 0;
+  }
+
+  /** Every counter of the table, in the table's order. */
+  snapshot(): Readonly<Record<CounterName, number>> {
+    const values = {} as Record<CounterName, number>;
+    for (const name of Object.keys(COUNTERS) as CounterName[]) values[name] = this.get(name);
+    return values;
+  }
+}

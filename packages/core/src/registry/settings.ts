@@ -1,0 +1,247 @@
+/**
+ * The one table of settings. Flags, configuration keys and `docs/settings.md` are made from it, and
+ * `test/tidy` checks that every setting has a reader. Settings are resolved once, at the edge, into
+ * a complete frozen object; zero is a value.
+ */
+import { KiB, MiB } from "../units.ts";
+import { ShoalError } from "./errors.ts";
+
+export interface SettingRow {
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit: "ms" | "bytes" | "count" | "bytes/s" | "boolean" | "percent";
+  /** One sentence for help texts and docs. */
+  readonly help: string;
+  /** The Delivery Optimization policy of the same meaning, where there is one. */
+  readonly doPolicy?: string;
+}
+
+const HOUR_MS = 3_600_000;
+
+export const SETTINGS = {
+  inFlightBytesMax: {
+    default: 32 * MiB,
+    min: MiB,
+    max: 1024 * MiB,
+    unit: "bytes",
+    help: "Bytes of one transfer that may be asked for or waiting for the disk at a time.",
+  },
+  inFlightPerPeerMax: {
+    default: 8,
+    min: 1,
+    max: 8,
+    unit: "count",
+    help: "Pieces asked of one peer at a time.",
+  },
+  originConnectionsMax: {
+    default: 4,
+    min: 1,
+    max: 16,
+    unit: "count",
+    help: "Connections to the origin for one transfer (R-HTTP-09).",
+  },
+  originRunBytes: {
+    default: 8 * MiB,
+    min: 256 * KiB,
+    max: 64 * MiB,
+    unit: "bytes",
+    help: "Length of one range request to the origin.",
+  },
+  originExtentBytes: {
+    default: 4 * MiB,
+    min: 64 * KiB,
+    max: 64 * MiB,
+    unit: "bytes",
+    help: "Length of the runs that members of a swarm divide among themselves for fetching from the origin.",
+  },
+  originFailuresMax: {
+    default: 6,
+    min: 1,
+    max: 100,
+    unit: "count",
+    help: "Failures without a verified byte after which the job waits in transientError (R-TIME-05).",
+  },
+  retryDelayMsMin: {
+    default: 1_000,
+    min: 1,
+    max: HOUR_MS,
+    unit: "ms",
+    help: "First wait after a failure inside a transfer; it doubles with each failure.",
+  },
+  retryDelayMsMax: {
+    default: 30_000,
+    min: 1,
+    max: HOUR_MS,
+    unit: "ms",
+    help: "Longest wait after a failure inside a transfer.",
+  },
+  jobRetryDelayMs: {
+    default: 600_000,
+    min: 5_000,
+    max: 24 * HOUR_MS,
+    unit: "ms",
+    help: "Wait in transientError before the job is queued again.",
+  },
+  noProgressTimeoutMs: {
+    default: 24 * HOUR_MS,
+    min: 0,
+    max: 14 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Time without a verified byte, counted from the first transient error, after which the job fails.",
+  },
+  stallTimeoutMs: {
+    default: 2_000,
+    min: 100,
+    max: 60_000,
+    unit: "ms",
+    help: "Silence after which a claim, an owner or the peers as a whole no longer hold back the origin.",
+  },
+  stealDelayMs: {
+    default: 500,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Idle time after which a member fetches from the origin what another member owns but has not begun.",
+  },
+  firstByteTimeoutMs: {
+    default: 5_000,
+    min: 100,
+    max: 60_000,
+    unit: "ms",
+    help: "Time a peer has to begin answering once nothing is ahead of the request (R-SCH-02).",
+  },
+  pieceTimeoutMsMin: {
+    default: 10_000,
+    min: 100,
+    max: 60_000,
+    unit: "ms",
+    help: "Shortest time a peer has to deliver a piece (R-SCH-02).",
+  },
+  manifestTimeoutMs: {
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    help: "Time to find the manifest of a named content before the job fails.",
+  },
+  syncDelayMs: {
+    default: 2_000,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Longest time a verified piece waits for a sync when no peer wants it.",
+  },
+  syncBytesMax: {
+    default: 64 * MiB,
+    min: MiB,
+    max: 64 * MiB,
+    unit: "bytes",
+    help: "Verified bytes that may wait for a sync (R-DB-03).",
+  },
+  sharedSyncDelayMs: {
+    default: 50,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Longest time a verified piece waits for a sync when peers wait for its announcement.",
+  },
+  sharedSyncBytesMax: {
+    default: 8 * MiB,
+    min: 64 * KiB,
+    max: 64 * MiB,
+    unit: "bytes",
+    help: "Verified bytes that may wait for a sync when peers wait for their announcement.",
+  },
+  uploadsMax: {
+    default: 4,
+    min: 0,
+    max: 16,
+    unit: "count",
+    help: "Pieces sent to peers at a time; further requests wait in a fair queue (R-PEER-27).",
+  },
+  uploadsPerPeerMax: {
+    default: 2,
+    min: 1,
+    max: 4,
+    unit: "count",
+    help: "Pieces sent to one peer at a time (R-PEER-27).",
+  },
+  connectionsMax: {
+    default: 64,
+    min: 1,
+    max: 1_000,
+    unit: "count",
+    help: "Connected peers (R-PEER-01).",
+  },
+  dialsMax: {
+    default: 8,
+    min: 1,
+    max: 64,
+    unit: "count",
+    help: "Dials under way at a time (R-PEER-29).",
+  },
+  dialBackoffMsMin: {
+    default: 5_000,
+    min: 1,
+    max: HOUR_MS,
+    unit: "ms",
+    help: "First wait before a failed peer is dialled again; it doubles (R-PEER-29).",
+  },
+  dialBackoffMsMax: {
+    default: 600_000,
+    min: 1,
+    max: 24 * HOUR_MS,
+    unit: "ms",
+    help: "Longest wait before a failed peer is dialled again (R-PEER-29).",
+  },
+  banMs: {
+    default: 24 * HOUR_MS,
+    min: 0,
+    max: 7 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Length of a peer's first ban (R-BAN-01).",
+  },
+  trustTlsManifest: {
+    default: 1,
+    min: 0,
+    max: 1,
+    unit: "boolean",
+    help: "Accept a manifest that lies beside the file on an https: origin (trust level T4).",
+  },
+  verifyOnComplete: {
+    default: 0,
+    min: 0,
+    max: 1,
+    unit: "boolean",
+    help: "Read every file back and verify it before it is published, even after a clean run (R-MAN-14).",
+  },
+} as const satisfies Record<string, SettingRow>;
+
+export type SettingName = keyof typeof SETTINGS;
+/** A complete set of settings. Booleans are 0 or 1. */
+export type Settings = { readonly [Name in SettingName]: number };
+
+/**
+ * Completes `overrides` with defaults. Throws `ERR_SETTING_INVALID` for an unknown name, a value
+ * that is not a finite number, or one out of range.
+ */
+export function resolveSettings(overrides: Partial<Settings> = {}): Settings {
+  const resolved: Record<string, number> = {};
+  for (const [name, setting] of Object.entries(SETTINGS)) resolved[name] = setting.default;
+  for (const [name, value] of Object.entries(overrides)) {
+    const setting: SettingRow | undefined = Object.hasOwn(SETTINGS, name)
+      ? SETTINGS[name as SettingName]
+      : undefined;
+    if (setting === undefined) throw new ShoalError("ERR_SETTING_INVALID", `unknown ${name}`);
+    if (value === undefined) continue;
+    if (!Number.isFinite(value) || value < setting.min || value > setting.max) {
+      throw new ShoalError(
+        "ERR_SETTING_INVALID",
+        `${name} = ${String(value)}, allowed ${setting.min} to ${setting.max} ${setting.unit}`,
+      );
+    }
+    resolved[name] = value;
+  }
+  return Object.freeze(resolved) as Settings;
+}

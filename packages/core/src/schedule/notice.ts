@@ -1,0 +1,49 @@
+/**
+ * What the scheduler tells those who watch: the one vocabulary from which progress, logs, metrics
+ * and reports are made. Notices are facts, in order; nobody has to read them.
+ */
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { ContentId, JobId, PeerId, PieceIndex, TransferId } from "../units.ts";
+import type { Offence } from "../ports/swarm-port.ts";
+
+/** Why a piece was asked of the origin rather than of a peer; the codes of `shoal explain`. */
+export const ORIGIN_REASONS = {
+  noManifest: "without a verified manifest only the origin may be used",
+  noPeers: "no connected peer takes part in this content",
+  owned: "this member is the one that fetches this run for the swarm",
+  ownerSilent: "the member that owns this run has been silent for the stall timeout",
+  idleSteal: "nothing else was left to do and nobody had begun this run",
+  peersSlow: "the origin is faster than all peers together",
+  peersSilent: "no verified piece came from peers for the stall timeout",
+  corruptRetry: "another source sent corrupt bytes for this piece",
+} as const;
+export type OriginReason = keyof typeof ORIGIN_REASONS;
+
+export type Notice =
+  /** The stored state is in: jobs can be listed and created. */
+  | { readonly type: "ready" }
+  /** The stored state cannot be used; the agent must stop. */
+  | { readonly type: "unusable"; readonly error: ErrorInfo }
+  /** Something in the job's snapshot changed. May come many times a second. */
+  | { readonly type: "jobChanged"; readonly jobId: JobId }
+  /** A verb has taken durable effect, or failed. Tickets come from the verbs' results. */
+  | { readonly type: "ticketSettled"; readonly ticket: number; readonly error?: ErrorInfo }
+  | {
+      readonly type: "pieceStored";
+      readonly transferId: TransferId;
+      readonly piece: PieceIndex;
+      readonly from: "origin" | PeerId;
+    }
+  | {
+      readonly type: "originAsked";
+      readonly transferId: TransferId;
+      readonly firstPiece: PieceIndex;
+      readonly pieceCount: number;
+      readonly reason: OriginReason;
+    }
+  | { readonly type: "peerConnected"; readonly peerId: PeerId }
+  | { readonly type: "peerDisconnected"; readonly peerId: PeerId; readonly reason: string }
+  | { readonly type: "peerOffended"; readonly peerId: PeerId; readonly offence: Offence }
+  | { readonly type: "peerBanned"; readonly peerId: PeerId; readonly offence: Offence }
+  /** A content became available to peers, or ceased to be. */
+  | { readonly type: "contentServed"; readonly contentId: ContentId; readonly served: boolean };
