@@ -17,6 +17,7 @@ export {
   encodeManifest,
   MANIFEST_VERSION,
   pieceDigest,
+  SIDECAR_SUFFIX,
 } from "./content/manifest.ts";
 export type { Manifest, ManifestFile, ManifestHints, ManifestResult } from "./content/manifest.ts";
 export { PieceBufferPool } from "./content/piece-buffer-pool.ts";
@@ -35,6 +36,8 @@ export type { RunningDigest } from "./hash/digest.ts";
 export { checkDestination } from "./job/destination.ts";
 export { JOB_PRIORITIES, parseJobRecord } from "./job/record.ts";
 export type { JobFileSpec, JobPriority, JobRecord } from "./job/record.ts";
+export { checkJobRequest } from "./job/request.ts";
+export type { JobRequest } from "./job/request.ts";
 export {
   isActiveState,
   isFinalState,
@@ -45,6 +48,7 @@ export {
   JOB_VERBS,
 } from "./job/states.ts";
 export type { JobFact, JobState, JobVerb } from "./job/states.ts";
+export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
 export { validatorKey } from "./ports/origin-port.ts";
 export type {
@@ -58,6 +62,7 @@ export type { EventSink, PayloadOps, PieceBytes, Port } from "./ports/port.ts";
 export type {
   OpenContent,
   PieceSource,
+  ResumableContent,
   StoreCommand,
   StoredContent,
   StoreEvent,
@@ -73,14 +78,10 @@ export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { ORIGIN_REASONS } from "./schedule/notice.ts";
 export type { Notice, OriginReason } from "./schedule/notice.ts";
+export { Scheduler } from "./schedule/scheduler.ts";
+export type { SchedulerDeps } from "./schedule/scheduler.ts";
 export { FILE_PHASES } from "./schedule/snapshot.ts";
-export type {
-  FilePhase,
-  FileSnapshot,
-  JobRequest,
-  JobSnapshot,
-  VerbResult,
-} from "./schedule/snapshot.ts";
+export type { FilePhase, FileSnapshot, JobSnapshot, VerbResult } from "./schedule/snapshot.ts";
 export { KiB, MiB, NO_BUFFER } from "./units.ts";
 export type {
   BufferId,

@@ -1,1 +1,6 @@
-export {};
+/** `@shoal/swarm`: peers over libp2p. The protocol is specified in docs/wire.md. */
+export type { MdnsOptions } from "./discovery.ts";
+export { createIdentity, loadIdentity } from "./identity.ts";
+export type { PrivateKey } from "./identity.ts";
+export { createSwarm, SWARM_PROTOCOL } from "./swarm.ts";
+export type { Swarm, SwarmDeps, SwarmOptions } from "./swarm.ts";

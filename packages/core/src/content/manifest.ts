@@ -7,7 +7,7 @@
  * the end. Callers check the content id first and parse afterwards (R-MAN-02).
  */
 import { assert } from "../assert.ts";
-import { DIGEST_LENGTH } from "../hash/digest.ts";
+import { DIGEST_LENGTH, matchesDigest } from "../hash/digest.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { PieceIndex } from "../units.ts";
 import { CborError, CborReader, encodeCbor } from "./canonical-cbor.ts";
@@ -16,6 +16,8 @@ import { isFileName } from "./file-name.ts";
 import { PieceLayout } from "./layout.ts";
 
 export const MANIFEST_VERSION = 1;
+/** What `shoal publish` appends to a file's name for the manifest it writes beside the file. */
+export const SIDECAR_SUFFIX = ".shoal";
 const HASH_NAME = "sha2-256";
 
 /** One file of a content. Files lie one after the other, in the order listed. */
@@ -197,7 +199,7 @@ function checkFields(raw: RawFields): Manifest {
     throw new CborError(`${pieceDigests.length} digest bytes for ${layout.pieceCount} pieces`);
   }
   const contentDigest = present(raw.digest, "digest");
-  if (contentDigest.length !== DIGEST_LENGTH) throw new CborError("digest is not 32 bytes");
+  checkDigest(contentDigest, layout.contentLength);
   const files = checkFiles(present(raw.files, "files"), layout.contentLength);
   return { layout, pieceDigests, contentDigest, files, hints: raw.hints ?? {} };
 }
@@ -240,12 +242,19 @@ function checkFiles(
     if (!isFileName(file.name)) throw new CborError("a file name is not one path component");
     if (names.has(file.name)) throw new CborError("a file name stands twice");
     names.add(file.name);
-    if (file.digest.length !== DIGEST_LENGTH) throw new CborError("a file digest is not 32 bytes");
+    checkDigest(file.digest, file.length);
     total += file.length;
   }
   if (files.length === 0) throw new CborError("no files");
   if (total !== contentLength) throw new CborError("file lengths do not add up to the length");
   return files;
+}
+
+function checkDigest(digest: Uint8Array, length: number): void {
+  if (digest.length !== DIGEST_LENGTH) throw new CborError("a digest is not 32 bytes");
+  if (length === 0 && !matchesDigest(new Uint8Array(0), digest, 0)) {
+    throw new CborError("no bytes have another digest (R-MAN-10)");
+  }
 }
 
 /** Explicit piece lengths travel as 32-bit big-endian numbers, one after the other. */

@@ -12,7 +12,7 @@ export const DIGEST_LENGTH = 32;
 
 /** SHA-256 of `bytes`, as 32 new bytes. Runs on the calling thread. */
 export function sha256(bytes: Uint8Array): Uint8Array {
-  return hash("sha256", bytes, "buffer");
+  return new Uint8Array(hash("sha256", bytes, "buffer"));
 }
 
 /** SHA-256 of `bytes` as 64 lower-case hex digits. */
@@ -41,7 +41,7 @@ export function startDigest(): RunningDigest {
   const state = createHash("sha256");
   return {
     update: (bytes) => void state.update(bytes),
-    finish: () => state.digest(),
+    finish: () => new Uint8Array(state.digest()),
   };
 }
 

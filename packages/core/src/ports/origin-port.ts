@@ -81,6 +81,12 @@ export type OriginCommand =
       /** Use a new connection and `Cache-Control: no-cache`, after corrupt bytes (R-HTTP-14). */
       readonly fresh: boolean;
     }
+  /**
+   * Stops (`open: false`) or resumes reading bodies of all requests of this agent, because received
+   * pieces wait for the disk. While stopped, at most one more piece per request is emitted, and
+   * body timeouts do not run.
+   */
+  | { readonly type: "setFlow"; readonly open: boolean }
   /** Ends a request early. No event about it follows. */
   | { readonly type: "cancelOrigin"; readonly requestId: RequestId };
 
@@ -108,6 +114,17 @@ export type OriginEvent =
       readonly transferId: TransferId;
       readonly piece: PieceIndex;
       readonly bufferId: BufferId;
+    }
+  /**
+   * Bytes are arriving: at most twice a second and request, and only when some came since the last
+   * such event. A run whose origin is silent is thereby told from one that is slow.
+   */
+  | {
+      readonly type: "rangeProgress";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      /** Body bytes received so far for this request. */
+      readonly receivedBytes: number;
     }
   | {
       readonly type: "rangeFinished";

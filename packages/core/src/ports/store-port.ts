@@ -77,8 +77,6 @@ export type StoreCommand =
       readonly transferId: TransferId;
       readonly overwrite: boolean;
     }
-  /** Forgets all progress of an open content but keeps it open; `contentReset`. */
-  | { readonly type: "resetContent"; readonly transferId: TransferId }
   /**
    * Closes the content: `keep` for later resumption or serving, or `discard` the part file and its
    * record. Answered by `contentClosed`, after which the transfer id is free.
@@ -105,10 +103,22 @@ export interface StoredContent {
   readonly path: string;
 }
 
+/** A content of a live job whose part file can be opened again, without asking any network. */
+export interface ResumableContent {
+  readonly jobId: JobId;
+  readonly fileIndex: number;
+  /** Bytes of the whole content. */
+  readonly length: number;
+  readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
+  readonly validatorKey?: string;
+}
+
 export type StoreEvent =
   | {
       readonly type: "stateLoaded";
       readonly jobs: readonly JobRecord[];
+      /** Contents of jobs that are not published yet; at most one per file of a job. */
+      readonly resumable: readonly ResumableContent[];
       readonly contents: readonly StoredContent[];
     }
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }
@@ -153,7 +163,6 @@ export type StoreEvent =
       readonly transferId: TransferId;
       readonly error: ErrorInfo;
     }
-  | { readonly type: "contentReset"; readonly transferId: TransferId }
   | { readonly type: "contentClosed"; readonly transferId: TransferId }
   /** Opening, writing or syncing failed. Pieces not yet committed count as missing (R-FS-09). */
   | { readonly type: "contentFailed"; readonly transferId: TransferId; readonly error: ErrorInfo }

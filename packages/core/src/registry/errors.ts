@@ -164,6 +164,12 @@ export const ERRORS = {
     10,
     502,
   ),
+  ERR_ADDRESS_REFUSED: row(
+    "The host's address is not allowed",
+    "Use a host whose address is not link-local, multicast or a metadata service.",
+    10,
+    403,
+  ),
   ERR_MANIFEST_MALFORMED: row("The manifest is malformed", "Publish the file again.", 4, 502),
   ERR_MANIFEST_MISMATCH: row(
     "The manifest does not match the content id",

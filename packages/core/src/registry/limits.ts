@@ -48,6 +48,39 @@ export const LIMITS = {
   addressesPerPeerMax: 8,
   /** R-PEER-25: our handshake after Noise. */
   handshakeTimeoutMs: 5_000,
+  /** R-PEER-02 */
+  pendingConnectionsMax: 10,
+  /** R-PEER-03: new connections from one host per second. */
+  inboundPerHostPerSecMax: 5,
+  /** R-PEER-04: encryption, muxer and protocol negotiation, each. */
+  negotiationTimeoutMs: 5_000,
+  /** R-PEER-05 */
+  connectionsPerPeerMax: 2,
+  /** R-PEER-05 */
+  connectionsPerHostMax: 8,
+  /** R-PEER-06 */
+  streamsInboundMax: 32,
+  /** R-PEER-06 */
+  streamsOutboundMax: 64,
+  /** R-PEER-07: what a stream may receive ahead of its reader; also its flow-control limit. */
+  streamReadBytesMax: 2 * MiB,
+  /** R-PEER-06: what a stream may hold unsent before it is reset. */
+  streamWriteBytesMax: MiB,
+  /** Control frames that may wait for a peer that does not read. */
+  controlQueueBytesMax: 2 * MiB,
+  /** R-PEER-19 */
+  connectionIdleTimeoutMs: 300_000,
+  /** R-PEER-27: shortest time one answer may take to leave. */
+  uploadTimeoutMsMin: 30_000,
+  /** R-PEER-27: a peer that reads more slowly than this loses its slot. */
+  uploadRateBytesPerSecMin: 16 * KiB,
+  /** A dial with all its addresses, and each of them. */
+  dialTimeoutMs: 10_000,
+  addressDialTimeoutMs: 3_000,
+  /** R-PEER-29: peers nobody has heard of before. */
+  discoveriesPerMinMax: 32,
+  /** R-PEER-29: ports below are other services. */
+  peerPortMin: 1_024,
   /** R-SCH-05 */
   endgamePiecesMax: 16,
   /** R-SCH-02 */
@@ -56,8 +89,30 @@ export const LIMITS = {
   responseHeaderBytesMax: 16 * KiB,
   /** R-HTTP-07 */
   errorBodyBytesMax: 64 * KiB,
+  /** R-HTTP-07 */
+  responseFieldsMax: 100,
+  /** R-HTTP-07 */
+  informationalResponsesMax: 20,
+  /** R-HTTP-03 */
+  redirectsMax: 5,
   /** R-HTTP-09 */
   retryAfterMsMax: 3_600_000,
+  /** R-HTTP-09 */
+  originConnectionsPerHostMax: 16,
+  /** R-HTTP-09 */
+  originConnectionsTotalMax: 64,
+  /** Requests to origins that may wait for a connection. */
+  originRequestsWaitingMax: 1_024,
+  /** R-HTTP-12: answers in a row much shorter than asked. */
+  shortAnswersMax: 8,
+  /** R-HTTP-12: what counts as much shorter. */
+  shortAnswerBytes: 64 * KiB,
+  /** Commands given to the store and not yet finished; the scheduler's own bounds are far below. */
+  storeCommandsMax: 65_536,
+  /** Complete contents the store remembers for serving; the oldest are forgotten first. */
+  storedContentsMax: 10_000,
+  /** Manifests of complete contents that are loaded at start, the newest first. */
+  storedManifestBytesMax: 64 * MiB,
   /** Events that one loop turn may queue before the engine calls it a fault. */
   loopQueueMax: 1_000_000,
 } as const;
@@ -77,4 +132,8 @@ assert(
 assert(
   LIMITS.requestsPerPeerMax <= LIMITS.requestsTotalMax,
   "one peer's share of requests cannot exceed the total",
+);
+assert(
+  LIMITS.dataFrameBytesMax + LIMITS.controlFrameBytesMax <= LIMITS.streamWriteBytesMax,
+  "one turn of the frame writer must fit into a stream's write buffer",
 );

@@ -20,6 +20,13 @@ export interface SettingRow {
 const HOUR_MS = 3_600_000;
 
 export const SETTINGS = {
+  activeJobsMax: {
+    default: 8,
+    min: 1,
+    max: 1_000,
+    unit: "count",
+    help: "Jobs that transfer at a time; further ones stay queued.",
+  },
   inFlightBytesMax: {
     default: 32 * MiB,
     min: MiB,
@@ -97,19 +104,19 @@ export const SETTINGS = {
     unit: "ms",
     help: "Silence after which a claim, an owner or the peers as a whole no longer hold back the origin.",
   },
+  peerSilenceMs: {
+    default: 5_000,
+    min: 100,
+    max: 60_000,
+    unit: "ms",
+    help: "Time without a verified piece from peers after which the origin is asked for pieces that peers have (R-SCH-03).",
+  },
   stealDelayMs: {
     default: 500,
     min: 0,
     max: 60_000,
     unit: "ms",
     help: "Idle time after which a member fetches from the origin what another member owns but has not begun.",
-  },
-  firstByteTimeoutMs: {
-    default: 5_000,
-    min: 100,
-    max: 60_000,
-    unit: "ms",
-    help: "Time a peer has to begin answering once nothing is ahead of the request (R-SCH-02).",
   },
   pieceTimeoutMsMin: {
     default: 10_000,
@@ -224,7 +231,7 @@ export type Settings = { readonly [Name in SettingName]: number };
 
 /**
  * Completes `overrides` with defaults. Throws `ERR_SETTING_INVALID` for an unknown name, a value
- * that is not a finite number, or one out of range.
+ * that is not a whole number, or one out of range.
  */
 export function resolveSettings(overrides: Partial<Settings> = {}): Settings {
   const resolved: Record<string, number> = {};
@@ -235,7 +242,7 @@ export function resolveSettings(overrides: Partial<Settings> = {}): Settings {
       : undefined;
     if (setting === undefined) throw new ShoalError("ERR_SETTING_INVALID", `unknown ${name}`);
     if (value === undefined) continue;
-    if (!Number.isFinite(value) || value < setting.min || value > setting.max) {
+    if (!Number.isSafeInteger(value) || value < setting.min || value > setting.max) {
       throw new ShoalError(
         "ERR_SETTING_INVALID",
         `${name} = ${String(value)}, allowed ${setting.min} to ${setting.max} ${setting.unit}`,

@@ -1,5 +1,5 @@
 /** What a job looks like from outside: plain JSON, complete, valid at one instant. */
-import type { JobFileSpec, JobPriority } from "../job/record.ts";
+import type { JobPriority } from "../job/record.ts";
 import type { JobState } from "../job/states.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, JobId } from "../units.ts";
@@ -56,18 +56,6 @@ export interface JobSnapshot {
   readonly originBytes: number;
   readonly peerBytes: number;
   readonly wastedBytes: number;
-}
-
-/** What `createJob` takes: complete and checked by `checkJobRequest`. */
-export interface JobRequest {
-  /** A UUID the caller made. */
-  readonly jobId: JobId;
-  readonly displayName: string;
-  readonly priority: JobPriority;
-  readonly overwrite: boolean;
-  readonly files: readonly JobFileSpec[];
-  /** Begin at once (`queued`), or wait for `resume` (`suspended`, as BITS does). */
-  readonly startSuspended: boolean;
 }
 
 /** A verb's answer: refused at once, or a ticket that settles when the effect is durable. */

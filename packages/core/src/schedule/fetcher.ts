@@ -1,0 +1,379 @@
+/**
+ * Fetches the pieces of one content: from peers, from the origin, into the store. Begins when the
+ * part file is open and ends when every piece is committed, or when no source is left.
+ *
+ * Knows the sources and the ledger; knows nothing of jobs, manifests or publication. Called by
+ * `Transfer`, which reads `status` after each call.
+ */
+import { unreachable } from "../assert.ts";
+import { PieceSet } from "../content/piece-set.ts";
+import type { PieceLayout } from "../content/layout.ts";
+import { errorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { OriginEvent, Validator } from "../ports/origin-port.ts";
+import type { RefusalReason } from "../ports/swarm-port.ts";
+import type { BufferId, ContentId, Millis, PeerId, PieceIndex, TransferId } from "../units.ts";
+import { ContentSwarm } from "./content-swarm.ts";
+import type { MachineDeps } from "./machine-deps.ts";
+import { OriginRuns } from "./origin-runs.ts";
+import type { Link } from "./peer-table.ts";
+import { PeerRequests } from "./peer-requests.ts";
+import { PieceLedger } from "./piece-ledger.ts";
+import type { PeerEvent, Stage } from "./stage.ts";
+
+export interface FetcherOptions {
+  readonly transferId: TransferId;
+  /** With a verified manifest; peers are used only then (R-MAN-01). */
+  readonly contentId: ContentId | undefined;
+  readonly layout: PieceLayout;
+  readonly have: PieceSet;
+  readonly url: string | undefined;
+  readonly validator?: Validator;
+  readonly acceptsRanges: boolean;
+}
+
+export type FetchStatus =
+  | { readonly name: "fetching" }
+  | { readonly name: "complete" }
+  /** The remote file is another one now; what was stored must be forgotten. */
+  | { readonly name: "changed" }
+  | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
+
+/** Bytes received, by source, for snapshots. */
+export interface FetchBytes {
+  origin: number;
+  peers: number;
+  wasted: number;
+}
+
+export class Fetcher implements Stage {
+  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
+  readonly #deps: MachineDeps;
+  readonly #options: FetcherOptions;
+  readonly #ledger: PieceLedger;
+  readonly #swarm: ContentSwarm;
+  readonly #peers: PeerRequests | undefined;
+  readonly #origin: OriginRuns;
+  readonly #interested = new Set<PeerId>();
+  #starvedSince: Millis | undefined;
+  #starvedUntil: Millis = Infinity;
+  #isStarted = false;
+  #status: FetchStatus = { name: "fetching" };
+
+  constructor(deps: MachineDeps, options: FetcherOptions, now: Millis) {
+    this.#deps = deps;
+    this.#options = options;
+    const { settings, selfId } = deps;
+    const { contentId, layout } = options;
+    this.#ledger = new PieceLedger(deps, options);
+    const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
+    this.#swarm = new ContentSwarm(layout, { selfId, extentBytes, stallTimeoutMs });
+    this.#peers = contentId && new PeerRequests(deps, this.#ledger, contentId);
+    const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
+    const verified = contentId !== undefined;
+    this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
+  }
+
+  /** Begins to ask for pieces. What is known of peers should have been told before. */
+  start(now: Millis): void {
+    this.#isStarted = true;
+    this.#settle(now);
+  }
+
+  get status(): FetchStatus {
+    return this.#status;
+  }
+
+  get storedBytes(): number {
+    return this.#ledger.storedBytes;
+  }
+
+  get committed(): PieceSet {
+    return this.#ledger.committed;
+  }
+
+  get memberCount(): number {
+    return this.#swarm.memberCount;
+  }
+
+  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
+    switch (event.type) {
+      case "peerJoined":
+        this.#interested.add(link.peerId);
+        this.#member(link, now);
+        this.#origin.wake();
+        break;
+      case "peerBitfield":
+        if (!this.#peerBitfield(link, event.pieceCount, event.bits, now)) return false;
+        break;
+      case "peerHave":
+        return this.#peerHave(link, event.pieces, now);
+      case "peerClaimed":
+        this.#swarm.claim(link.peerId, event.firstPiece, event.pieceCount, now);
+        return true;
+      case "peerPiece":
+        this.#peerPiece(event.requestId, event.bufferId, now);
+        break;
+      case "requestRefused":
+        this.#peerRefused(event.requestId, event.reason, now);
+        break;
+      case "peerLeft":
+        this.peerGone(link.peerId, now);
+        return true;
+      case "peerManifest":
+        return true;
+      default:
+        return unreachable(event);
+    }
+    this.#settle(now);
+    return true;
+  }
+
+  peerGone(peerId: PeerId, now: Millis): void {
+    const link = this.#peers?.links.get(peerId);
+    this.#interested.delete(peerId);
+    this.#peers?.removeLink(peerId);
+    if (link !== undefined) this.#ledger.picker.removeSource(link.slot);
+    this.#swarm.leave(peerId);
+    this.#origin.wake();
+    this.#settle(now);
+  }
+
+  owns(requestId: number): boolean {
+    return this.#peers?.owns(requestId) === true;
+  }
+
+  /** A `rangePiece`, `rangeProgress`, `rangeFinished` or `originFailed` of this transfer. */
+  originEvent(event: OriginEvent, now: Millis): void {
+    switch (event.type) {
+      case "rangePiece":
+        this.#originPiece(event.requestId, event.piece, event.bufferId);
+        break;
+      case "rangeProgress":
+        this.#origin.progressed(event.requestId, now);
+        break;
+      case "rangeFinished":
+        this.#origin.finished(event.requestId, event.validator, now);
+        break;
+      case "originFailed":
+        this.#origin.failed(event.requestId, event.failure, now);
+        break;
+      default:
+        return;
+    }
+    this.#settle(now);
+  }
+
+  pieceStored(piece: PieceIndex, now: Millis): void {
+    const from = this.#ledger.stored(piece, now);
+    if (from === undefined) return;
+    const { transferId, layout } = this.#options;
+    const length = layout.length(piece);
+    this.#deps.counters.add("shoal_verified_bytes_total", length);
+    if (from === "origin") this.#origin.pieceStored();
+    else {
+      this.#deps.peers.credit(from, now);
+      this.#origin.peerPieceStored(length, now);
+    }
+    this.#deps.outbox.notice({ type: "pieceStored", transferId, piece, from });
+    this.#settle(now);
+  }
+
+  pieceCorrupt(piece: PieceIndex, now: Millis): void {
+    const from = this.#ledger.corrupt(piece);
+    if (from === undefined) return;
+    this.bytes.wasted += this.#options.layout.length(piece);
+    this.#deps.counters.add("shoal_wasted_bytes_total", this.#options.layout.length(piece));
+    this.#deps.counters.add("shoal_corrupt_pieces_total");
+    if (from === "origin") this.#origin.pieceCorrupt(piece);
+    else this.#deps.peers.offended(from, "corruptPiece", now);
+    this.#settle(now);
+  }
+
+  piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
+    this.#ledger.commitEnded();
+    const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
+    const { contentId } = this.#options;
+    const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
+    if (contentId !== undefined && fresh.length > 0 && peerIds.length > 0) {
+      this.#deps.outbox.swarm({ type: "sendHave", peerIds, contentId, pieces: fresh });
+    }
+    this.#settle(now);
+  }
+
+  /** The disk has lost a committed piece (R-FS-10). */
+  pieceLost(piece: PieceIndex, now: Millis): void {
+    this.#ledger.lost(piece);
+    this.#origin.wake();
+    if (this.#status.name === "complete") this.#status = { name: "fetching" };
+    this.#settle(now);
+  }
+
+  /** Withdraws every request; nothing is asked for any more. */
+  stop(): void {
+    this.#peers?.cancelAll();
+    this.#origin.cancelAll();
+    this.#ledger.close();
+  }
+
+  pollDeadline(): Millis {
+    if (this.#status.name !== "fetching") return Infinity;
+    return Math.min(
+      this.#ledger.pollDeadline(this.#interested.size > 0),
+      this.#peers?.pollDeadline() ?? Infinity,
+      this.#origin.pollDeadline(),
+      this.#starvedUntil,
+    );
+  }
+
+  handleTimeout(now: Millis): void {
+    this.#peers?.handleTimeout(now);
+    this.#settle(now);
+  }
+
+  checkInvariants(): void {
+    this.#ledger.checkInvariants();
+  }
+
+  #member(link: Link, now: Millis): void {
+    this.#swarm.join(link.peerId, now);
+    if (this.#peers === undefined || this.#peers.links.has(link.peerId)) return;
+    this.#peers.addLink(link);
+    this.#ledger.picker.addSource(link.slot, new PieceSet(this.#options.layout.pieceCount));
+  }
+
+  #peerBitfield(link: Link, pieceCount: number, bits: Uint8Array, now: Millis): boolean {
+    const { pieceCount: expected } = this.#options.layout;
+    const have = pieceCount === expected ? PieceSet.fromBytes(expected, bits) : undefined;
+    if (have === undefined) return false;
+    this.#member(link, now);
+    this.#ledger.picker.removeSource(link.slot);
+    this.#ledger.picker.addSource(link.slot, have);
+    this.#swarm.setSeed(link.peerId, have.isFull);
+    return true;
+  }
+
+  #peerHave(link: Link, pieces: readonly PieceIndex[], now: Millis): boolean {
+    const { pieceCount } = this.#options.layout;
+    this.#member(link, now);
+    for (const piece of pieces) {
+      if (piece >= pieceCount) return false;
+      this.#ledger.picker.sourceHas(link.slot, piece);
+      this.#swarm.delivered(link.peerId, piece, now);
+    }
+    const isSeed = this.#ledger.picker.sourceCount(link.slot) === pieceCount;
+    if (isSeed) this.#swarm.setSeed(link.peerId, true);
+    if (this.#isStarted && this.#status.name === "fetching")
+      this.#peers?.fillFrom(link.peerId, now);
+    return true;
+  }
+
+  #peerPiece(requestId: number, bufferId: BufferId, now: Millis): void {
+    const answer = this.#peers?.answered(requestId);
+    if (answer === undefined) {
+      this.#deps.outbox.release(bufferId);
+      return;
+    }
+    const { piece, link } = answer;
+    const length = this.#options.layout.length(piece);
+    this.bytes.peers += length;
+    this.#deps.counters.add("shoal_peer_received_bytes_total", length);
+    link.received.add(length, now);
+    this.#swarm.heard(link.peerId, now);
+    this.#receive(piece, link.peerId, bufferId);
+  }
+
+  #peerRefused(requestId: number, reason: RefusalReason, now: Millis): void {
+    const answer = this.#peers?.answered(requestId);
+    if (answer === undefined) return;
+    const { link, piece } = answer;
+    if (reason === "busy") {
+      const { retryDelayMsMin } = this.#deps.settings;
+      this.#peers?.snub(link, now + this.#deps.random.jitter(retryDelayMsMin / 4, 0.5));
+    } else {
+      this.#ledger.picker.sourceLost(link.slot, piece);
+      this.#deps.peers.offended(link.peerId, "notFound", now);
+    }
+  }
+
+  #isSeed(peerId: PeerId): boolean {
+    const link = this.#peers?.links.get(peerId);
+    if (link === undefined) return false;
+    return this.#ledger.picker.sourceCount(link.slot) === this.#options.layout.pieceCount;
+  }
+
+  #originPiece(requestId: number, piece: PieceIndex, bufferId: BufferId): void {
+    const length = this.#options.layout.length(piece);
+    this.bytes.origin += length;
+    this.#deps.counters.add("shoal_origin_received_bytes_total", length);
+    if (this.#origin.pieceArrived(requestId, piece)) this.#receive(piece, "origin", bufferId);
+    else this.#waste(piece, bufferId);
+  }
+
+  #receive(piece: PieceIndex, from: "origin" | PeerId, bufferId: BufferId): void {
+    if (this.#ledger.received(piece, from, bufferId)) this.#peers?.cancelPiece(piece);
+    else this.#waste(piece, bufferId);
+  }
+
+  #waste(piece: PieceIndex, bufferId: BufferId): void {
+    const length = this.#options.layout.length(piece);
+    this.bytes.wasted += length;
+    this.#deps.counters.add("shoal_wasted_bytes_total", length);
+    this.#deps.outbox.release(bufferId);
+  }
+
+  /** After any change: ask for more, announce claims, sync what is due, and see how we stand. */
+  #settle(now: Millis): void {
+    if (!this.#isStarted || this.#status.name !== "fetching") return;
+    if (this.#origin.changed) {
+      this.#status = { name: "changed" };
+      return;
+    }
+    this.#peers?.fill(now);
+    this.#origin.fill(now);
+    this.#announceClaims();
+    this.#ledger.sync(now, this.#interested.size > 0);
+    if (this.#ledger.isComplete) this.#status = { name: "complete" };
+    else this.#checkStarved(now);
+  }
+
+  #announceClaims(): void {
+    const { contentId } = this.#options;
+    for (const { first, count } of this.#origin.claimsDue.splice(0)) {
+      const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
+      if (contentId === undefined || peerIds.length === 0) continue;
+      this.#deps.counters.add("shoal_claims_sent_total");
+      this.#deps.outbox.swarm({
+        type: "sendClaim",
+        peerIds,
+        contentId,
+        firstPiece: first,
+        pieceCount: count,
+      });
+    }
+  }
+
+  /** Nothing under way and nobody to ask, for the stall timeout: the transfer has failed. */
+  #checkStarved(now: Millis): void {
+    const { settings, peers } = this.#deps;
+    const isBusy =
+      this.#origin.size > 0 || (this.#peers?.size ?? 0) > 0 || this.#ledger.storingCount > 0;
+    const mayComeFromOrigin = this.#origin.isUsable && !this.#origin.isExhausted;
+    const isOver = this.#ledger.picker.missingCount === 0;
+    if (isBusy || isOver || mayComeFromOrigin || this.#peers?.hasOffer() === true) {
+      this.#starvedSince = undefined;
+      this.#starvedUntil = Infinity;
+      return;
+    }
+    // Peers being dialled are worth waiting for, and peers that were just here may come back.
+    const { manifestTimeoutMs, stallTimeoutMs } = settings;
+    const waitMs = peers.hopeful ? manifestTimeoutMs : stallTimeoutMs;
+    this.#starvedSince ??= now;
+    this.#starvedUntil = this.#starvedSince + (this.#peers === undefined ? 0 : waitMs);
+    if (now < this.#starvedUntil) return;
+    const failure = this.#origin.failure;
+    const error = failure?.error ?? errorInfo("ERR_NO_SOURCE");
+    const transient = failure === undefined || !failure.fatal;
+    this.#status = { name: "failed", error, transient };
+  }
+}

@@ -1,0 +1,19 @@
+/** What every machine inside the scheduler is given; made once by the scheduler. */
+import type { Random } from "../random.ts";
+import type { Counters } from "../registry/counters.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { PeerId } from "../units.ts";
+import type { FlowGate } from "./flow-gate.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PeerTable } from "./peer-table.ts";
+
+export interface MachineDeps {
+  readonly outbox: Outbox;
+  readonly random: Random;
+  readonly settings: Settings;
+  readonly counters: Counters;
+  readonly flowGate: FlowGate;
+  readonly peers: PeerTable;
+  /** This agent's own peer id; its rank among owners depends on it. */
+  readonly selfId: PeerId;
+}

@@ -1,0 +1,138 @@
+/**
+ * When the origin may be asked for a piece, and why: the rules behind `ORIGIN_REASONS`.
+ *
+ * In a swarm the origin is for pieces nobody has yet, and there only for this agent's share; what
+ * peers have is theirs to deliver unless they are silent or much slower than the origin, since no
+ * job may be slower than plain HTTP (threat model R-SCH-03). Knows rates and silences, decides
+ * nothing about runs or connections. Called by `OriginRuns`.
+ */
+import type { Random } from "../random.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { Millis, PieceIndex } from "../units.ts";
+import { OWNERSHIP } from "./content-swarm.ts";
+import type { ContentSwarm } from "./content-swarm.ts";
+import type { OriginReason } from "./notice.ts";
+import { RateMeter } from "./pace.ts";
+import type { PeerRequests } from "./peer-requests.ts";
+import type { PieceLedger } from "./piece-ledger.ts";
+
+/** Peers are not called slow when they will be done this soon anyway. */
+const NEARLY_DONE_MS = 5_000;
+/** The origin must be this much faster than all peers together to take what they have. */
+const ORIGIN_ADVANTAGE = 2;
+
+export interface OriginPolicyParts {
+  readonly ledger: PieceLedger;
+  readonly swarm: ContentSwarm;
+  readonly peers: PeerRequests | undefined;
+}
+
+export class OriginPolicy {
+  readonly #random: Random;
+  readonly #settings: Settings;
+  readonly #parts: OriginPolicyParts;
+  /** How often the origin's bytes for a piece were wrong. */
+  readonly #corrupt = new Map<PieceIndex, number>();
+  readonly #peerRate: RateMeter;
+  #peerPieceAt: Millis;
+  #originRateBytesPerSec: number | undefined;
+  #runCount = 0;
+  /** Since when this agent has had nothing under way, and how long it then waits before stealing. */
+  #idleSince: Millis | undefined;
+  #stealAfterMs = 0;
+  /** Since when peers have had something to give without a break. */
+  #offerSince: Millis | undefined;
+
+  constructor(deps: { random: Random; settings: Settings }, parts: OriginPolicyParts, now: Millis) {
+    this.#random = deps.random;
+    this.#settings = deps.settings;
+    this.#parts = parts;
+    this.#peerRate = new RateMeter(now);
+    this.#peerPieceAt = now;
+  }
+
+  peerPieceStored(bytes: number, now: Millis): void {
+    this.#peerRate.add(bytes, now);
+    this.#peerPieceAt = now;
+  }
+
+  /** The rate of all runs together, judged by one that has just finished. */
+  measured(rateBytesPerSec: number): void {
+    const before = this.#originRateBytesPerSec ?? rateBytesPerSec;
+    this.#originRateBytesPerSec = (before + rateBytesPerSec) / 2;
+  }
+
+  /** Returns how often the origin has now sent wrong bytes for the piece. */
+  pieceCorrupt(piece: PieceIndex): number {
+    const tries = (this.#corrupt.get(piece) ?? 0) + 1;
+    this.#corrupt.set(piece, tries);
+    return tries;
+  }
+
+  wasCorrupt(piece: PieceIndex): boolean {
+    return this.#corrupt.has(piece);
+  }
+
+  /** Looks at the present once, before `reasonFor` is asked about many pieces. */
+  note(now: Millis, runCount: number): void {
+    const { peers, swarm } = this.#parts;
+    this.#runCount = runCount;
+    if (peers?.hasOffer() === true) this.#offerSince ??= now;
+    else this.#offerSince = undefined;
+    if (runCount > 0 || (peers !== undefined && peers.size > 0)) this.#idleSince = undefined;
+    else if (this.#idleSince === undefined) {
+      this.#idleSince = now;
+      // Idle members wait differently long, so that they do not all take the same run.
+      const spread = 1 + this.#random.fraction() * swarm.memberCount;
+      this.#stealAfterMs = this.#settings.stealDelayMs * spread;
+    }
+  }
+
+  /** Why the origin should be asked for a piece now; `undefined` when it should not. */
+  reasonFor(piece: PieceIndex, now: Millis): OriginReason | undefined {
+    const { ledger, swarm, peers } = this.#parts;
+    if (!isFree(ledger.picker, piece)) return undefined;
+    if (peers === undefined || swarm.memberCount === 0) return "noPeers";
+    if (ledger.picker.availability(piece) > 0) {
+      if (this.#corrupt.has(piece)) return "corruptRetry";
+      if (this.#peersAreSilent(now)) return "peersSilent";
+      return this.#peersAreSlow(now) ? "peersSlow" : undefined;
+    }
+    if (swarm.isClaimed(piece, now)) return undefined;
+    switch (swarm.ownership(piece, now)) {
+      case OWNERSHIP.own:
+        return "owned";
+      case OWNERSHIP.inherited:
+        return "ownerSilent";
+      default:
+        return this.#maySteal(now) ? "idleSteal" : undefined;
+    }
+  }
+
+  #peersAreSilent(now: Millis): boolean {
+    if (this.#offerSince === undefined) return false;
+    const since = Math.max(this.#offerSince, this.#peerPieceAt);
+    return now - since > this.#settings.peerSilenceMs;
+  }
+
+  /** Compares rates once both are known; a single run measures an origin never asked before. */
+  #peersAreSlow(now: Millis): boolean {
+    const { ledger } = this.#parts;
+    const { stallTimeoutMs } = this.#settings;
+    if (this.#offerSince === undefined || now - this.#offerSince < stallTimeoutMs) return false;
+    const rate = this.#peerRate.rateBytesPerSec(now);
+    const remaining = ledger.layout.contentLength - ledger.storedBytes;
+    if (remaining * 1_000 <= rate * NEARLY_DONE_MS) return false;
+    if (this.#originRateBytesPerSec === undefined) return this.#runCount === 0;
+    return this.#originRateBytesPerSec > ORIGIN_ADVANTAGE * rate;
+  }
+
+  #maySteal(now: Millis): boolean {
+    return this.#idleSince !== undefined && now - this.#idleSince >= this.#stealAfterMs;
+  }
+}
+
+/** Neither here nor on its way. */
+export function isFree(picker: PieceLedger["picker"], piece: PieceIndex): boolean {
+  return !picker.isHeld(piece) && picker.requestedCount(piece) === 0;
+}

@@ -1,0 +1,347 @@
+/**
+ * The origin as a source of one transfer: which runs of pieces to ask it for, and when not to.
+ *
+ * Pieces that peers have are left to peers, and pieces that another member owns or claims are left
+ * to that member, unless peers are slow or silent: the origin must never make a job slower than
+ * plain HTTP would be. Every run has a reason code (`ORIGIN_REASONS`). Failures wait by backoff
+ * (R-TIME-05). Called by `Fetcher`.
+ */
+import type { Counters } from "../registry/counters.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { Settings } from "../registry/settings.ts";
+import { errorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { Random } from "../random.ts";
+import type { OriginFailure, Validator } from "../ports/origin-port.ts";
+import type { Millis, PieceIndex, RequestId } from "../units.ts";
+import type { ContentSwarm } from "./content-swarm.ts";
+import type { OriginReason } from "./notice.ts";
+import type { Outbox } from "./outbox.ts";
+import { isFree, OriginPolicy } from "./origin-policy.ts";
+import { backoffMs } from "./pace.ts";
+import type { PeerRequests } from "./peer-requests.ts";
+import type { PieceLedger } from "./piece-ledger.ts";
+
+interface NextRun {
+  readonly first: PieceIndex;
+  readonly count: number;
+  readonly reason: OriginReason;
+}
+
+interface OriginRun {
+  readonly requestId: RequestId;
+  readonly first: PieceIndex;
+  readonly count: number;
+  readonly startedAt: Millis;
+  /** Pieces of the run that have not come yet. */
+  readonly owed: Set<PieceIndex>;
+  claimedAt: Millis;
+}
+
+export interface OriginRunsDeps {
+  readonly outbox: Outbox;
+  readonly random: Random;
+  readonly settings: Settings;
+  readonly counters: Counters;
+}
+
+export interface OriginRunsOptions {
+  readonly transferId: number;
+  readonly url: string | undefined;
+  /** Pieces are checked by a manifest; without one, ranges may not be combined freely. */
+  readonly verified: boolean;
+  readonly validator?: Validator;
+  readonly acceptsRanges: boolean;
+}
+
+/** How long a search that found nothing stands; new facts end it sooner (`wake`). */
+const RECHECK_MS = 100;
+/** R-HTTP-14 */
+const CORRUPT_PIECES_MAX = 3;
+
+export class OriginRuns {
+  readonly #deps: OriginRunsDeps;
+  readonly #options: OriginRunsOptions;
+  readonly #ledger: PieceLedger;
+  readonly #swarm: ContentSwarm;
+  readonly #peers: PeerRequests | undefined;
+  readonly #runs = new Map<RequestId, OriginRun>();
+  readonly #policy: OriginPolicy;
+  #validator: Validator | undefined;
+  #mode: "range" | "stream";
+  #failures = 0;
+  #nextTryAt: Millis = 0;
+  #searchAgainAt: Millis = 0;
+  #deadline: Millis = Infinity;
+  #cursor: PieceIndex;
+  /** The last failure; fatal when the URL will never work. */
+  failure: { readonly error: ErrorInfo; readonly fatal: boolean } | undefined;
+  /** The remote file is not the one the stored bytes came from. */
+  changed = false;
+
+  constructor(
+    deps: OriginRunsDeps,
+    parts: { ledger: PieceLedger; swarm: ContentSwarm; peers: PeerRequests | undefined },
+    options: OriginRunsOptions,
+    now: Millis,
+  ) {
+    this.#deps = deps;
+    this.#ledger = parts.ledger;
+    this.#swarm = parts.swarm;
+    this.#peers = parts.peers;
+    this.#options = options;
+    // With digests the bytes prove themselves, whatever the server calls them (R-HTTP-11).
+    this.#validator = options.verified ? undefined : options.validator;
+    this.#mode = options.acceptsRanges ? "range" : "stream";
+    this.#cursor = parts.peers === undefined ? 0 : parts.swarm.startPiece();
+    this.#policy = new OriginPolicy(deps, parts, now);
+  }
+
+  /** Runs under way. */
+  get size(): number {
+    return this.#runs.size;
+  }
+
+  /** Whether the origin may yet deliver something. */
+  get isUsable(): boolean {
+    return this.#options.url !== undefined && this.failure?.fatal !== true;
+  }
+
+  /** Whether it failed so often in a row that the job should wait (R-TIME-05). */
+  get isExhausted(): boolean {
+    return this.#failures >= this.#deps.settings.originFailuresMax;
+  }
+
+  /** Something changed that may make a piece eligible: search again at once. */
+  wake(): void {
+    this.#searchAgainAt = 0;
+  }
+
+  peerPieceStored(bytes: number, now: Millis): void {
+    this.#policy.peerPieceStored(bytes, now);
+  }
+
+  /** Starts as many runs as there is a reason for. */
+  fill(now: Millis): void {
+    this.#deadline = Infinity;
+    const { url } = this.#options;
+    if (url === undefined || this.failure?.fatal === true) return;
+    const waitUntil = Math.max(this.#nextTryAt, this.#searchAgainAt);
+    if (now < waitUntil) {
+      this.#deadline = waitUntil;
+      return;
+    }
+    while (this.#runs.size < this.#connectionsMax() && this.#ledger.hasBudget()) {
+      const run = this.#findRun(now);
+      if (run === undefined) {
+        this.#searchAgainAt = now + RECHECK_MS;
+        this.#deadline = this.#ledger.picker.missingCount === 0 ? Infinity : this.#searchAgainAt;
+        return;
+      }
+      this.#start(run, url, now);
+    }
+  }
+
+  /** A piece of a run has come; false when the run is not ours any more. */
+  pieceArrived(requestId: RequestId, piece: PieceIndex): boolean {
+    const run = this.#runs.get(requestId);
+    if (run === undefined) return false;
+    if (run.owed.delete(piece)) this.#ledger.picker.unmarkRequested(piece);
+    return true;
+  }
+
+  pieceStored(): void {
+    this.#failures = 0;
+    if (this.failure?.fatal === false) this.failure = undefined;
+  }
+
+  /** The origin sent bytes that do not match: tried again on a new connection (R-HTTP-14). */
+  pieceCorrupt(piece: PieceIndex): void {
+    const tries = this.#policy.pieceCorrupt(piece);
+    this.wake();
+    if (tries >= CORRUPT_PIECES_MAX) {
+      const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", `piece ${piece}, ${tries} times`);
+      this.failure = { error, fatal: true };
+      this.cancelAll();
+    }
+  }
+
+  /** Bytes still come. The run's claim is repeated, so that others see the member is not silent. */
+  progressed(requestId: RequestId, now: Millis): void {
+    const run = this.#runs.get(requestId);
+    if (run !== undefined && now - run.claimedAt >= this.#deps.settings.stallTimeoutMs / 4) {
+      run.claimedAt = now;
+      this.claimsDue.push({ first: run.first, count: run.count });
+    }
+  }
+
+  /** Claims to announce; `Fetcher` takes them away. */
+  readonly claimsDue: Array<{ readonly first: PieceIndex; readonly count: number }> = [];
+
+  finished(requestId: RequestId, validator: Validator, now: Millis): void {
+    const run = this.#runs.get(requestId);
+    if (run === undefined) return;
+    if (!this.#options.verified) this.#validator ??= validator;
+    const last = this.#ledger.layout.end(run.first + run.count - 1);
+    const bytes = last - this.#ledger.layout.start(run.first);
+    const rate = (bytes * 1_000 * this.#runs.size) / Math.max(1, now - run.startedAt);
+    this.#policy.measured(rate);
+    this.#end(run);
+    this.wake();
+  }
+
+  failed(requestId: RequestId, failure: OriginFailure, now: Millis): void {
+    const run = this.#runs.get(requestId);
+    if (run === undefined) return;
+    this.#end(run);
+    const { settings, random } = this.#deps;
+    this.#deps.counters.add("shoal_origin_failures_total");
+    switch (failure.kind) {
+      case "rangeBroken":
+      case "rangeUnsupported":
+        if (this.#mode === "stream") this.failure = { error: failure.error, fatal: true };
+        this.cancelAll();
+        this.#mode = "stream";
+        return;
+      case "changed":
+        this.cancelAll();
+        this.changed = !this.#options.verified;
+        return;
+      case "fatal":
+        this.failure = { error: failure.error, fatal: true };
+        this.cancelAll();
+        return;
+      case "transient":
+      case "timeout": {
+        this.failure = { error: failure.error, fatal: false };
+        if (!this.#options.verified && !isResumable(this.#validator)) this.changed = true;
+        // Runs that fail together are one failure: the wait began with the first.
+        if (now < this.#nextTryAt) return;
+        this.#failures++;
+        const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
+        const waitMs = failure.retryAfterMs ?? backoffMs(this.#failures, bounds, random);
+        this.#nextTryAt = now + waitMs;
+      }
+    }
+  }
+
+  cancelAll(): void {
+    for (const run of this.#runs.values()) {
+      this.#end(run);
+      this.#deps.outbox.origin({ type: "cancelOrigin", requestId: run.requestId });
+    }
+  }
+
+  /** When `fill` may find something that it does not find now. */
+  pollDeadline(): Millis {
+    return this.#deadline;
+  }
+
+  /** Alone: as configured. In a swarm the members' connections add up, so each has fewer. */
+  #connectionsMax(): number {
+    const strongly = this.#options.verified || this.#validator?.etag !== undefined;
+    if (this.#mode === "stream" || !strongly) return 1;
+    const { originConnectionsMax } = this.#deps.settings;
+    const members = this.#swarm.fetchingMemberCount;
+    return Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
+  }
+
+  #findRun(now: Millis): NextRun | undefined {
+    const { layout, picker } = this.#ledger;
+    if (picker.missingCount === 0) return undefined;
+    if (this.#mode === "stream" || !this.#options.verified) return this.#findWholeRun();
+    this.#policy.note(now, this.#runs.size);
+    for (let step = 0; step < layout.pieceCount; step++) {
+      const first = (this.#cursor + step) % layout.pieceCount;
+      const reason = this.#policy.reasonFor(first, now);
+      if (reason === undefined) continue;
+      const { originRunBytes, originExtentBytes } = this.#deps.settings;
+      const isAlone = reason === "noPeers" || reason === "peersSlow";
+      const within = layout.piecesWithin(first, isAlone ? originRunBytes : originExtentBytes);
+      let count = 1;
+      while (count < within && this.#policy.reasonFor(first + count, now) === reason) count++;
+      return { first, count, reason };
+    }
+    return this.#findEndgameRun(now);
+  }
+
+  /** Without ranges or without digests: one request for everything from the first missing piece. */
+  #findWholeRun(): NextRun | undefined {
+    const { layout, picker } = this.#ledger;
+    let first = 0;
+    while (first < layout.pieceCount && !isFree(picker, first)) first++;
+    if (first === layout.pieceCount) return undefined;
+    const { verified } = this.#options;
+    const reason = verified ? "noPeers" : "noManifest";
+    if (this.#mode === "stream") return { first, count: layout.pieceCount - first, reason };
+    const isCombinable = this.#validator?.etag !== undefined;
+    const within = isCombinable
+      ? layout.piecesWithin(first, this.#deps.settings.originRunBytes)
+      : layout.pieceCount - first;
+    let count = 1;
+    while (count < within && isFree(picker, first + count)) count++;
+    return { first, count, reason };
+  }
+
+  /** A peer owes one of the last pieces and has been silent for the stall timeout. */
+  #findEndgameRun(now: Millis): NextRun | undefined {
+    const { picker, layout } = this.#ledger;
+    const askedAt = this.#peers?.oldestAskedAt;
+    const isLate = askedAt !== undefined && now - askedAt > this.#deps.settings.stallTimeoutMs;
+    if (!isLate || picker.freeCount > 0 || this.#runs.size > 0) return undefined;
+    if (picker.missingCount > LIMITS.endgamePiecesMax) return undefined;
+    for (let piece = 0; piece < layout.pieceCount; piece++) {
+      if (picker.isHeld(piece) || picker.requestedCount(piece) !== 1) continue;
+      return { first: piece, count: 1, reason: "peersSilent" };
+    }
+    return undefined;
+  }
+
+  #start({ first, count, reason }: NextRun, url: string, now: Millis): void {
+    const { outbox, counters } = this.#deps;
+    const { transferId } = this.#options;
+    const owed = new Set<PieceIndex>();
+    let fresh = false;
+    for (let piece = first; piece < first + count; piece++) {
+      if (this.#ledger.picker.isHeld(piece)) continue;
+      owed.add(piece);
+      this.#ledger.picker.markRequested(piece);
+      if (this.#policy.wasCorrupt(piece)) fresh = true;
+    }
+    const requestId = outbox.nextRequestId();
+    this.#runs.set(requestId, { requestId, first, count, startedAt: now, owed, claimedAt: now });
+    this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
+    this.claimsDue.push({ first, count });
+    counters.add("shoal_origin_requests_total");
+    outbox.notice({
+      type: "originAsked",
+      transferId,
+      firstPiece: first,
+      pieceCount: count,
+      reason,
+    });
+    outbox.origin({
+      type: "fetchRange",
+      requestId,
+      transferId,
+      url,
+      layout: this.#ledger.layout,
+      firstPiece: first,
+      pieceCount: count,
+      mode: this.#mode,
+      fresh,
+      ...(this.#validator === undefined ? {} : { validator: this.#validator }),
+    });
+  }
+
+  #end(run: OriginRun): void {
+    this.#runs.delete(run.requestId);
+    for (const piece of run.owed) this.#ledger.picker.unmarkRequested(piece);
+    run.owed.clear();
+  }
+}
+
+/** Without digests, later bytes may follow earlier ones only if the origin can tell files apart. */
+function isResumable(validator: Validator | undefined): boolean {
+  return validator?.etag !== undefined || validator?.lastModified !== undefined;
+}

@@ -1,0 +1,232 @@
+/**
+ * Pieces asked of peers and not yet answered, and whom to ask for what next.
+ *
+ * Every peer is kept busy to its depth, one piece at a time in turns, so that faster peers ask for
+ * more simply by answering sooner. In endgame an idle peer may be asked for a piece that another
+ * source already owes; the loser is cancelled. Called by `Fetcher`.
+ */
+import { LIMITS } from "../registry/limits.ts";
+import type { Counters } from "../registry/counters.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Link, PeerTable } from "./peer-table.ts";
+import type { PieceLedger } from "./piece-ledger.ts";
+
+interface PeerRequest {
+  readonly requestId: RequestId;
+  readonly link: Link;
+  readonly piece: PieceIndex;
+  readonly askedAt: Millis;
+  readonly deadline: Millis;
+}
+
+export interface PeerRequestsDeps {
+  readonly outbox: Outbox;
+  readonly peers: PeerTable;
+  readonly settings: Settings;
+  readonly counters: Counters;
+}
+
+/** R-SCH-02: a piece may take this many times as long as expected. */
+const LATENESS_FACTOR = 8;
+
+export class PeerRequests {
+  readonly #deps: PeerRequestsDeps;
+  readonly #ledger: PieceLedger;
+  readonly #contentId: ContentId;
+  readonly #links = new Map<PeerId, Link>();
+  readonly #requests = new Map<RequestId, PeerRequest>();
+  readonly #byPiece = new Map<PieceIndex, PeerRequest[]>();
+  readonly #picked = new Uint32Array(LIMITS.endgamePiecesMax);
+  /** A lower bound of all deadlines and ends of busy times; exact after `handleTimeout`. */
+  #deadline: Millis = Infinity;
+  #turn = 0;
+
+  constructor(deps: PeerRequestsDeps, ledger: PieceLedger, contentId: ContentId) {
+    this.#deps = deps;
+    this.#ledger = ledger;
+    this.#contentId = contentId;
+  }
+
+  /** Requests not yet answered. */
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  /** Since when the oldest request waits; `undefined` when none does. */
+  get oldestAskedAt(): Millis | undefined {
+    for (const request of this.#requests.values()) return request.askedAt;
+    return undefined;
+  }
+
+  /** The peers that may be asked. */
+  get links(): ReadonlyMap<PeerId, Link> {
+    return this.#links;
+  }
+
+  addLink(link: Link): void {
+    this.#links.set(link.peerId, link);
+  }
+
+  /** The peer is gone or left the content: its requests are free again. */
+  removeLink(peerId: PeerId): void {
+    const link = this.#links.get(peerId);
+    if (link === undefined) return;
+    this.#links.delete(peerId);
+    for (const request of this.#requests.values()) {
+      if (request.link === link) this.#forget(request);
+    }
+  }
+
+  /** Whether some peer has a piece that is still missing. */
+  hasOffer(): boolean {
+    for (const link of this.#links.values()) {
+      if (this.#ledger.picker.interesting(link.slot)) return true;
+    }
+    return false;
+  }
+
+  /** Asks every peer that has room, one piece each in turns, until nobody takes any more. */
+  fill(now: Millis): void {
+    if (this.#links.size === 0) return;
+    const links = [...this.#links.values()];
+    this.#turn = (this.#turn + 1) % links.length;
+    let asked = true;
+    while (asked && this.#ledger.hasBudget()) {
+      asked = false;
+      for (let i = 0; i < links.length; i++) {
+        const link = links[(this.#turn + i) % links.length];
+        if (link !== undefined && this.#askNext(link, now)) asked = true;
+      }
+    }
+  }
+
+  /** Asks one peer, whose offer has just grown. */
+  fillFrom(peerId: PeerId, now: Millis): void {
+    const link = this.#links.get(peerId);
+    if (link === undefined) return;
+    while (this.#askNext(link, now));
+  }
+
+  /** Leaves the peer alone for a while. */
+  snub(link: Link, until: Millis): void {
+    link.busyUntil = until;
+    this.#deadline = Math.min(this.#deadline, until);
+  }
+
+  /** Whether the request is one of this transfer's, still waiting. */
+  owns(requestId: RequestId): boolean {
+    return this.#requests.has(requestId);
+  }
+
+  /** The answer to a request has come; `undefined` when it is not one of ours any more. */
+  answered(requestId: RequestId): { piece: PieceIndex; link: Link; askedAt: Millis } | undefined {
+    const request = this.#requests.get(requestId);
+    if (request !== undefined) this.#forget(request);
+    return request;
+  }
+
+  /** The piece has come from elsewhere: whoever still owes it is told so. */
+  cancelPiece(piece: PieceIndex): void {
+    for (const request of this.#byPiece.get(piece)?.slice() ?? []) this.#cancel(request);
+  }
+
+  cancelAll(): void {
+    for (const request of this.#requests.values()) this.#cancel(request);
+  }
+
+  pollDeadline(): Millis {
+    return this.#deadline;
+  }
+
+  /** Gives up on pieces that are late (R-SCH-02); their peers are snubbed for a while. */
+  handleTimeout(now: Millis): void {
+    if (now < this.#deadline) return;
+    this.#deadline = Infinity;
+    for (const { busyUntil } of this.#links.values()) {
+      if (busyUntil > now) this.#deadline = Math.min(this.#deadline, busyUntil);
+    }
+    for (const request of this.#requests.values()) {
+      if (request.deadline > now) {
+        this.#deadline = Math.min(this.#deadline, request.deadline);
+        continue;
+      }
+      this.#cancel(request);
+      this.#deps.counters.add("shoal_peer_timeouts_total");
+      this.snub(request.link, now + this.#deps.settings.stallTimeoutMs);
+      this.#deps.peers.offended(request.link.peerId, "stall", now);
+    }
+  }
+
+  #askNext(link: Link, now: Millis): boolean {
+    const { picker, layout } = this.#ledger;
+    if (!this.#ledger.hasBudget() || !picker.interesting(link.slot)) return false;
+    if (link.outstanding >= this.#deps.peers.depth(link, layout.pieceLengthMax, now)) return false;
+    if (picker.pick(link.slot, 1, this.#picked) === 1) {
+      this.#ask(link, this.#picked[0]!, now);
+      return true;
+    }
+    return this.#askEndgame(link, now);
+  }
+
+  /** An idle peer is asked for one of the last pieces, if another source owes it already. */
+  #askEndgame(link: Link, now: Millis): boolean {
+    const { picker } = this.#ledger;
+    const isEndgame = picker.freeCount === 0 && picker.missingCount <= LIMITS.endgamePiecesMax;
+    if (!isEndgame || link.outstanding > 0) return false;
+    const count = picker.pickEndgame(link.slot, this.#picked.length, this.#picked);
+    for (let i = 0; i < count; i++) {
+      const piece = this.#picked[i]!;
+      if (this.#byPiece.get(piece)?.some((request) => request.link === link)) continue;
+      this.#deps.counters.add("shoal_endgame_requests_total");
+      this.#ask(link, piece, now);
+      return true;
+    }
+    return false;
+  }
+
+  #ask(link: Link, piece: PieceIndex, now: Millis): void {
+    const { outbox, settings } = this.#deps;
+    const length = this.#ledger.layout.length(piece);
+    const rate = link.received.rateBytesPerSec(now);
+    const expectedMs = ((link.outstanding + 1) * length * 1_000) / Math.max(rate, 1);
+    const patienceMs = Math.min(
+      Math.max(settings.pieceTimeoutMsMin, LATENESS_FACTOR * expectedMs),
+      LIMITS.pieceTimeoutMsMax,
+    );
+    const request: PeerRequest = {
+      requestId: outbox.nextRequestId(),
+      link,
+      piece,
+      askedAt: now,
+      deadline: now + patienceMs,
+    };
+    this.#requests.set(request.requestId, request);
+    const others = this.#byPiece.get(piece);
+    if (others === undefined) this.#byPiece.set(piece, [request]);
+    else others.push(request);
+    this.#deadline = Math.min(this.#deadline, request.deadline);
+    link.outstanding++;
+    this.#ledger.requested(piece);
+    const { peerId } = link;
+    const { requestId } = request;
+    const contentId = this.#contentId;
+    outbox.swarm({ type: "requestPiece", peerId, requestId, contentId, piece, length });
+  }
+
+  #cancel(request: PeerRequest): void {
+    this.#forget(request);
+    const { peerId } = request.link;
+    this.#deps.outbox.swarm({ type: "cancelRequest", peerId, requestId: request.requestId });
+  }
+
+  #forget(request: PeerRequest): void {
+    this.#requests.delete(request.requestId);
+    request.link.outstanding--;
+    this.#ledger.unrequested(request.piece);
+    const others = this.#byPiece.get(request.piece)?.filter((other) => other !== request) ?? [];
+    if (others.length === 0) this.#byPiece.delete(request.piece);
+    else this.#byPiece.set(request.piece, others);
+  }
+}

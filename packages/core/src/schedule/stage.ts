@@ -1,0 +1,38 @@
+/**
+ * What a transfer's working stages have in common, so that `Transfer` passes events on without
+ * looking into them: `Resolver` before the content is known, `Fetcher` while pieces are missing.
+ */
+import type { OriginEvent } from "../ports/origin-port.ts";
+import type { SwarmEvent } from "../ports/swarm-port.ts";
+import type { Millis, PeerId, RequestId } from "../units.ts";
+import type { Link } from "./peer-table.ts";
+
+/** What connected peers say about one content. */
+export type PeerEvent = Extract<
+  SwarmEvent,
+  {
+    readonly type:
+      | "peerJoined"
+      | "peerLeft"
+      | "peerBitfield"
+      | "peerHave"
+      | "peerClaimed"
+      | "peerPiece"
+      | "requestRefused"
+      | "peerManifest";
+  }
+>;
+
+export interface Stage {
+  /** False when what the peer said cannot be true of this content. */
+  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean;
+  /** The peer has disconnected or left the content. */
+  peerGone(peerId: PeerId, now: Millis): void;
+  originEvent(event: OriginEvent, now: Millis): void;
+  /** Whether the request to a peer was made here and still waits for its answer. */
+  owns(requestId: RequestId): boolean;
+  pollDeadline(): Millis;
+  handleTimeout(now: Millis): void;
+  /** Withdraws every question to every port. */
+  stop(): void;
+}

@@ -1,0 +1,73 @@
+/**
+ * The states of a transfer and what it reports, apart from the machine that moves between them
+ * (`transfer.ts`).
+ */
+import { unreachable } from "../assert.ts";
+import type { PieceSet } from "../content/piece-set.ts";
+import type { JobFileSpec } from "../job/record.ts";
+import type { StoredContent } from "../ports/store-port.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { JobId, TransferId } from "../units.ts";
+import type { Fetcher } from "./fetcher.ts";
+import type { Link } from "./peer-table.ts";
+import type { Resolution, Resolver } from "./resolver.ts";
+import type { FilePhase } from "./snapshot.ts";
+import type { PeerEvent } from "./stage.ts";
+
+export interface TransferOptions {
+  readonly transferId: TransferId;
+  readonly job?: { readonly jobId: JobId; readonly fileIndex: number; readonly file: JobFileSpec };
+  /** What an earlier run found out; saves resolving. */
+  readonly resolution?: Resolution;
+  /** A complete content on this machine, to be served. */
+  readonly stored?: StoredContent;
+}
+
+/** What the scheduler has to know; at most one is pending. */
+export type TransferReport =
+  | { readonly type: "transferred" }
+  | { readonly type: "failed"; readonly error: ErrorInfo; readonly transient: boolean }
+  | { readonly type: "published" }
+  | { readonly type: "publishFailed"; readonly error: ErrorInfo }
+  | { readonly type: "closed" };
+
+export type TransferState =
+  | { readonly name: "resolving"; readonly resolver: Resolver }
+  | { readonly name: "opening" }
+  | { readonly name: "fetching"; readonly fetcher: Fetcher }
+  | { readonly name: "resetting" }
+  | { readonly name: "verifying"; readonly have: PieceSet }
+  | { readonly name: "complete" | "publishing" | "published"; readonly have: PieceSet }
+  | { readonly name: "failed" }
+  | { readonly name: "closing" }
+  | { readonly name: "closed" };
+
+/** What a peer has said about the content before we could make sense of it. */
+export interface EarlyWord {
+  readonly link: Link;
+  joined?: PeerEvent;
+  bitfield?: PeerEvent;
+}
+
+/** The state as users see it. */
+export function phaseOf(state: TransferState): FilePhase {
+  switch (state.name) {
+    case "resolving":
+    case "opening":
+    case "fetching":
+    case "verifying":
+    case "published":
+      return state.name;
+    case "resetting":
+      return "opening";
+    case "complete":
+    case "publishing":
+      return "transferred";
+    case "failed":
+    case "closing":
+    case "closed":
+      return "waiting";
+    default:
+      return unreachable(state);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * All transfers of the agent, and which of them an event is for. Peers speak of contents, the store
+ * and origins of transfers; several transfers may be of one content.
+ *
+ * Knows ids, not meanings. Called by the scheduler and by `JobTable`, which learn from
+ * `takeReports()` what transfers have to say.
+ */
+import type { ContentId, Millis, RequestId, TransferId } from "../units.ts";
+import type { MachineDeps } from "./machine-deps.ts";
+import { Transfer } from "./transfer.ts";
+import type { TransferOptions, TransferReport } from "./transfer-state.ts";
+
+export class TransferTable {
+  readonly #deps: MachineDeps;
+  readonly #transfers = new Map<TransferId, Transfer>();
+  /** Those with work to do or things to report; contents that are merely served are left alone. */
+  readonly #working = new Set<Transfer>();
+  #lastId: TransferId = 0;
+
+  constructor(deps: MachineDeps) {
+    this.#deps = deps;
+  }
+
+  open(options: Omit<TransferOptions, "transferId">, now: Millis): Transfer {
+    const transferId = ++this.#lastId;
+    const transfer = new Transfer(this.#deps, { ...options, transferId }, now);
+    this.#transfers.set(transferId, transfer);
+    this.#working.add(transfer);
+    return transfer;
+  }
+
+  remove(transfer: Transfer): void {
+    this.#transfers.delete(transfer.transferId);
+    this.#working.delete(transfer);
+  }
+
+  working(): Iterable<Transfer> {
+    return this.#working;
+  }
+
+  /** To be called when a transfer may have reached, or left, the state of merely being served. */
+  noteState(transfer: Transfer): void {
+    if (!this.#transfers.has(transfer.transferId)) return;
+    if (transfer.isIdle) this.#working.delete(transfer);
+    else this.#working.add(transfer);
+  }
+
+  get(transferId: TransferId): Transfer | undefined {
+    return this.#transfers.get(transferId);
+  }
+
+  all(): Iterable<Transfer> {
+    return this.#transfers.values();
+  }
+
+  /** The transfers of one content; usually none or one. */
+  *of(contentId: ContentId): Generator<Transfer> {
+    for (const transfer of this.#transfers.values()) {
+      if (transfer.contentId === contentId) yield transfer;
+    }
+  }
+
+  /** The transfer that made a request to a peer and still waits for the answer. */
+  ownerOf(requestId: RequestId): Transfer | undefined {
+    for (const transfer of this.#working) {
+      if (transfer.owns(requestId)) return transfer;
+    }
+    return undefined;
+  }
+
+  /** What transfers have come to since the last call; repeat until it is empty. */
+  takeReports(): Array<{ readonly transfer: Transfer; readonly report: TransferReport }> {
+    const reports = [];
+    for (const transfer of this.#working) {
+      const report = transfer.takeReport();
+      if (report !== undefined) reports.push({ transfer, report });
+    }
+    return reports;
+  }
+
+  pollDeadline(): Millis {
+    let deadline = Infinity;
+    for (const transfer of this.#working) {
+      deadline = Math.min(deadline, transfer.pollDeadline());
+    }
+    return deadline;
+  }
+
+  handleTimeout(now: Millis): void {
+    for (const transfer of this.#working) {
+      if (transfer.pollDeadline() <= now) transfer.handleTimeout(now);
+    }
+  }
+
+  checkInvariants(): void {
+    for (const transfer of this.#transfers.values()) transfer.checkInvariants();
+  }
+}

@@ -1,0 +1,429 @@
+/**
+ * The scheduler's work on one content, from finding out what it is to serving it to others.
+ *
+ *   resolving ─▶ opening ─▶ fetching ─▶ verifying ─▶ complete ─▶ publishing ─▶ published
+ *       │           │           │  ▲        │ mismatch              │ failed: back to complete
+ *       └───────────┴───────────┴──┼────────┴──▶ failed
+ *       ▲                          └─ the remote file changed: resetting ─▶ resolving
+ *   any state ──close──▶ closing ──▶ closed
+ *
+ * A transfer without a job serves a content that is complete on this machine. Knows one content;
+ * the job's other files and states are `Job`'s. Called by the scheduler, which reads
+ * `takeReport()` after each call.
+ */
+import { PieceSet } from "../content/piece-set.ts";
+import { parseSha256Hex } from "../hash/digest.ts";
+import type { JobFileSpec } from "../job/record.ts";
+import type { OriginEvent } from "../ports/origin-port.ts";
+import type { StoreEvent } from "../ports/store-port.ts";
+import { ERRORS, errorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type {
+  ContentId,
+  JobId,
+  Millis,
+  PeerId,
+  PieceIndex,
+  RequestId,
+  TransferId,
+} from "../units.ts";
+import { Fetcher } from "./fetcher.ts";
+import type { FetchBytes } from "./fetcher.ts";
+import type { MachineDeps } from "./machine-deps.ts";
+import type { Link } from "./peer-table.ts";
+import { resolutionOf, Resolver } from "./resolver.ts";
+import type { Resolution } from "./resolver.ts";
+import type { FilePhase } from "./snapshot.ts";
+import type { PeerEvent, Stage } from "./stage.ts";
+import { phaseOf } from "./transfer-state.ts";
+import type {
+  EarlyWord,
+  TransferOptions,
+  TransferReport,
+  TransferState,
+} from "./transfer-state.ts";
+
+/** R-HTTP-11 */
+const RESTARTS_MAX = 3;
+const RESTARTS_WINDOW_MS = 3_600_000;
+/** R-MAN-15: one automatic refetch of pieces that the final check found wrong. */
+const MISMATCHES_MAX = 1;
+
+export class Transfer {
+  readonly transferId: TransferId;
+  readonly jobId: JobId | undefined;
+  readonly fileIndex: number;
+  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
+  readonly #deps: MachineDeps;
+  readonly #file: JobFileSpec | undefined;
+  #state: TransferState;
+  #resolution: Resolution | undefined;
+  #contentId: ContentId | undefined;
+  readonly #early = new Map<PeerId, EarlyWord>();
+  #restartedAt: Millis[] = [];
+  #mismatches = 0;
+  #lastStoredBytes = 0;
+  #report: TransferReport | undefined;
+
+  constructor(deps: MachineDeps, options: TransferOptions, now: Millis) {
+    this.#deps = deps;
+    this.transferId = options.transferId;
+    this.jobId = options.job?.jobId;
+    this.fileIndex = options.job?.fileIndex ?? 0;
+    this.#file = options.job?.file;
+    const { transferId, stored } = options;
+    const known = stored && resolutionOf({ ...stored, bytes: stored.manifestBytes });
+    this.#resolution = options.resolution ?? known;
+    this.#contentId = this.#resolution?.manifest?.contentId ?? this.#file?.contentId;
+    this.#state = { name: "opening" };
+    if (stored !== undefined) {
+      deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
+    } else if (this.#resolution !== undefined) this.#open();
+    else if (this.#file !== undefined) this.#resolve(this.#file, now);
+  }
+
+  /** The content, once its name is known. Peers can be asked about it from then on. */
+  get contentId(): ContentId | undefined {
+    return this.#contentId;
+  }
+
+  get resolution(): Resolution | undefined {
+    return this.#resolution;
+  }
+
+  /** Whether peers could still help: the agent looks for them as long as some transfer says so. */
+  get wantsPeers(): boolean {
+    const { name } = this.#state;
+    const isFetching = name === "resolving" || name === "opening" || name === "fetching";
+    return isFetching && this.#contentId !== undefined;
+  }
+
+  get phase(): FilePhase {
+    return phaseOf(this.#state);
+  }
+
+  /** Verified bytes on disk; of an ended transfer, what it left there. */
+  get storedBytes(): number {
+    if (this.#state.name === "fetching") return this.#state.fetcher.storedBytes;
+    return "have" in this.#state
+      ? (this.#resolution?.layout.contentLength ?? 0)
+      : this.#lastStoredBytes;
+  }
+
+  /** Published, nothing to report: only peers' requests concern it. */
+  get isIdle(): boolean {
+    return this.#state.name === "published" && this.#report === undefined;
+  }
+
+  get memberCount(): number {
+    return this.#state.name === "fetching" ? this.#state.fetcher.memberCount : this.#early.size;
+  }
+
+  /** Bytes received in this run, by source. */
+  receivedBytes(): Readonly<FetchBytes> {
+    if (this.#state.name !== "fetching") return this.bytes;
+    const { bytes } = this.#state.fetcher;
+    return {
+      origin: this.bytes.origin + bytes.origin,
+      peers: this.bytes.peers + bytes.peers,
+      wasted: this.bytes.wasted + bytes.wasted,
+    };
+  }
+
+  takeReport(): TransferReport | undefined {
+    const report = this.#report;
+    this.#report = undefined;
+    return report;
+  }
+
+  /** The committed pieces that peers may have; `undefined` when there are none to speak of. */
+  served(): PieceSet | undefined {
+    if (this.#resolution?.manifest === undefined) return undefined;
+    if (this.#state.name === "fetching") return this.#state.fetcher.committed;
+    return "have" in this.#state ? this.#state.have : undefined;
+  }
+
+  /** The manifest's bytes, to pass on. */
+  get manifestBytes(): Uint8Array | undefined {
+    return this.#resolution?.manifest?.bytes;
+  }
+
+  /** complete -> publishing */
+  publish(overwrite: boolean): void {
+    if (this.#state.name !== "complete") return;
+    this.#state = { name: "publishing", have: this.#state.have };
+    const { transferId } = this;
+    this.#deps.outbox.store({ type: "publishContent", transferId, overwrite });
+  }
+
+  /** any state -> closing. Requests are withdrawn; what is stored is kept or discarded. */
+  close(outcome: "keep" | "discard"): void {
+    if (this.#state.name === "closing" || this.#state.name === "closed") return;
+    this.#stopWork();
+    const wasOpen = this.#state.name !== "resolving";
+    this.#state = { name: "closing" };
+    if (wasOpen) {
+      this.#deps.outbox.store({ type: "closeContent", transferId: this.transferId, outcome });
+    } else {
+      this.#state = { name: "closed" };
+      this.#report = { type: "closed" };
+    }
+  }
+
+  /** False when what the peer said cannot be true of this content. */
+  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
+    this.#remember(event, link);
+    const stage = this.#stage();
+    if (stage === undefined) {
+      if (event.type === "peerPiece") this.#deps.outbox.release(event.bufferId);
+      return true;
+    }
+    const ok = stage.peerEvent(event, link, now);
+    this.#advance(now);
+    return ok;
+  }
+
+  peerGone(peerId: PeerId, now: Millis): void {
+    this.#early.delete(peerId);
+    this.#stage()?.peerGone(peerId, now);
+    this.#advance(now);
+  }
+
+  /** Whether the request was one of this transfer's and still waits for its answer. */
+  owns(requestId: RequestId): boolean {
+    return this.#stage()?.owns(requestId) === true;
+  }
+
+  originEvent(event: OriginEvent, now: Millis): void {
+    const stage = this.#stage();
+    if (stage !== undefined) stage.originEvent(event, now);
+    else if (event.type === "rangePiece") this.#deps.outbox.release(event.bufferId);
+    this.#advance(now);
+  }
+
+  storeEvent(event: StoreEvent, now: Millis): void {
+    switch (event.type) {
+      case "contentOpened":
+        return this.#opened(event.have, now);
+      case "contentVerified":
+        if (this.#state.name === "verifying") this.#completed(this.#state.have);
+        return;
+      case "contentMismatch":
+        return this.#mismatch(event.pieces, now);
+      case "contentPublished":
+        if (this.#state.name !== "publishing") return;
+        this.#state = { name: "published", have: this.#state.have };
+        this.#report = { type: "published" };
+        return;
+      case "publishFailed":
+        if (this.#state.name !== "publishing") return;
+        this.#state = { name: "complete", have: this.#state.have };
+        this.#report = { type: "publishFailed", error: event.error };
+        return;
+      case "contentClosed":
+        return this.#wasClosed(now);
+      case "contentFailed":
+        if (this.#state.name === "closing" || this.#state.name === "closed") return;
+        return this.#fail(event.error, ERRORS[event.error.code].transient);
+      default:
+        return this.#pieceEvent(event, now);
+    }
+  }
+
+  pollDeadline(): Millis {
+    return this.#stage()?.pollDeadline() ?? Infinity;
+  }
+
+  handleTimeout(now: Millis): void {
+    this.#stage()?.handleTimeout(now);
+    this.#advance(now);
+  }
+
+  checkInvariants(): void {
+    if (this.#state.name === "fetching") this.#state.fetcher.checkInvariants();
+  }
+
+  #pieceEvent(event: StoreEvent, now: Millis): void {
+    if (event.type === "pieceLost" && "have" in this.#state) {
+      this.#state.have.delete(event.piece);
+      return;
+    }
+    if (this.#state.name !== "fetching") return;
+    const { fetcher } = this.#state;
+    if (event.type === "pieceStored") fetcher.pieceStored(event.piece, now);
+    else if (event.type === "pieceCorrupt") fetcher.pieceCorrupt(event.piece, now);
+    else if (event.type === "piecesCommitted") fetcher.piecesCommitted(event.pieces, now);
+    else if (event.type === "pieceLost") fetcher.pieceLost(event.piece, now);
+    this.#advance(now);
+  }
+
+  #stage(): Stage | undefined {
+    if (this.#state.name === "resolving") return this.#state.resolver;
+    return this.#state.name === "fetching" ? this.#state.fetcher : undefined;
+  }
+
+  /** Keeps what peers say for the stages that come later. */
+  #remember(event: PeerEvent, link: Link): void {
+    if (event.type === "peerLeft") this.#early.delete(link.peerId);
+    if (event.type !== "peerJoined" && event.type !== "peerBitfield") return;
+    const known = this.#early.get(link.peerId);
+    const word: EarlyWord = known?.link === link ? known : { link };
+    this.#early.set(link.peerId, word);
+    if (event.type === "peerJoined") word.joined = event;
+    else word.bitfield = event;
+  }
+
+  /** Takes the step that the working stage has reached. */
+  #advance(now: Millis): void {
+    if (this.#state.name === "resolving") this.#afterResolver(this.#state.resolver);
+    else if (this.#state.name === "fetching") this.#afterFetcher(this.#state.fetcher, now);
+  }
+
+  /** resolving -> opening, or failed */
+  #afterResolver({ outcome }: Resolver): void {
+    if (outcome === undefined) return;
+    if (outcome.name === "failed") return this.#fail(outcome.error, outcome.transient);
+    this.#resolution = outcome.resolution;
+    this.#contentId = outcome.resolution.manifest?.contentId;
+    this.#open();
+  }
+
+  #open(): void {
+    const resolution = this.#resolution;
+    const file = this.#file;
+    if (resolution === undefined || file === undefined || this.jobId === undefined) return;
+    this.#state = { name: "opening" };
+    const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
+    const { layout, manifest, validatorKey } = resolution;
+    this.#deps.outbox.store({
+      type: "openContent",
+      transferId: this.transferId,
+      spec: {
+        jobId: this.jobId,
+        fileIndex: this.fileIndex,
+        layout,
+        destination: file.destination,
+        ...(manifest === undefined ? {} : { manifest }),
+        ...(digest === undefined ? {} : { contentDigest: digest }),
+        ...(validatorKey === undefined ? {} : { validatorKey }),
+      },
+    });
+  }
+
+  /** opening -> fetching, or published for a content that is only served */
+  #opened(haveBytes: Uint8Array, now: Millis): void {
+    const layout = this.#resolution?.layout;
+    if (this.#state.name !== "opening" || layout === undefined) return;
+    const have = PieceSet.fromBytes(layout.pieceCount, haveBytes);
+    if (have === undefined) return this.#fail(errorInfo("ERR_STATE_INVALID", "piece map"), false);
+    if (this.#file === undefined) this.#state = { name: "published", have };
+    else this.#fetch(have, now);
+  }
+
+  #fetch(have: PieceSet, now: Millis): void {
+    const resolution = this.#resolution;
+    if (resolution === undefined) return;
+    const { layout, manifest, validator, acceptsRanges } = resolution;
+    const fetcher = new Fetcher(
+      this.#deps,
+      {
+        transferId: this.transferId,
+        contentId: manifest?.contentId,
+        layout,
+        have,
+        url: this.#file?.url,
+        acceptsRanges,
+        ...(validator === undefined ? {} : { validator }),
+      },
+      now,
+    );
+    this.#state = { name: "fetching", fetcher };
+    for (const { link, joined, bitfield } of this.#early.values()) {
+      if (joined !== undefined) fetcher.peerEvent(joined, link, now);
+      if (bitfield === undefined || fetcher.peerEvent(bitfield, link, now)) continue;
+      this.#deps.peers.offended(link.peerId, "malformedFrame", now);
+    }
+    fetcher.start(now);
+    this.#advance(now);
+  }
+
+  /** fetching -> verifying, resetting or failed */
+  #afterFetcher(fetcher: Fetcher, now: Millis): void {
+    const { status } = fetcher;
+    if (status.name === "complete") {
+      this.#keepBytes(fetcher);
+      this.#state = { name: "verifying", have: fetcher.committed };
+      const readBack = this.#deps.settings.verifyOnComplete === 1;
+      this.#deps.outbox.store({ type: "verifyContent", transferId: this.transferId, readBack });
+    } else if (status.name === "changed") this.#restart(fetcher, now);
+    else if (status.name === "failed") this.#fail(status.error, status.transient);
+  }
+
+  /** fetching -> resetting: the remote file is another one now (R-HTTP-11). */
+  #restart(fetcher: Fetcher, now: Millis): void {
+    fetcher.stop();
+    this.#keepBytes(fetcher);
+    this.bytes.wasted += fetcher.storedBytes;
+    this.#restartedAt = this.#restartedAt.filter((at) => now - at < RESTARTS_WINDOW_MS);
+    this.#restartedAt.push(now);
+    if (this.#restartedAt.length > RESTARTS_MAX) {
+      return this.#fail(errorInfo("ERR_REMOTE_CHANGING"), false);
+    }
+    this.#state = { name: "resetting" };
+    const { transferId } = this;
+    this.#deps.outbox.store({ type: "closeContent", transferId, outcome: "discard" });
+  }
+
+  /** closing -> closed, or resetting -> resolving once the old part file is gone */
+  #wasClosed(now: Millis): void {
+    if (this.#state.name === "resetting" && this.#file !== undefined) {
+      this.#resolution = undefined;
+      this.#resolve(this.#file, now);
+      return;
+    }
+    this.#state = { name: "closed" };
+    this.#report = { type: "closed" };
+  }
+
+  #resolve(file: JobFileSpec, now: Millis): void {
+    const resolver = new Resolver(this.#deps, { transferId: this.transferId, file }, now);
+    this.#state = { name: "resolving", resolver };
+    this.#advance(now);
+  }
+
+  /** verifying -> fetching what was found wrong, or failed */
+  #mismatch(pieces: readonly PieceIndex[], now: Millis): void {
+    if (this.#state.name !== "verifying") return;
+    const { have } = this.#state;
+    this.#mismatches++;
+    if (pieces.length === 0 || this.#mismatches > MISMATCHES_MAX) {
+      return this.#fail(errorInfo("ERR_CONTENT_MISMATCH"), false);
+    }
+    for (const piece of pieces) have.delete(piece);
+    this.#fetch(have, now);
+  }
+
+  /** verifying -> complete */
+  #completed(have: PieceSet): void {
+    this.#state = { name: "complete", have };
+    this.#report = { type: "transferred" };
+  }
+
+  #fail(error: ErrorInfo, transient: boolean): void {
+    this.#stopWork();
+    this.#state = { name: "failed" };
+    this.#report = { type: "failed", error, transient };
+  }
+
+  #stopWork(): void {
+    this.#stage()?.stop();
+    if (this.#state.name === "fetching") this.#keepBytes(this.#state.fetcher);
+  }
+
+  #keepBytes(fetcher: Fetcher): void {
+    this.#lastStoredBytes = fetcher.storedBytes;
+    this.bytes.origin += fetcher.bytes.origin;
+    this.bytes.peers += fetcher.bytes.peers;
+    this.bytes.wasted += fetcher.bytes.wasted;
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * What peers have asked of us and not yet got. Bounded per peer and in total, served in turns: next
+ * comes the peer that has had the fewest bytes (R-PEER-16, R-PEER-27).
+ *
+ *   queued ──slot free──▶ reading (store) ──▶ sending (swarm) ──▶ done
+ *
+ * Knows which transfer can serve a piece, not what a piece is. Called by the scheduler.
+ */
+import type { Counters } from "../registry/counters.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { RefusalReason } from "../ports/swarm-port.ts";
+import type { BufferId, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
+import type { Outbox } from "./outbox.ts";
+
+interface Upload {
+  readonly peerId: PeerId;
+  /** The peer's number for it. */
+  readonly requestId: RequestId;
+  readonly transferId: TransferId;
+  readonly piece: PieceIndex;
+  phase: "queued" | "reading" | "sending";
+  cancelled: boolean;
+}
+
+/** What is kept per peer while it has uploads; `sentBytes` decides whose turn it is. */
+interface Customer {
+  readonly uploads: Map<RequestId, Upload>;
+  active: number;
+  sentBytes: number;
+}
+
+export class UploadQueue {
+  readonly #outbox: Outbox;
+  readonly #settings: Settings;
+  readonly #counters: Counters;
+  readonly #customers = new Map<PeerId, Customer>();
+  /** Uploads being read, by our own number for the read. */
+  readonly #reads = new Map<RequestId, Upload>();
+  #total = 0;
+  #active = 0;
+
+  constructor(deps: { outbox: Outbox; settings: Settings; counters: Counters }) {
+    this.#outbox = deps.outbox;
+    this.#settings = deps.settings;
+    this.#counters = deps.counters;
+  }
+
+  /** Uploads queued or under way. */
+  get size(): number {
+    return this.#total;
+  }
+
+  connected(peerId: PeerId): void {
+    // A newcomer starts level with the peer that has had least, so that it gets its turn at once
+    // without being owed the past.
+    let least = Infinity;
+    for (const customer of this.#customers.values()) least = Math.min(least, customer.sentBytes);
+    const sentBytes = Number.isFinite(least) ? least : 0;
+    this.#customers.set(peerId, { uploads: new Map(), active: 0, sentBytes });
+  }
+
+  disconnected(peerId: PeerId): void {
+    const customer = this.#customers.get(peerId);
+    if (customer === undefined) return;
+    this.#customers.delete(peerId);
+    for (const upload of customer.uploads.values()) {
+      this.#total--;
+      if (upload.phase !== "queued") this.#active--;
+      upload.cancelled = true;
+    }
+    this.#serve();
+  }
+
+  request(
+    request: { peerId: PeerId; requestId: RequestId; piece: PieceIndex },
+    transferId: TransferId | undefined,
+  ): void {
+    const { peerId, requestId, piece } = request;
+    const customer = this.#customers.get(peerId);
+    if (customer === undefined) return;
+    if (transferId === undefined) return this.#refuse(peerId, requestId, "notFound");
+    const full =
+      customer.uploads.size >= LIMITS.requestsPerPeerMax ||
+      this.#total >= LIMITS.requestsTotalMax ||
+      this.#settings.uploadsMax === 0;
+    if (full || customer.uploads.has(requestId)) return this.#refuse(peerId, requestId, "busy");
+    const upload: Upload = {
+      peerId,
+      requestId,
+      transferId,
+      piece,
+      phase: "queued",
+      cancelled: false,
+    };
+    customer.uploads.set(requestId, upload);
+    this.#total++;
+    this.#serve();
+  }
+
+  /** The peer no longer wants it. What is being sent is ended by the swarm adapter. */
+  cancel(peerId: PeerId, requestId: RequestId): void {
+    const upload = this.#customers.get(peerId)?.uploads.get(requestId);
+    if (upload === undefined) return;
+    upload.cancelled = true;
+    if (upload.phase === "queued") this.#forget(upload);
+  }
+
+  /** The store has read a piece. Returns false when nobody waits for it any more. */
+  read(readId: RequestId, bufferId: BufferId): boolean {
+    const upload = this.#reads.get(readId);
+    if (upload === undefined) return false;
+    this.#reads.delete(readId);
+    if (upload.cancelled) {
+      this.#forget(upload);
+      this.#serve();
+      return false;
+    }
+    upload.phase = "sending";
+    const { peerId, requestId } = upload;
+    this.#outbox.swarm({ type: "sendPiece", peerId, requestId, bufferId });
+    return true;
+  }
+
+  /** The store cannot deliver the piece after all. */
+  lost(readId: RequestId): void {
+    const upload = this.#reads.get(readId);
+    if (upload === undefined) return;
+    this.#reads.delete(readId);
+    this.#forget(upload);
+    if (!upload.cancelled) this.#refuse(upload.peerId, upload.requestId, "notFound");
+    this.#serve();
+  }
+
+  finished(peerId: PeerId, requestId: RequestId, sentBytes: number): void {
+    this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
+    const customer = this.#customers.get(peerId);
+    const upload = customer?.uploads.get(requestId);
+    if (customer === undefined || upload === undefined) return;
+    customer.sentBytes += sentBytes;
+    this.#forget(upload);
+    this.#serve();
+  }
+
+  /** A content is no longer served: its queued uploads are refused. */
+  drop(transferId: TransferId): void {
+    for (const customer of this.#customers.values()) {
+      for (const upload of customer.uploads.values()) {
+        if (upload.transferId !== transferId || upload.phase !== "queued") continue;
+        this.#forget(upload);
+        this.#refuse(upload.peerId, upload.requestId, "notFound");
+      }
+    }
+  }
+
+  #serve(): void {
+    while (this.#active < this.#settings.uploadsMax) {
+      const upload = this.#next();
+      if (upload === undefined) return;
+      const customer = this.#customers.get(upload.peerId);
+      if (customer === undefined) return;
+      upload.phase = "reading";
+      customer.active++;
+      this.#active++;
+      const readId = this.#outbox.nextRequestId();
+      this.#reads.set(readId, upload);
+      const { transferId, piece } = upload;
+      this.#outbox.store({ type: "readPiece", transferId, piece, requestId: readId });
+    }
+  }
+
+  /** The oldest request of the peer that has had the fewest bytes and has a place left. */
+  #next(): Upload | undefined {
+    let best: Upload | undefined;
+    let least = Infinity;
+    for (const customer of this.#customers.values()) {
+      if (customer.sentBytes >= least) continue;
+      if (customer.active >= this.#settings.uploadsPerPeerMax) continue;
+      for (const upload of customer.uploads.values()) {
+        if (upload.phase !== "queued") continue;
+        best = upload;
+        least = customer.sentBytes;
+        break;
+      }
+    }
+    return best;
+  }
+
+  #forget(upload: Upload): void {
+    const customer = this.#customers.get(upload.peerId);
+    if (customer === undefined || customer.uploads.get(upload.requestId) !== upload) return;
+    customer.uploads.delete(upload.requestId);
+    this.#total--;
+    if (upload.phase === "queued") return;
+    customer.active--;
+    this.#active--;
+  }
+
+  #refuse(peerId: PeerId, requestId: RequestId, reason: RefusalReason): void {
+    this.#counters.add("shoal_uploads_refused_total");
+    this.#outbox.swarm({ type: "refuseRequest", peerId, requestId, reason });
+  }
+}

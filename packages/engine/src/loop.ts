@@ -1,0 +1,217 @@
+/**
+ * The loop: takes an event, lets the scheduler handle it, drains commands to ports and notices to
+ * watchers, and keeps one timer armed for the scheduler's next deadline. The only caller of the
+ * scheduler's `handle`, `pollCommand`, `pollNotice`, `pollDeadline` and `handleTimeout`, in
+ * production and in simulation.
+ *
+ * Events that arrive while one is handled wait in order. Payload bytes stay here, in a table by
+ * `BufferId`, between the port that delivered them and the port they go to.
+ */
+import { assert, LIMITS, NO_BUFFER, unreachable } from "@shoal/core";
+import type {
+  BufferId,
+  EventSink,
+  Millis,
+  Notice,
+  OriginCommand,
+  PayloadOps,
+  Port,
+  Scheduler,
+  SchedulerCommand,
+  SchedulerEvent,
+  StoreCommand,
+  SwarmCommand,
+} from "@shoal/core";
+import type { Clock } from "./clock.ts";
+
+export interface EnginePorts<Payload> {
+  readonly store: Port<StoreCommand, Payload>;
+  readonly origin: Port<OriginCommand, Payload>;
+  readonly swarm: Port<SwarmCommand, Payload>;
+}
+
+export interface EngineDeps<Payload> {
+  readonly scheduler: Scheduler;
+  readonly clock: Clock;
+  readonly payloads: PayloadOps<Payload>;
+  /** Sees every event before it is handled; for traces. */
+  readonly onEvent?: (event: SchedulerEvent, now: Millis) => void;
+}
+
+interface QueuedEvent {
+  readonly event: SchedulerEvent;
+  readonly bufferId: BufferId;
+}
+
+/** Turns of `handleTimeout` at one instant after which the scheduler is taken to be spinning. */
+const IDLE_TURNS_MAX = 10_000;
+
+export class Engine<Payload> {
+  /** Adapters deliver their events here, from their creation on. */
+  readonly sink: EventSink<Payload>;
+  readonly #scheduler: Scheduler;
+  readonly #clock: Clock;
+  readonly #payloads: PayloadOps<Payload>;
+  readonly #onEvent: ((event: SchedulerEvent, now: Millis) => void) | undefined;
+  readonly #held = new Map<BufferId, Payload>();
+  readonly #listeners = new Set<(notice: Notice) => void>();
+  #ports: EnginePorts<Payload> | undefined;
+  #queue: QueuedEvent[] = [];
+  #lastBufferId: BufferId = NO_BUFFER;
+  #isRunning = false;
+  #isClosed = false;
+  #armedFor: Millis = Infinity;
+  #disarm: (() => void) | undefined;
+  #idleTurns = 0;
+  #lastTurnAt: Millis = -1;
+
+  constructor({ scheduler, clock, payloads, onEvent }: EngineDeps<Payload>) {
+    this.#scheduler = scheduler;
+    this.#clock = clock;
+    this.#payloads = payloads;
+    this.#onEvent = onEvent;
+    this.sink = (event, payload) => this.#enqueue(event, payload);
+  }
+
+  /** Connects the ports and loads the stored state. Events that came before are handled first. */
+  start(ports: EnginePorts<Payload>): void {
+    assert(this.#ports === undefined, "an engine starts once");
+    this.#ports = ports;
+    this.#scheduler.start();
+    this.#run();
+  }
+
+  /** Runs a verb on the scheduler, at once and in order with events; returns its result. */
+  act<Result>(verb: (scheduler: Scheduler, now: Millis) => Result): Result {
+    const result = verb(this.#scheduler, this.#clock.now());
+    this.#run();
+    return result;
+  }
+
+  /** Calls `listener` with every notice, in order, until the returned function is called. */
+  onNotice(listener: (notice: Notice) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Payloads held between ports; 0 when nothing is under way. */
+  get heldPayloads(): number {
+    return this.#held.size;
+  }
+
+  /** Stops the timer, closes the ports and gives back every payload. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#disarm?.();
+    const ports = this.#ports;
+    if (ports !== undefined) {
+      // Sources first, so that the store is closed last and has everything that came.
+      await Promise.allSettled([ports.swarm.close(), ports.origin.close()]);
+      await ports.store.close();
+    }
+    for (const payload of this.#held.values()) this.#payloads.release(payload);
+    this.#held.clear();
+    this.#queue = [];
+  }
+
+  #enqueue(event: SchedulerEvent, payload: Payload | undefined): void {
+    if (this.#isClosed) {
+      if (payload !== undefined) this.#payloads.release(payload);
+      return;
+    }
+    let bufferId = NO_BUFFER;
+    if (payload !== undefined) {
+      bufferId = ++this.#lastBufferId;
+      this.#held.set(bufferId, payload);
+    }
+    assert(this.#queue.length < LIMITS.loopQueueMax, "the event queue is bounded");
+    this.#queue.push({ event, bufferId });
+    this.#run();
+  }
+
+  #run(): void {
+    if (this.#isRunning || this.#ports === undefined || this.#isClosed) return;
+    this.#isRunning = true;
+    try {
+      this.#drain(this.#ports);
+      while (this.#queue.length > 0) {
+        const batch = this.#queue;
+        this.#queue = [];
+        for (const { event, bufferId } of batch) {
+          const now = this.#clock.now();
+          const withBuffer = bufferId === NO_BUFFER ? event : { ...event, bufferId };
+          this.#onEvent?.(withBuffer, now);
+          this.#scheduler.handle(withBuffer, now);
+          this.#drain(this.#ports);
+        }
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+    this.#arm();
+  }
+
+  #drain(ports: EnginePorts<Payload>): void {
+    let command = this.#scheduler.pollCommand();
+    while (command !== undefined) {
+      this.#execute(ports, command);
+      command = this.#scheduler.pollCommand();
+    }
+    let notice = this.#scheduler.pollNotice();
+    while (notice !== undefined) {
+      for (const listener of this.#listeners) listener(notice);
+      notice = this.#scheduler.pollNotice();
+    }
+  }
+
+  #execute(ports: EnginePorts<Payload>, { port, command }: SchedulerCommand): void {
+    switch (port) {
+      case "store":
+        ports.store.execute(command, this.#take(command));
+        return;
+      case "origin":
+        ports.origin.execute(command);
+        return;
+      case "swarm":
+        ports.swarm.execute(command, this.#take(command));
+        return;
+      case "engine": {
+        const payload = this.#take(command);
+        if (payload !== undefined) this.#payloads.release(payload);
+        return;
+      }
+      default:
+        unreachable(port);
+    }
+  }
+
+  /** The payload a command speaks of, which leaves the table. */
+  #take(command: SchedulerCommand["command"]): Payload | undefined {
+    if (!("bufferId" in command)) return undefined;
+    const payload = this.#held.get(command.bufferId);
+    this.#held.delete(command.bufferId);
+    return payload;
+  }
+
+  #arm(): void {
+    const deadline = this.#scheduler.pollDeadline();
+    if (deadline === this.#armedFor && this.#disarm !== undefined) return;
+    this.#disarm?.();
+    this.#disarm = undefined;
+    this.#armedFor = deadline;
+    if (deadline === Infinity || this.#isClosed) return;
+    this.#disarm = this.#clock.schedule(deadline, () => this.#wake());
+  }
+
+  #wake(): void {
+    this.#disarm = undefined;
+    if (this.#isClosed) return;
+    const now = this.#clock.now();
+    this.#idleTurns = now === this.#lastTurnAt ? this.#idleTurns + 1 : 0;
+    this.#lastTurnAt = now;
+    assert(this.#idleTurns < IDLE_TURNS_MAX, "deadlines must pass once they are handled");
+    this.#scheduler.handleTimeout(now);
+    this.#run();
+  }
+}

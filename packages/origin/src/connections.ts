@@ -1,0 +1,207 @@
+/**
+ * Connections to origins: one undici client each, kept alive between requests, at most so many per
+ * host and in total (R-HTTP-09). A request waits in a bounded queue when there are too many. A
+ * connection is only used again when its last response ended exactly where it said it would.
+ *
+ *   acquire -> waiting -> granted -> release(reusable) -> idle -> granted ...
+ *                            |-----> release(broken)  -> destroyed
+ *
+ * Knows hosts and sockets; knows nothing of questions and responses. Called by `exchange.ts`.
+ */
+import { assert, LIMITS } from "@shoal/core";
+import type { Millis } from "@shoal/core";
+import { Client } from "undici";
+import type { AddressKind, Reach } from "./addresses.ts";
+import type { Dialer } from "./dial.ts";
+import { hostName, portOf } from "./origin-url.ts";
+
+export interface ConnectionsOptions {
+  /** Without a response's head for so long, a request fails. */
+  readonly headersTimeoutMs: Millis;
+  /** Without a byte of body for so long, a request fails. */
+  readonly bodyTimeoutMs: Millis;
+  /** A request that waits for a connection for so long fails. */
+  readonly waitTimeoutMs: Millis;
+  /** Idle connections are closed after so long, unless the server asks for less. */
+  readonly keepAliveMs: Millis;
+  readonly connectionsPerHostMax: number;
+}
+
+/** One connection, from grant to release owned by one request. */
+export interface Connection {
+  readonly client: Client;
+  /** The kind of address it is connected to; absent before it is. */
+  readonly kind: AddressKind | undefined;
+}
+
+export interface ConnectionNeed {
+  readonly url: URL;
+  readonly reach: Reach;
+  /** Never one that was used before, and never used again. */
+  readonly fresh: boolean;
+}
+
+export type Grant = { readonly connection: Connection } | { readonly refused: "full" | "timeout" };
+
+class PooledConnection implements Connection {
+  readonly client: Client;
+  readonly key: string;
+  kind: AddressKind | undefined;
+  isIdle = false;
+  #endDial = (): void => {};
+
+  constructor(dialer: Dialer, { url, reach }: ConnectionNeed, options: Client.Options) {
+    this.key = keyOf({ url, reach });
+    const target = {
+      secure: url.protocol === "https:",
+      host: hostName(url),
+      port: portOf(url),
+      reach,
+    };
+    this.client = new Client(url.origin, {
+      ...options,
+      connect: (_, callback) => {
+        this.#endDial = dialer.dial(target, (result) => {
+          if ("error" in result) return callback(result.error, null);
+          this.kind = result.kind;
+          callback(null, result.socket);
+        });
+      },
+    });
+  }
+
+  async destroy(): Promise<void> {
+    this.#endDial();
+    await this.client.destroy(null);
+  }
+}
+
+/** Connections of one key are interchangeable. */
+function keyOf({ url, reach }: Pick<ConnectionNeed, "url" | "reach">): string {
+  return `${reach} ${url.origin}`;
+}
+
+interface Waiter {
+  readonly need: ConnectionNeed;
+  readonly timer: NodeJS.Timeout;
+  readonly done: (grant: Grant) => void;
+}
+
+export class Connections {
+  readonly #dialer: Dialer;
+  readonly #options: ConnectionsOptions;
+  readonly #waiting = new Set<Waiter>();
+  readonly #all = new Set<PooledConnection>();
+  readonly #idle = new Map<string, PooledConnection[]>();
+  readonly #busyPerHost = new Map<string, number>();
+  #busy = 0;
+
+  constructor(dialer: Dialer, options: ConnectionsOptions) {
+    this.#dialer = dialer;
+    this.#options = options;
+  }
+
+  /** Calls `done` once, perhaps at once. The answer withdraws the need while it still waits. */
+  acquire(need: ConnectionNeed, done: (grant: Grant) => void): () => void {
+    if (this.#hasRoom(need.url.host)) {
+      done({ connection: this.#grant(need) });
+      return () => {};
+    }
+    if (this.#waiting.size >= LIMITS.originRequestsWaitingMax) {
+      done({ refused: "full" });
+      return () => {};
+    }
+    const timer = setTimeout(() => {
+      this.#waiting.delete(waiter);
+      done({ refused: "timeout" });
+    }, this.#options.waitTimeoutMs);
+    const waiter: Waiter = { need, timer, done };
+    this.#waiting.add(waiter);
+    return () => {
+      clearTimeout(timer);
+      this.#waiting.delete(waiter);
+    };
+  }
+
+  /** Ends a grant. `reusable`: the response ended in order and may be followed by another. */
+  release(connection: Connection, need: ConnectionNeed, reusable: boolean): void {
+    assert(connection instanceof PooledConnection && !connection.isIdle, "a grant ends once");
+    const { host } = need.url;
+    const busy = (this.#busyPerHost.get(host) ?? 0) - 1;
+    if (busy === 0) this.#busyPerHost.delete(host);
+    else this.#busyPerHost.set(host, busy);
+    this.#busy--;
+    if (reusable && !need.fresh) this.#park(connection);
+    else this.#destroy(connection);
+    for (const waiter of this.#waiting) {
+      if (!this.#hasRoom(waiter.need.url.host)) continue;
+      this.#waiting.delete(waiter);
+      clearTimeout(waiter.timer);
+      waiter.done({ connection: this.#grant(waiter.need) });
+      break;
+    }
+  }
+
+  /** Ends every connection and forgets who waits. */
+  async close(): Promise<void> {
+    for (const waiter of this.#waiting) clearTimeout(waiter.timer);
+    this.#waiting.clear();
+    this.#idle.clear();
+    this.#dialer.close();
+    await Promise.all([...this.#all].map((connection) => connection.destroy()));
+  }
+
+  #hasRoom(host: string): boolean {
+    return (
+      this.#busy < LIMITS.originConnectionsTotalMax &&
+      (this.#busyPerHost.get(host) ?? 0) < this.#options.connectionsPerHostMax
+    );
+  }
+
+  #grant(need: ConnectionNeed): Connection {
+    const { host } = need.url;
+    this.#busy++;
+    this.#busyPerHost.set(host, (this.#busyPerHost.get(host) ?? 0) + 1);
+    const idle = need.fresh ? undefined : this.#idle.get(keyOf(need))?.pop();
+    if (idle !== undefined) {
+      idle.isIdle = false;
+      return idle;
+    }
+    const connection = new PooledConnection(this.#dialer, need, this.#clientOptions());
+    connection.client.on("disconnect", () => {
+      if (connection.isIdle) this.#destroy(connection);
+    });
+    this.#all.add(connection);
+    return connection;
+  }
+
+  #clientOptions(): Client.Options {
+    return {
+      allowH2: false,
+      pipelining: 1,
+      maxHeaderSize: LIMITS.responseHeaderBytesMax,
+      headersTimeout: this.#options.headersTimeoutMs,
+      bodyTimeout: this.#options.bodyTimeoutMs,
+      keepAliveTimeout: this.#options.keepAliveMs,
+      keepAliveMaxTimeout: this.#options.keepAliveMs,
+    };
+  }
+
+  #park(connection: PooledConnection): void {
+    connection.isIdle = true;
+    const idle = this.#idle.get(connection.key);
+    if (idle === undefined) this.#idle.set(connection.key, [connection]);
+    else idle.push(connection);
+  }
+
+  #destroy(connection: PooledConnection): void {
+    const idle = this.#idle.get(connection.key);
+    if (connection.isIdle && idle !== undefined) {
+      const others = idle.filter((other) => other !== connection);
+      if (others.length === 0) this.#idle.delete(connection.key);
+      else this.#idle.set(connection.key, others);
+    }
+    connection.isIdle = false;
+    void connection.destroy().then(() => this.#all.delete(connection));
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * One HTTP exchange: a GET and its response, bounded in header fields, in time and in rate
+ * (R-HTTP-07, R-HTTP-08), on a connection of its own for as long as it lasts.
+ *
+ *   waiting -> asking -> reading -> ended       the listener hears the head, bytes, then the end
+ *                  |---> draining -> ended      an error's body: read within bounds, told to nobody
+ *
+ * Knows status, fields and bytes; what they mean is for the listener. Called by `request.ts`.
+ */
+import { assert, LIMITS } from "@shoal/core";
+import type { Millis } from "@shoal/core";
+import type { Dispatcher } from "undici";
+import type { AddressKind } from "./addresses.ts";
+import type { Connection, ConnectionNeed, Connections } from "./connections.ts";
+import { brokenRefusal, DialError, exchangeRefusal, timeoutRefusal } from "./failure.ts";
+import type { Refusal } from "./failure.ts";
+import type { ResponseHead } from "./interpret-response.ts";
+
+/** Measurements per window of the rate floor. */
+const RATE_SAMPLES = 6;
+
+/** A response slower than this over a whole window is given up (R-HTTP-08). */
+export interface RateFloor {
+  readonly bytesPerSec: number;
+  readonly windowMs: Millis;
+}
+
+export interface ExchangeRequest extends ConnectionNeed {
+  /** Names and values, in turn. */
+  readonly fields: readonly string[];
+  /** Whether a `Range` is among them. */
+  readonly ranged: boolean;
+}
+
+/** Whether bodies are read at the moment. */
+export interface Flow {
+  readonly isOpen: boolean;
+}
+
+/** What follows a head: `read` the body, `drain` a short one unheard, or `close` the connection. */
+export type BodyUse = "read" | "drain" | "close";
+
+export interface ExchangeListener {
+  /** `kind` is that of the address connected to. Nothing follows unless the answer is `read`. */
+  onHead(head: ResponseHead, kind: AddressKind): BodyUse;
+  /** `bytes` may be reused after the call. */
+  onBytes(bytes: Uint8Array): void;
+  onEnd(): void;
+  /** The last call, whenever it comes. */
+  onRefused(refusal: Refusal): void;
+}
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly #connections: Connections;
+  readonly #request: ExchangeRequest;
+  readonly #floor: RateFloor;
+  readonly #flow: Flow;
+  readonly #listener: ExchangeListener;
+  readonly #withdraw: () => void;
+  #phase: "waiting" | "asking" | "reading" | "draining" | "ended" = "waiting";
+  #connection: Connection | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #received = 0;
+  #informational = 0;
+  #floorTimer: NodeJS.Timeout | undefined;
+
+  /** Begins at once. */
+  constructor(
+    deps: { connections: Connections; flow: Flow; listener: ExchangeListener },
+    request: ExchangeRequest,
+    floor: RateFloor,
+  ) {
+    this.#connections = deps.connections;
+    this.#flow = deps.flow;
+    this.#listener = deps.listener;
+    this.#request = request;
+    this.#floor = floor;
+    this.#withdraw = deps.connections.acquire(request, (grant) => {
+      if ("connection" in grant) this.#ask(grant.connection);
+      else this.#refuse(WAIT_REFUSALS[grant.refused]);
+    });
+  }
+
+  /** waiting, asking, reading, draining -> ended. The connection is closed, nobody is told. */
+  cancel(): void {
+    if (this.#phase === "waiting") this.#withdraw();
+    this.#end(false);
+  }
+
+  /**
+   * Stops or resumes reading, as the flow says. Neither the rate floor nor body timeouts run while
+   * it is stopped. Resuming waits for the stack to unwind: the HTTP parser cannot be entered twice.
+   */
+  applyFlow(): void {
+    if (this.#phase !== "reading") return;
+    if (!this.#flow.isOpen) {
+      this.#controller?.pause();
+      clearInterval(this.#floorTimer);
+      return;
+    }
+    queueMicrotask(() => {
+      if (this.#phase !== "reading" || !this.#flow.isOpen) return;
+      this.#watchRate();
+      this.#controller?.resume();
+    });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#phase === "ended") controller.abort(new Error("the exchange has ended"));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (this.#phase !== "asking") return;
+    if (status < 200) {
+      this.#informational++;
+      if (this.#informational <= LIMITS.informationalResponsesMax) return;
+      return this.#refuse(this.#broken("too many informational responses"));
+    }
+    const fields = readFields(controller.rawHeaders);
+    if (fields === undefined) return this.#refuse(this.#broken("too many header fields"));
+    const kind = this.#connection?.kind;
+    assert(kind !== undefined, "an answered connection has an address");
+    this.#phase = "reading";
+    this.#watchRate();
+    const use = this.#listener.onHead({ status, fields }, kind);
+    if (this.#isEnded()) return;
+    if (use === "close") this.#end(false);
+    else if (use === "drain") this.#phase = "draining";
+    else if (!this.#flow.isOpen) this.applyFlow();
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+    this.#received += bytes.length;
+    if (this.#phase === "reading") this.#listener.onBytes(bytes);
+    else if (this.#phase === "draining" && this.#received > LIMITS.errorBodyBytesMax) {
+      this.#end(false);
+    }
+  }
+
+  onResponseEnd(): void {
+    const isHeard = this.#phase === "reading";
+    this.#end(true);
+    if (isHeard) this.#listener.onEnd();
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    // Whatever has no code is neither the network's fault nor the server's: it is ours.
+    if (!("code" in error) && !(error instanceof DialError) && this.#phase !== "ended") {
+      this.#end(false);
+      queueMicrotask(() => {
+        throw error;
+      });
+      return;
+    }
+    const answered = this.#phase === "reading" || this.#phase === "draining";
+    const { url, ranged } = this.#request;
+    this.#refuse(exchangeRefusal(error, { authority: url.host, answered, ranged }));
+  }
+
+  #ask(connection: Connection): void {
+    this.#connection = connection;
+    this.#phase = "asking";
+    const { url, fields } = this.#request;
+    connection.client.dispatch(
+      { origin: url.origin, path: url.pathname + url.search, method: "GET", headers: [...fields] },
+      this,
+    );
+  }
+
+  #refuse(refusal: Refusal): void {
+    const wanted = this.#phase !== "ended" && this.#phase !== "draining";
+    this.#end(false);
+    if (wanted) this.#listener.onRefused(refusal);
+  }
+
+  #broken(reason: string): Refusal {
+    return brokenRefusal(reason, this.#request.ranged);
+  }
+
+  #isEnded(): boolean {
+    return this.#phase === "ended";
+  }
+
+  #end(reusable: boolean): void {
+    if (this.#phase === "ended") return;
+    this.#phase = "ended";
+    clearInterval(this.#floorTimer);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection !== undefined) this.#connections.release(connection, this.#request, reusable);
+  }
+
+  #watchRate(): void {
+    const { bytesPerSec, windowMs } = this.#floor;
+    const floorBytes = (bytesPerSec * windowMs) / 1_000;
+    const marks = [this.#received];
+    clearInterval(this.#floorTimer);
+    this.#floorTimer = setInterval(() => {
+      marks.push(this.#received);
+      if (marks.length <= RATE_SAMPLES) return;
+      const before = marks.shift() ?? 0;
+      if (this.#received - before < floorBytes) this.#refuse(TOO_SLOW);
+    }, windowMs / RATE_SAMPLES);
+  }
+}
+
+const TOO_SLOW: Refusal = {
+  kind: "transient",
+  code: "ERR_ORIGIN_UNAVAILABLE",
+  reason: "the body comes too slowly",
+};
+
+const WAIT_REFUSALS: Record<"full" | "timeout", Refusal> = {
+  full: {
+    kind: "transient",
+    code: "ERR_ORIGIN_UNAVAILABLE",
+    reason: "too many requests wait for a connection",
+  },
+  timeout: timeoutRefusal("no connection became free in time"),
+};
+
+/** Fields by lower-case name; `undefined` when there are too many. */
+function readFields(
+  raw: Dispatcher.DispatchController["rawHeaders"],
+): ReadonlyMap<string, readonly string[]> | undefined {
+  const fields = new Map<string, string[]>();
+  if (!Array.isArray(raw)) return fields;
+  if (raw.length > 2 * LIMITS.responseFieldsMax) return undefined;
+  const texts = raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
+  for (let i = 0; i + 1 < texts.length; i += 2) {
+    const name = texts[i]?.toLowerCase() ?? "";
+    const value = texts[i + 1]?.trim() ?? "";
+    const values = fields.get(name);
+    if (values === undefined) fields.set(name, [value]);
+    else values.push(value);
+  }
+  return fields;
+}

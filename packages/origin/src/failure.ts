@@ -1,0 +1,137 @@
+/**
+ * Failures of requests to origins: what went wrong in words, and how errors of sockets, TLS and the
+ * HTTP parser translate. Text that servers control never enters a message, apart from URLs in the
+ * form of `showUrl` (R-LOG-02). Used by every other module of this package.
+ */
+import { errorInfo } from "@shoal/core";
+import type { ErrorCode, Millis, OriginFailure, OriginFailureKind } from "@shoal/core";
+import { showUrl } from "./origin-url.ts";
+
+/** A failure before it is tied to a URL. */
+export interface Refusal {
+  readonly kind: OriginFailureKind;
+  readonly code: ErrorCode;
+  /** In words, to follow the URL: "connection refused by 192.0.2.1:80". */
+  readonly reason: string;
+  readonly retryAfterMs?: Millis;
+}
+
+/** The failure as core sees it: `GET http://host/path: reason`. */
+export function failureOf(refusal: Refusal, url: URL): OriginFailure {
+  return {
+    kind: refusal.kind,
+    error: errorInfo(refusal.code, `GET ${showUrl(url)}: ${refusal.reason}`),
+    ...(refusal.retryAfterMs === undefined ? {} : { retryAfterMs: refusal.retryAfterMs }),
+  };
+}
+
+/** A connection that could not be made, with the refusal it means. */
+export class DialError extends Error {
+  override readonly name = "DialError";
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal, cause?: unknown) {
+    super(refusal.reason, { cause });
+    this.refusal = refusal;
+  }
+}
+
+const NETWORK_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused by",
+  ECONNRESET: "connection reset by",
+  EPIPE: "connection closed by",
+  ENOTFOUND: "host name not found:",
+  EAI_AGAIN: "host name lookup failed:",
+  EHOSTUNREACH: "no route to",
+  ENETUNREACH: "no route to",
+};
+
+/** Translates an error of dialling `authority` ("host:port"). `phase` is what was being done. */
+export function dialRefusal(
+  error: unknown,
+  authority: string,
+  phase: "connect" | "secure",
+): Refusal {
+  const code = codeOf(error);
+  if (code === "ERR_IP_BLOCKED" || blockedInAll(error)) {
+    return {
+      kind: "fatal",
+      code: "ERR_ADDRESS_REFUSED",
+      reason: `the address of ${authority} is not allowed`,
+    };
+  }
+  if (code === "ETIMEDOUT") return timeoutRefusal(`connecting to ${authority} took too long`);
+  const words = NETWORK_REASONS[code];
+  const reason =
+    words !== undefined
+      ? `${words} ${authority}`
+      : phase === "secure"
+        ? `TLS with ${authority} failed (${code})`
+        : `connecting to ${authority} failed (${code})`;
+  return { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason };
+}
+
+/** A wait that ended without its event. */
+export function timeoutRefusal(reason: string): Refusal {
+  return { kind: "timeout", code: "ERR_ORIGIN_TIMEOUT", reason };
+}
+
+/** The answer breaks HTTP or the range contract. `ranged`: whether a `Range` had been asked for. */
+export function brokenRefusal(reason: string, ranged: boolean): Refusal {
+  return { kind: ranged ? "rangeBroken" : "fatal", code: "ERR_ORIGIN_PROTOCOL", reason };
+}
+
+/** The body ended before its announced length; what came before stays delivered (R-HTTP-10). */
+export function endedEarlyRefusal(): Refusal {
+  return { kind: "transient", code: "ERR_ORIGIN_UNAVAILABLE", reason: "the body ended early" };
+}
+
+/** What an error that undici reports for a dispatched request means. */
+export function exchangeRefusal(
+  error: unknown,
+  about: { readonly authority: string; readonly answered: boolean; readonly ranged: boolean },
+): Refusal {
+  if (error instanceof DialError) return error.refusal;
+  const code = codeOf(error);
+  const message = error instanceof Error ? error.message : "";
+  switch (code) {
+    case "UND_ERR_HEADERS_TIMEOUT":
+      return timeoutRefusal("no answer came in time");
+    case "UND_ERR_BODY_TIMEOUT":
+      return timeoutRefusal("the body stopped coming");
+    case "UND_ERR_HEADERS_OVERFLOW":
+      return brokenRefusal("the header block is too long", about.ranged);
+    case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
+    case "HPE_INVALID_EOF_STATE":
+      return endedEarlyRefusal();
+    case "UND_ERR_SOCKET":
+      if (message === "bad response" || message === "bad upgrade") {
+        return brokenRefusal("an answer came that was not asked for", about.ranged);
+      }
+      return about.answered
+        ? endedEarlyRefusal()
+        : {
+            kind: "transient",
+            code: "ERR_ORIGIN_UNREACHABLE",
+            reason: `connection closed by ${about.authority}`,
+          };
+    default:
+      return code.startsWith("HPE_")
+        ? brokenRefusal(`the answer is not HTTP/1.1 (${code})`, about.ranged)
+        : dialRefusal(error, about.authority, "connect");
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error !== "object" || error === null || !("code" in error)) return "unknown";
+  return typeof error.code === "string" ? error.code : "unknown";
+}
+
+/** Whether each address of a host was refused: several attempts are reported as one error. */
+function blockedInAll(error: unknown): boolean {
+  return (
+    error instanceof AggregateError &&
+    error.errors.length > 0 &&
+    error.errors.every((attempt) => codeOf(attempt) === "ERR_IP_BLOCKED")
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * Parsers for the values of response header fields. Knows text only. Every parser takes any text,
+ * never throws, and answers `undefined` to what it does not understand to the letter: numbers are
+ * decimal digits without sign or white space, at most 2^53-1 (R-HTTP-10). Called by
+ * `interpret-response.ts`.
+ */
+import { LIMITS } from "@shoal/core";
+import type { Millis } from "@shoal/core";
+
+/** Longest validator that is kept; longer ones count as absent. */
+const VALIDATOR_LENGTH_MAX = 1_024;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A whole number in decimal digits. */
+export function parseDecimal(text: string): number | undefined {
+  if (!/^[0-9]{1,16}$/.test(text)) return undefined;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** What a `Content-Range` says, in HTTP's inclusive form turned into a half-open range. */
+export type ContentRange =
+  /** `bytes x-y/T`; `total` is absent for `bytes x-y/*`. */
+  | {
+      readonly kind: "satisfied";
+      readonly start: number;
+      readonly end: number;
+      readonly total?: number;
+    }
+  /** A range that does not exist, with the total only. */
+  | { readonly kind: "unsatisfied"; readonly total: number };
+
+/** Refuses units other than bytes, empty and reversed ranges, and ranges that exceed their total. */
+export function parseContentRange(text: string): ContentRange | undefined {
+  const match = /^bytes (?:([0-9]+)-([0-9]+)|(\*))\/([0-9]+|\*)$/i.exec(text);
+  if (match === null) return undefined;
+  const [, first = "", last = "", star, totalText = ""] = match;
+  const total = parseDecimal(totalText);
+  if (total === undefined && totalText !== "*") return undefined;
+  if (star !== undefined) return total === undefined ? undefined : { kind: "unsatisfied", total };
+  const start = parseDecimal(first);
+  const lastByte = parseDecimal(last);
+  if (start === undefined || lastByte === undefined || lastByte < start) return undefined;
+  const end = lastByte + 1;
+  if (!Number.isSafeInteger(end)) return undefined;
+  if (total === undefined) return { kind: "satisfied", start, end };
+  return end > total ? undefined : { kind: "satisfied", start, end, total };
+}
+
+/** A strong `ETag` with its quotes. A weak or malformed one is `undefined` (R-HTTP-11). */
+export function parseStrongEtag(text: string): string | undefined {
+  if (text.length > VALIDATOR_LENGTH_MAX) return undefined;
+  return /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(text) ? text : undefined;
+}
+
+/** `Last-Modified` as sent: an opaque mark, kept when it has a sensible length. */
+export function parseLastModified(text: string): string | undefined {
+  return text === "" || text.length > VALIDATOR_LENGTH_MAX ? undefined : text;
+}
+
+/** An HTTP date in the form servers send today (IMF-fixdate), in milliseconds of the Unix epoch. */
+export function parseHttpDate(text: string): number | undefined {
+  const match =
+    /^[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT$/.exec(
+      text,
+    );
+  if (match === null) return undefined;
+  const month = MONTHS.indexOf(match[2] ?? "");
+  if (month < 0) return undefined;
+  const [day = 0, , year = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number);
+  if (day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return undefined;
+  return Date.UTC(year, month, day, hour, minute, second);
+}
+
+/**
+ * `Retry-After` as a wait, whether sent as seconds or as a date, between 0 and
+ * `LIMITS.retryAfterMsMax` (R-HTTP-09). `nowEpochMs` is the time the date is compared with.
+ */
+export function parseRetryAfter(text: string, nowEpochMs: number): Millis | undefined {
+  const seconds = /^[0-9]+$/.test(text) ? Number(text) : undefined;
+  const at = parseHttpDate(text);
+  const waitMs = seconds === undefined ? (at ?? Number.NaN) - nowEpochMs : seconds * 1_000;
+  if (Number.isNaN(waitMs)) return undefined;
+  return Math.min(Math.max(0, waitMs), LIMITS.retryAfterMsMax);
+}

@@ -1,0 +1,172 @@
+/**
+ * One simulated agent: the shipped scheduler and loop over simulated ports. It can crash and start
+ * again over the same disk.
+ *
+ *   stopped ──start──▶ running ──stop or crash──▶ stopped
+ *
+ * Knows how the parts of an agent go together, as `@shoal/agent` does for real ones. Called by
+ * `SimWorld` and by scenarios.
+ */
+import { assert, Random, Scheduler } from "@shoal/core";
+import type {
+  CounterName,
+  JobRequest,
+  JobSnapshot,
+  Millis,
+  Notice,
+  PeerId,
+  Settings,
+  VerbResult,
+} from "@shoal/core";
+import { Engine } from "@shoal/engine";
+import type { EventTrace } from "./event-trace.ts";
+import { Downlink } from "./fair-link.ts";
+import type { SimDisk } from "./sim-disk.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { SimOriginServer } from "./sim-origin-server.ts";
+import { SimOrigin } from "./sim-origin.ts";
+import { SimPayloads } from "./sim-payload.ts";
+import type { SimPayload } from "./sim-payload.ts";
+import { SimStore } from "./sim-store.ts";
+import { SimSwarm } from "./sim-swarm.ts";
+import type { PeerBehaviour } from "./sim-swarm.ts";
+
+export interface SimAgentDeps {
+  readonly network: SimNetwork;
+  readonly server: SimOriginServer;
+  readonly disk: SimDisk;
+  readonly trace: EventTrace;
+}
+
+export interface SimAgentOptions {
+  /** Position in its world; names it in the trace. */
+  readonly index: number;
+  readonly seed: number;
+  readonly settings: Settings;
+  readonly upRateBytesPerSec: number;
+  readonly downRateBytesPerSec: number;
+  /** One way, to the middle of the network and to the origin. */
+  readonly latencyMs: Millis;
+  readonly originLatencyMs: Millis;
+  readonly behaviour: PeerBehaviour;
+}
+
+/** What runs between a start and a stop. */
+interface Run {
+  readonly scheduler: Scheduler;
+  readonly engine: Engine<SimPayload>;
+  readonly payloads: SimPayloads;
+  readonly store: SimStore;
+  readonly swarm: SimSwarm;
+}
+
+export class SimAgent {
+  readonly peerId: PeerId;
+  readonly index: number;
+  readonly disk: SimDisk;
+  readonly #deps: SimAgentDeps;
+  readonly #options: SimAgentOptions;
+  readonly #listeners = new Set<(notice: Notice) => void>();
+  #run: Run | undefined;
+  #runs = 0;
+
+  constructor(deps: SimAgentDeps, options: SimAgentOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.disk = deps.disk;
+    this.index = options.index;
+    this.peerId = `sim-${String(options.index).padStart(5, "0")}`;
+  }
+
+  get isRunning(): boolean {
+    return this.#run !== undefined;
+  }
+
+  /** stopped -> running. Stored jobs go on by themselves; others know the agent by introduction. */
+  start(): void {
+    assert(this.#run === undefined, "an agent runs once at a time");
+    const { network, server, disk, trace } = this.#deps;
+    const { index, settings, seed, behaviour } = this.#options;
+    const { clock } = network;
+    const payloads = new SimPayloads();
+    const random = new Random(seed + this.#runs++);
+    const scheduler = new Scheduler({ random, settings, selfId: this.peerId });
+    const engine = new Engine<SimPayload>({
+      scheduler,
+      clock,
+      payloads,
+      onEvent: (event, now) => trace.record(now, index, event),
+    });
+    const { sink } = engine;
+    const downlink = new Downlink(this.#options.downRateBytesPerSec);
+    const store = new SimStore({ clock, disk, payloads, sink });
+    const origin = new SimOrigin(
+      { clock, server, downlink, payloads, sink },
+      { latencyMs: this.#options.originLatencyMs },
+    );
+    const { upRateBytesPerSec, latencyMs } = this.#options;
+    const swarm = new SimSwarm(
+      { network, downlink, payloads, sink },
+      { peerId: this.peerId, upRateBytesPerSec, latencyMs, behaviour },
+    );
+    this.#run = { scheduler, engine, payloads, store, swarm };
+    engine.onNotice((notice) => {
+      for (const listener of this.#listeners) listener(notice);
+    });
+    engine.start({ store, origin, swarm });
+  }
+
+  /** running -> stopped, as a user would end it. */
+  stop(): Promise<void> {
+    const run = this.#run;
+    this.#run = undefined;
+    return run === undefined ? Promise.resolve() : run.engine.close();
+  }
+
+  /** running -> stopped, as SIGKILL would end it: what is not committed is lost. */
+  crash(): Promise<void> {
+    this.#run?.store.crash();
+    return this.stop();
+  }
+
+  createJob(request: JobRequest): VerbResult {
+    return this.#running().engine.act((scheduler, now) => scheduler.createJob(request, now));
+  }
+
+  jobSnapshot(jobId: string): JobSnapshot | undefined {
+    return this.#run?.scheduler.jobSnapshot(jobId);
+  }
+
+  /** Of the run that is under way; 0 when none is. */
+  counter(name: CounterName): number {
+    return this.#run?.scheduler.counters.get(name) ?? 0;
+  }
+
+  /** Bytes of pieces and manifests that have left by the uplink. */
+  get sentBytes(): number {
+    return this.#run?.swarm.uplink.sentBytes ?? 0;
+  }
+
+  get connectionCount(): number {
+    return this.#run?.swarm.connectionCount ?? 0;
+  }
+
+  /** Payloads that somebody holds. */
+  get borrowed(): number {
+    return this.#run?.payloads.borrowed ?? 0;
+  }
+
+  /** Calls `listener` with the notices of this and later runs. */
+  onNotice(listener: (notice: Notice) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  checkInvariants(): void {
+    this.#run?.scheduler.checkInvariants();
+  }
+
+  #running(): Run {
+    assert(this.#run !== undefined, `agent ${this.peerId} is not running`);
+    return this.#run;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Swarm commands as the messages that other peers receive. A message is the event it causes at the
+ * other end, because nothing is encoded in a simulation.
+ *
+ * Pure; knows neither connections nor time. Called by `SimSwarm`.
+ */
+import { PieceSet, unreachable } from "@shoal/core";
+import type { PeerId, SwarmCommand, SwarmEvent } from "@shoal/core";
+
+/** Commands that tell several peers the same. */
+export type Announcement = Extract<SwarmCommand, { type: "sendHave" | "sendClaim" }>;
+
+/** Commands that become one message to one peer, told from uploads by having no length. */
+export type Addressed = Exclude<
+  SwarmCommand,
+  { type: "dialPeer" | "disconnectPeer" | "sendHave" | "sendClaim" | "sendPiece" | "sendManifest" }
+>;
+
+/** What `peerId` announces. */
+export function announcementOf(peerId: PeerId, command: Announcement): SwarmEvent {
+  const { contentId } = command;
+  if (command.type === "sendHave") {
+    return { type: "peerHave", peerId, contentId, pieces: command.pieces };
+  }
+  const { firstPiece, pieceCount } = command;
+  return { type: "peerClaimed", peerId, contentId, firstPiece, pieceCount };
+}
+
+/** What `peerId` says to one other peer. */
+export function messageOf(peerId: PeerId, command: Addressed): SwarmEvent {
+  switch (command.type) {
+    case "sendJoin":
+      return { type: "peerJoined", peerId, contentId: command.contentId };
+    case "sendLeave":
+      return { type: "peerLeft", peerId, contentId: command.contentId };
+    case "sendBitfield": {
+      const { contentId, pieceCount, bits } = command;
+      return { type: "peerBitfield", peerId, contentId, pieceCount, bits };
+    }
+    case "requestPiece": {
+      const { requestId, contentId, piece } = command;
+      return { type: "pieceRequested", peerId, requestId, contentId, piece };
+    }
+    case "requestManifest": {
+      const { requestId, contentId } = command;
+      return { type: "manifestRequested", peerId, requestId, contentId };
+    }
+    case "cancelRequest":
+      return { type: "requestCancelled", peerId, requestId: command.requestId };
+    case "refuseRequest": {
+      const { requestId, reason } = command;
+      return { type: "requestRefused", peerId, requestId, reason };
+    }
+    default:
+      return unreachable(command);
+  }
+}
+
+/** The same message from a peer that claims to hold everything. */
+export function exaggerated(message: SwarmEvent): SwarmEvent {
+  if (message.type !== "peerBitfield") return message;
+  return { ...message, bits: PieceSet.full(message.pieceCount).toBytes() };
+}

@@ -1,0 +1,165 @@
+/**
+ * The simulated network: who can reach whom, how long a message takes, and which connections exist.
+ *
+ *   control messages   take the latencies of both ends, rounded up to a tick; all messages that
+ *                      reach one peer in one tick are one wake-up. In order within a connection.
+ *   pieces             cross the sender's uplink and the receiver's downlink (`FairLink`), then
+ *                      take the same latency.
+ *   connections        at most one between two peers; when both dial at once they end up sharing.
+ *                      A connection may be lost at an instant drawn from the seed.
+ *
+ * Knows peers as members of the network. Does not know contents or pieces. Called by `SimSwarm`,
+ * and by scenarios that introduce peers, break connections or partition the network.
+ */
+import { assert } from "@shoal/core";
+import type { Millis, PeerId, Random, SwarmEvent } from "@shoal/core";
+import type { ConnectionEnd } from "./sim-connection.ts";
+import type { SimSwarm } from "./sim-swarm.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
+
+export interface SimNetworkOptions {
+  /** Resolution of control messages. Default 1 ms. */
+  readonly tickMs?: Millis;
+  /** Length of one turn of an uplink. Default 1 MiB. */
+  readonly sliceBytesMax?: number;
+  /** Mean life of a connection before it is lost; 0, the default, means none is lost. */
+  readonly connectionLifeMs?: Millis;
+  /** Wait before a dial that nobody answers has failed. Default 5,000. */
+  readonly dialTimeoutMs?: Millis;
+}
+
+/** Messages that reach one peer in one tick; `events[i]` is for `ends[i]`. */
+interface Delivery {
+  readonly ends: ConnectionEnd[];
+  readonly events: SwarmEvent[];
+}
+
+export class SimNetwork {
+  readonly clock: VirtualClock;
+  readonly #random: Random;
+  readonly #options: Required<SimNetworkOptions>;
+  readonly #swarms = new Map<PeerId, SimSwarm>();
+  readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
+  #messages = 0;
+  #lostBytes = 0;
+
+  constructor(
+    deps: { readonly clock: VirtualClock; readonly random: Random },
+    options: SimNetworkOptions = {},
+  ) {
+    this.clock = deps.clock;
+    this.#random = deps.random;
+    this.#options = {
+      tickMs: options.tickMs ?? 1,
+      sliceBytesMax: options.sliceBytesMax ?? 1024 * 1024,
+      connectionLifeMs: options.connectionLifeMs ?? 0,
+      dialTimeoutMs: options.dialTimeoutMs ?? 5_000,
+    };
+    assert(this.#options.tickMs > 0, "a tick takes time");
+  }
+
+  get sliceBytesMax(): number {
+    return this.#options.sliceBytesMax;
+  }
+
+  get dialTimeoutMs(): Millis {
+    return this.#options.dialTimeoutMs;
+  }
+
+  /** Control messages delivered. */
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** Bytes of pieces that arrived after nobody wanted them any more. */
+  get lostBytes(): number {
+    return this.#lostBytes;
+  }
+
+  countLost(bytes: number): void {
+    this.#lostBytes += bytes;
+  }
+
+  /** True in `share` of all cases, by the network's seed. */
+  draw(share: number): boolean {
+    return share > 0 && this.#random.fraction() < share;
+  }
+
+  /** Puts a peer on the network; it can be dialled from now on. */
+  attach(swarm: SimSwarm): void {
+    assert(!this.#swarms.has(swarm.peerId), "a peer is on the network once");
+    this.#swarms.set(swarm.peerId, swarm);
+    this.#deliveries.set(swarm, new Map());
+  }
+
+  /** Takes a peer off the network; messages on their way to it are lost. */
+  detach(swarm: SimSwarm): void {
+    if (this.#swarms.get(swarm.peerId) === swarm) this.#swarms.delete(swarm.peerId);
+    this.#deliveries.delete(swarm);
+  }
+
+  find(peerId: PeerId): SimSwarm | undefined {
+    return this.#swarms.get(peerId);
+  }
+
+  latencyMs(a: SimSwarm, b: SimSwarm): Millis {
+    return a.latencyMs + b.latencyMs;
+  }
+
+  /** Sends a control message to the other end; it arrives unless that end closes first. */
+  post(from: ConnectionEnd, event: SwarmEvent): void {
+    const { other } = from;
+    const deliveries = this.#deliveries.get(other.swarm);
+    if (deliveries === undefined) return;
+    const { tickMs } = this.#options;
+    const at = this.clock.now() + this.latencyMs(from.swarm, other.swarm);
+    const tick = Math.ceil(at / tickMs);
+    let delivery = deliveries.get(tick);
+    if (delivery === undefined) {
+      delivery = { ends: [], events: [] };
+      deliveries.set(tick, delivery);
+      this.clock.schedule(tick * tickMs, () => this.#deliver(other.swarm, tick));
+    }
+    delivery.ends.push(other);
+    delivery.events.push(event);
+  }
+
+  /** When a new connection is to be lost; `Infinity` when it is not. */
+  drawLossAt(): Millis {
+    const { connectionLifeMs } = this.#options;
+    if (connectionLifeMs === 0) return Infinity;
+    return this.clock.now() + connectionLifeMs * 2 * this.#random.fraction();
+  }
+
+  /** Breaks the connection between two peers, if there is one, as a failing network would. */
+  loseConnection(a: PeerId, b: PeerId): void {
+    this.#swarms.get(a)?.connectionLost(b);
+  }
+
+  /**
+   * Tells a peer about up to `count` others chosen by the seed, spread over `withinMs`. Addresses
+   * are hints as discovery gives them.
+   */
+  introduce(peerId: PeerId, { count, withinMs }: { count: number; withinMs: Millis }): void {
+    const swarm = this.#swarms.get(peerId);
+    if (swarm === undefined) return;
+    const others = [...this.#swarms.keys()].filter((other) => other !== peerId);
+    for (let i = 0; i < Math.min(count, others.length); i++) {
+      const chosen = i + this.#random.below(others.length - i);
+      const other = others[chosen]!;
+      others[chosen] = others[i]!;
+      const at = this.clock.now() + withinMs * this.#random.fraction();
+      this.clock.schedule(at, () => swarm.discovered(other));
+    }
+  }
+
+  #deliver(swarm: SimSwarm, tick: number): void {
+    const deliveries = this.#deliveries.get(swarm);
+    const delivery = deliveries?.get(tick);
+    if (deliveries === undefined || delivery === undefined) return;
+    deliveries.delete(tick);
+    const { ends, events } = delivery;
+    this.#messages += events.length;
+    for (let i = 0; i < events.length; i++) swarm.receive(ends[i]!, events[i]!);
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * The store port of one simulated agent, over a `SimDisk` that outlives it. Pieces are verified by
+ * what their payload says, written, synced and committed in virtual time; what is not committed
+ * when the agent crashes is gone.
+ *
+ * Knows open transfers. Commands of one transfer take effect in order. Called by the engine
+ * (`execute`, `close`) and by scenarios (`crash`); calls the engine's sink, never from inside
+ * `execute`.
+ */
+import { assert, errorInfo, NO_BUFFER, PieceSet, unreachable } from "@shoal/core";
+import type {
+  ErrorCode,
+  ErrorInfo,
+  EventSink,
+  JobRecord,
+  Millis,
+  PieceIndex,
+  Port,
+  RequestId,
+  ResumableContent,
+  StoreCommand,
+  StoreEvent,
+  TransferId,
+} from "@shoal/core";
+import type { DiskFile, SimDisk } from "./sim-disk.ts";
+import type { SimPayload, SimPayloads } from "./sim-payload.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
+
+export interface SimStoreDeps {
+  readonly clock: VirtualClock;
+  readonly disk: SimDisk;
+  readonly payloads: SimPayloads;
+  readonly sink: EventSink<SimPayload>;
+}
+
+/** A transfer's open file. */
+interface Open {
+  readonly file: DiskFile;
+  /** Pieces written since the last commit began. */
+  written: PieceIndex[];
+  /** Pieces that a sync under way will commit. */
+  syncing: PieceIndex[];
+  /** After a failure the content only answers with it, until it is closed and opened again. */
+  failure: ErrorInfo | undefined;
+}
+
+type OpenCommand = Exclude<
+  StoreCommand,
+  { type: "loadState" | "saveJob" | "deleteJob" | "openContent" | "openShared" | "storePiece" }
+>;
+
+export class SimStore implements Port<StoreCommand, SimPayload> {
+  readonly #deps: SimStoreDeps;
+  readonly #disk: SimDisk;
+  readonly #opens = new Map<TransferId, Open>();
+  /** Files whose claims were left by a crash, until they have been read back. */
+  readonly #unchecked: boolean;
+  #isClosed = false;
+
+  constructor(deps: SimStoreDeps) {
+    this.#deps = deps;
+    this.#disk = deps.disk;
+    this.#unchecked = !deps.disk.wasClosed;
+    deps.disk.wasClosed = false;
+  }
+
+  /** Contents that are open. */
+  get size(): number {
+    return this.#opens.size;
+  }
+
+  execute(command: StoreCommand, payload?: SimPayload): void {
+    if (this.#isClosed) {
+      if (payload !== undefined) this.#deps.payloads.release(payload);
+      return;
+    }
+    switch (command.type) {
+      case "loadState":
+        return this.#at(this.#disk.read(0), () => this.#loadState());
+      case "saveJob":
+        return this.#at(this.#disk.sync(), () => this.#saveJob(command.job, command.revision));
+      case "deleteJob":
+        return this.#at(this.#disk.sync(), () => this.#deleteJob(command.jobId));
+      case "openContent":
+        return this.#at(this.#disk.sync(), () => this.#openContent(command));
+      case "openShared":
+        return this.#openShared(command);
+      case "storePiece":
+        assert(payload !== undefined, "storePiece comes with a payload");
+        return this.#storePiece(command, payload);
+      default: {
+        const open = this.#opens.get(command.transferId);
+        if (open !== undefined) this.#executeOn(open, command);
+      }
+    }
+  }
+
+  /** Ends cleanly: what is written is committed, and claims need no check at the next start. */
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    for (const open of this.#opens.values()) this.#commitAll(open);
+    this.#isClosed = true;
+    this.#disk.wasClosed = true;
+    return Promise.resolve();
+  }
+
+  /** Ends as if the process had been killed: what is not committed is lost. */
+  crash(): void {
+    for (const open of this.#opens.values()) this.#forgetUncommitted(open);
+    this.#isClosed = true;
+  }
+
+  #executeOn(open: Open, command: OpenCommand): void {
+    const { transferId } = command;
+    switch (command.type) {
+      case "commitPieces":
+        return this.#at(this.#disk.writtenAt(), () => this.#commit(open, transferId));
+      case "readPiece":
+        return this.#readPiece(open, command);
+      case "verifyContent":
+        return this.#at(this.#disk.idleAt(), () => this.#verify(open, command));
+      case "publishContent":
+        return this.#at(this.#disk.idleAt(), () => {
+          this.#at(this.#disk.sync(), () => this.#publish(open, command));
+        });
+      case "closeContent":
+        return this.#at(this.#disk.idleAt(), () => this.#closeContent(open, command));
+      default:
+        unreachable(command);
+    }
+  }
+
+  #loadState(): void {
+    const jobs = [...this.#disk.jobs.values()];
+    const resumable: ResumableContent[] = [];
+    for (const { jobId, fileIndex, layout, isPublished, ...rest } of this.#disk.files.values()) {
+      if (jobId === undefined || isPublished || !this.#disk.jobs.has(jobId)) continue;
+      const { manifest, validatorKey } = rest;
+      const length = layout.contentLength;
+      resumable.push({
+        jobId,
+        fileIndex,
+        length,
+        ...(manifest === undefined ? {} : { manifest }),
+        ...(validatorKey === undefined ? {} : { validatorKey }),
+      });
+    }
+    this.#emit({ type: "stateLoaded", jobs, resumable, contents: this.#disk.shared() });
+  }
+
+  #saveJob(job: JobRecord, revision: number): void {
+    this.#disk.jobs.set(job.jobId, job);
+    this.#emit({ type: "jobSaved", jobId: job.jobId, revision });
+  }
+
+  #deleteJob(jobId: string): void {
+    this.#disk.jobs.delete(jobId);
+    for (const file of this.#disk.files.values()) {
+      if (file.jobId === jobId) this.#disk.discard(file);
+    }
+    this.#emit({ type: "jobDeleted", jobId });
+  }
+
+  #openContent({ transferId, spec }: Extract<StoreCommand, { type: "openContent" }>): void {
+    const file = this.#disk.openFile(spec);
+    this.#opens.set(transferId, { file, written: [], syncing: [], failure: undefined });
+    if (!this.#unchecked) return this.#opened(transferId, file);
+    this.#at(this.#disk.read(committedBytes(file)), () => {
+      if (file.manifest !== undefined) this.#clearDamaged(file);
+      this.#opened(transferId, file);
+    });
+  }
+
+  #opened(transferId: TransferId, file: DiskFile): void {
+    this.#emit({ type: "contentOpened", transferId, have: file.committed.toBytes() });
+  }
+
+  #openShared({ transferId, contentId }: Extract<StoreCommand, { type: "openShared" }>): void {
+    const all = [...this.#disk.published.values()];
+    const file = all.find(({ manifest }) => manifest?.contentId === contentId);
+    const readAt = this.#disk.read(file?.layout.contentLength ?? 0);
+    this.#at(readAt, () => {
+      if (file === undefined) return this.#failed(transferId, "ERR_FILE_UNREADABLE", contentId);
+      if (file.damaged.size > 0) return this.#failed(transferId, "ERR_CONTENT_MISMATCH", file.path);
+      this.#opens.set(transferId, { file, written: [], syncing: [], failure: undefined });
+      const have = PieceSet.full(file.layout.pieceCount).toBytes();
+      this.#emit({ type: "contentOpened", transferId, have });
+    });
+  }
+
+  #storePiece(command: StorePiece, payload: SimPayload): void {
+    const { transferId, piece } = command;
+    const { byteLength, corrupt } = payload;
+    const open = this.#opens.get(transferId);
+    const isWrong = corrupt || payload.piece !== piece;
+    this.#deps.payloads.release(payload);
+    if (open === undefined) return;
+    const { file } = open;
+    assert(byteLength === file.layout.length(piece), "a piece has the length of its place");
+    if (file.manifest !== undefined && isWrong) {
+      return this.#at(this.#disk.writtenAt(), () => {
+        this.#emit({ type: "pieceCorrupt", transferId, piece });
+      });
+    }
+    this.#at(this.#disk.write(byteLength), () => {
+      if (this.#isOver(open, transferId)) return;
+      if (!file.committed.has(piece) && !isPending(open, piece)) {
+        if (!this.#disk.reserve(byteLength)) return this.#fail(open, transferId);
+        open.written.push(piece);
+        if (isWrong || this.#disk.isNextWriteDamaged()) file.damaged.add(piece);
+      }
+      this.#emit({ type: "pieceStored", transferId, piece });
+    });
+  }
+
+  #commit(open: Open, transferId: TransferId): void {
+    if (this.#isOver(open, transferId)) return;
+    const pieces = open.written;
+    open.written = [];
+    open.syncing.push(...pieces);
+    this.#at(this.#disk.sync(), () => {
+      if (this.#isOver(open, transferId)) return;
+      for (const piece of pieces) open.file.committed.add(piece);
+      open.syncing = open.syncing.filter((piece) => !pieces.includes(piece));
+      this.#emit({ type: "piecesCommitted", transferId, pieces });
+    });
+  }
+
+  /** Whether a step has nothing to do any more; a content that has failed says so again. */
+  #isOver(open: Open, transferId: TransferId): boolean {
+    if (this.#opens.get(transferId) !== open) return true;
+    if (open.failure === undefined) return false;
+    this.#emit({ type: "contentFailed", transferId, error: open.failure });
+    return true;
+  }
+
+  /** The disk is full: what is not committed counts as missing (R-FS-09). */
+  #fail(open: Open, transferId: TransferId): void {
+    open.failure = errorInfo("ERR_DISK_FULL", open.file.path);
+    this.#forgetUncommitted(open);
+    this.#emit({ type: "contentFailed", transferId, error: open.failure });
+  }
+
+  #readPiece({ file }: Open, command: ReadPiece): void {
+    const { transferId, piece, requestId } = command;
+    const length = file.layout.length(piece);
+    this.#at(this.#disk.read(length), () => {
+      // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02).
+      const canRead = file.manifest !== undefined && file.committed.has(piece);
+      if (!canRead || file.damaged.has(piece)) {
+        if (canRead) this.#clearPiece(file, piece);
+        return this.#emit({ type: "pieceLost", transferId, requestId, piece });
+      }
+      const payload = this.#deps.payloads.take(piece, length, false);
+      this.#emit({ type: "pieceRead", transferId, requestId, bufferId: NO_BUFFER }, payload);
+    });
+  }
+
+  #verify({ file }: Open, command: Extract<StoreCommand, { type: "verifyContent" }>): void {
+    const { transferId, readBack } = command;
+    const isDigestOnly = file.manifest === undefined && file.hasContentDigest;
+    const reads = readBack || isDigestOnly || (this.#unchecked && file.manifest !== undefined);
+    this.#at(this.#disk.read(reads ? file.layout.contentLength : 0), () => {
+      if (!reads || file.damaged.size === 0 || (file.manifest === undefined && !isDigestOnly)) {
+        return this.#emit({ type: "contentVerified", transferId });
+      }
+      const pieces = isDigestOnly ? [] : this.#clearDamaged(file);
+      this.#emit({ type: "contentMismatch", transferId, pieces });
+    });
+  }
+
+  #publish({ file }: Open, command: Extract<StoreCommand, { type: "publishContent" }>): void {
+    const { transferId, overwrite } = command;
+    const old = this.#disk.published.get(file.path);
+    if (old !== undefined && old !== file && !overwrite) {
+      const error = errorInfo("ERR_DESTINATION_EXISTS", file.path);
+      return this.#emit({ type: "publishFailed", transferId, error });
+    }
+    if (old !== undefined && old !== file) this.#disk.free(committedBytes(old));
+    file.isPublished = true;
+    this.#disk.published.set(file.path, file);
+    this.#emit({ type: "contentPublished", transferId });
+  }
+
+  #closeContent(open: Open, command: Extract<StoreCommand, { type: "closeContent" }>): void {
+    const { transferId, outcome } = command;
+    if (outcome === "keep") this.#commitAll(open);
+    else this.#forgetUncommitted(open);
+    if (outcome === "discard") this.#disk.discard(open.file);
+    this.#opens.delete(transferId);
+    this.#emit({ type: "contentClosed", transferId });
+  }
+
+  #commitAll(open: Open): void {
+    for (const piece of [...open.syncing, ...open.written]) open.file.committed.add(piece);
+    open.written = [];
+    open.syncing = [];
+  }
+
+  #clearDamaged(file: DiskFile): PieceIndex[] {
+    const pieces = [...file.damaged].toSorted((a, b) => a - b);
+    for (const piece of pieces) this.#clearPiece(file, piece);
+    return pieces;
+  }
+
+  #clearPiece(file: DiskFile, piece: PieceIndex): void {
+    file.damaged.delete(piece);
+    if (file.committed.delete(piece)) this.#disk.free(file.layout.length(piece));
+  }
+
+  #forgetUncommitted(open: Open): void {
+    for (const piece of [...open.written, ...open.syncing]) {
+      this.#disk.free(open.file.layout.length(piece));
+      open.file.damaged.delete(piece);
+    }
+    open.written = [];
+    open.syncing = [];
+  }
+
+  #failed(transferId: TransferId, code: ErrorCode, details: string): void {
+    this.#emit({ type: "contentFailed", transferId, error: errorInfo(code, details) });
+  }
+
+  /** Runs `wake` at an instant, unless the store has ended by then. */
+  #at(at: Millis, wake: () => void): void {
+    this.#deps.clock.schedule(at, () => {
+      if (!this.#isClosed) wake();
+    });
+  }
+
+  #emit(event: StoreEvent, payload?: SimPayload): void {
+    this.#deps.sink(event, payload);
+  }
+}
+
+type StorePiece = Extract<StoreCommand, { type: "storePiece" }>;
+type ReadPiece = Extract<StoreCommand, { type: "readPiece" }> & { readonly requestId: RequestId };
+
+function isPending({ written, syncing }: Open, piece: PieceIndex): boolean {
+  return written.includes(piece) || syncing.includes(piece);
+}
+
+function committedBytes({ committed, layout }: DiskFile): number {
+  let bytes = 0;
+  for (const piece of committed) bytes += layout.length(piece);
+  return bytes;
+}

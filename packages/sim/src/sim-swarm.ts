@@ -1,0 +1,357 @@
+/**
+ * The swarm port of one simulated agent: commands become messages on the `SimNetwork`, and what
+ * other agents send becomes events with the meaning of the real adapter's.
+ *
+ * Knows this agent's connections, the requests on them and the pieces being sent. Decides nothing,
+ * except to misbehave as its options say: behaviours make this agent a bad peer for others while
+ * its engine stays honest. Called by the engine (`execute`, `close`) and by the network; calls the
+ * engine's sink, never from inside `execute`.
+ */
+import { assert, LIMITS, NO_BUFFER } from "@shoal/core";
+import type {
+  EventSink,
+  Millis,
+  PeerId,
+  PieceIndex,
+  Port,
+  RequestId,
+  SwarmCommand,
+  SwarmEvent,
+} from "@shoal/core";
+import { FairLink } from "./fair-link.ts";
+import { ConnectionEnd, Upload } from "./sim-connection.ts";
+import type { Downlink } from "./fair-link.ts";
+import { announcementOf, exaggerated, messageOf } from "./sim-messages.ts";
+import type { Addressed, Announcement } from "./sim-messages.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import type { SimPayload, SimPayloads } from "./sim-payload.ts";
+
+export interface SimSwarmDeps {
+  readonly network: SimNetwork;
+  readonly downlink: Downlink;
+  readonly payloads: SimPayloads;
+  readonly sink: EventSink<SimPayload>;
+}
+
+/** How a simulated peer treats others badly. */
+export interface PeerBehaviour {
+  /** Share of pieces sent with wrong bytes. Default 0. */
+  readonly corruptShare?: number;
+  /** Claims to hold every piece. Its honest engine then refuses what it lacks. Default false. */
+  readonly claimsAll?: boolean;
+  /** Accepts requests and never sends a piece. Default false. */
+  readonly stalls?: boolean;
+  /** What one of its uploads gets at most. Default no limit. */
+  readonly uploadRateBytesPerSecMax?: number;
+}
+
+export interface SimSwarmOptions {
+  readonly peerId: PeerId;
+  readonly upRateBytesPerSec: number;
+  /** One way, from this peer to the middle of the network; a path takes both ends'. Default 0.25. */
+  readonly latencyMs?: Millis;
+  /** The address others see; default one of its own. */
+  readonly host?: string;
+  readonly behaviour?: PeerBehaviour;
+}
+
+export class SimSwarm implements Port<SwarmCommand, SimPayload> {
+  readonly peerId: PeerId;
+  readonly latencyMs: Millis;
+  readonly host: string;
+  readonly uplink: FairLink;
+  readonly downlink: Downlink;
+  readonly payloads: SimPayloads;
+  readonly behaviour: Required<PeerBehaviour>;
+  readonly #network: SimNetwork;
+  readonly #sink: EventSink<SimPayload>;
+  readonly #ends = new Map<PeerId, ConnectionEnd>();
+  readonly #dialling = new Set<PeerId>();
+  #isClosed = false;
+
+  constructor(deps: SimSwarmDeps, options: SimSwarmOptions) {
+    const { network } = deps;
+    this.peerId = options.peerId;
+    this.latencyMs = options.latencyMs ?? 0.25;
+    this.host = options.host ?? options.peerId;
+    this.downlink = deps.downlink;
+    this.payloads = deps.payloads;
+    this.behaviour = {
+      corruptShare: options.behaviour?.corruptShare ?? 0,
+      claimsAll: options.behaviour?.claimsAll ?? false,
+      stalls: options.behaviour?.stalls ?? false,
+      uploadRateBytesPerSecMax: options.behaviour?.uploadRateBytesPerSecMax ?? Infinity,
+    };
+    this.#network = network;
+    this.#sink = deps.sink;
+    this.uplink = new FairLink(network, {
+      rateBytesPerSec: options.upRateBytesPerSec,
+      sliceBytesMax: network.sliceBytesMax,
+    });
+    network.attach(this);
+  }
+
+  /** Open connections. */
+  get connectionCount(): number {
+    return this.#ends.size;
+  }
+
+  execute(command: SwarmCommand, payload?: SimPayload): void {
+    if (this.#isClosed) {
+      if (payload !== undefined) this.payloads.release(payload);
+      return;
+    }
+    switch (command.type) {
+      case "dialPeer":
+        return this.#dial(command.peerId);
+      case "disconnectPeer":
+        return this.#disconnect(command.peerId, command.reason);
+      case "sendHave":
+      case "sendClaim":
+        return this.#announce(command);
+      case "sendPiece":
+        assert(payload !== undefined, "sendPiece comes with a payload");
+        return this.#sendPiece(command.peerId, command.requestId, payload);
+      case "sendManifest":
+        return this.#sendManifest(command.peerId, command.requestId, command.bytes);
+      default:
+        return this.#send(command);
+    }
+  }
+
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#isClosed = true;
+    for (const end of this.#ends.values()) {
+      this.#tellClosed(end, "the peer closed the connection");
+      for (const upload of end.uploads.values()) this.uplink.remove(upload);
+      end.uploads.clear();
+      this.#closeEnd(end);
+    }
+    this.#ends.clear();
+    this.#network.detach(this);
+    return Promise.resolve();
+  }
+
+  /** Discovery: a hint about another peer. */
+  discovered(peerId: PeerId): void {
+    this.#emit({ type: "peerDiscovered", peerId, addresses: [`/sim/${peerId}`], isStatic: false });
+  }
+
+  /** A message from the other end of `end`. */
+  receive(end: ConnectionEnd, event: SwarmEvent): void {
+    if (event.type === "peerConnected" && end.state === "opening") {
+      end.state = "open";
+      this.#dialling.delete(event.peerId);
+      return this.#emit(event);
+    }
+    if (end.state !== "open") return;
+    if (event.type === "peerDisconnected") return this.#drop(end, event.reason);
+    if (event.type === "pieceRequested" || event.type === "manifestRequested") {
+      if (!this.#admits(end, event)) return;
+    }
+    if (!end.accepts(event)) return;
+    this.#emit(event);
+    if (event.type === "requestCancelled") this.#endUpload(end, event.requestId);
+  }
+
+  /** More requests than were promised are refused here, as in the real adapter (R-PEER-16). */
+  #admits(end: ConnectionEnd, { requestId }: { readonly requestId: RequestId }): boolean {
+    if (end.asked.size + end.uploads.size < LIMITS.requestsPerPeerMax) return true;
+    const refused = { type: "requestRefused", requestId, reason: "busy" } as const;
+    this.#network.post(end, { ...refused, peerId: this.peerId });
+    const now = this.#network.clock.now();
+    if (now < end.floodReportedAt + FLOOD_REPORT_INTERVAL_MS) return false;
+    end.floodReportedAt = now;
+    this.#emit({ type: "peerOffended", peerId: end.other.swarm.peerId, offence: "requestFlood" });
+    return false;
+  }
+
+  /** The connection to `peerId` breaks for both sides at once. */
+  connectionLost(peerId: PeerId): void {
+    const end = this.#ends.get(peerId);
+    if (end === undefined) return;
+    this.#drop(end, "the connection broke");
+    end.other.swarm.#drop(end.other, "the connection broke");
+  }
+
+  #emit(event: SwarmEvent, payload?: SimPayload): void {
+    if (!this.#isClosed) return this.#sink(event, payload);
+    if (payload !== undefined) this.payloads.release(payload);
+  }
+
+  #dial(peerId: PeerId): void {
+    if (this.#ends.has(peerId) || this.#dialling.has(peerId)) return;
+    this.#dialling.add(peerId);
+    const { clock, dialTimeoutMs } = this.#network;
+    const target = peerId === this.peerId ? undefined : this.#network.find(peerId);
+    if (target === undefined) {
+      clock.schedule(clock.now() + 2 * this.latencyMs, () => this.#dialFailed(peerId, "refused"));
+      return;
+    }
+    clock.schedule(clock.now() + this.#network.latencyMs(this, target), () => {
+      if (!this.#isClosed) target.#dialArrived(this);
+    });
+    clock.schedule(clock.now() + dialTimeoutMs, () => this.#dialFailed(peerId, "no answer"));
+  }
+
+  #dialFailed(peerId: PeerId, reason: string): void {
+    if (this.#dialling.delete(peerId)) this.#emit({ type: "dialFailed", peerId, reason });
+  }
+
+  /** Of two dials that cross, the first to arrive makes the connection and the other is ignored. */
+  #dialArrived(dialler: SimSwarm): void {
+    if (this.#isClosed || this.#ends.has(dialler.peerId)) return;
+    const end = ConnectionEnd.accept(this, dialler);
+    this.#ends.set(dialler.peerId, end);
+    dialler.#ends.set(this.peerId, end.other);
+    this.#dialling.delete(dialler.peerId);
+    const requestsMax = LIMITS.requestsPerPeerMax;
+    const connected = { type: "peerConnected", requestsMax } as const;
+    this.#network.post(end, { ...connected, peerId: this.peerId, host: this.host });
+    this.#emit({ ...connected, peerId: dialler.peerId, host: dialler.host });
+    const lossAt = this.#network.drawLossAt();
+    this.#network.clock.schedule(lossAt, () => {
+      if (end.state === "open") this.connectionLost(dialler.peerId);
+    });
+  }
+
+  #disconnect(peerId: PeerId, reason: string): void {
+    const end = this.#openEnd(peerId);
+    if (end === undefined) return;
+    this.#tellClosed(end, "the peer closed the connection");
+    this.#closeEnd(end);
+    this.#soon(() => this.#drop(end, reason));
+  }
+
+  /** Ends what is left on a connection and says so; silent for one that never opened. */
+  #drop(end: ConnectionEnd, reason: string): void {
+    const { peerId } = end.other.swarm;
+    if (this.#ends.get(peerId) !== end) return;
+    const wasOpening = end.state === "opening";
+    for (const requestId of end.uploads.keys()) this.#endUpload(end, requestId);
+    this.#closeEnd(end);
+    this.#ends.delete(peerId);
+    if (!wasOpening) this.#emit({ type: "peerDisconnected", peerId, reason });
+  }
+
+  #closeEnd(end: ConnectionEnd): void {
+    end.state = "closed";
+    end.requests.clear();
+    end.asked.clear();
+  }
+
+  #tellClosed(end: ConnectionEnd, reason: string): void {
+    this.#network.post(end, { type: "peerDisconnected", peerId: this.peerId, reason });
+  }
+
+  #openEnd(peerId: PeerId): ConnectionEnd | undefined {
+    const end = this.#ends.get(peerId);
+    return end?.state === "open" ? end : undefined;
+  }
+
+  /** Runs once the command being executed is done with. */
+  #soon(wake: () => void): void {
+    this.#network.clock.schedule(this.#network.clock.now(), wake);
+  }
+
+  /** One message object serves all receivers: it says nothing about them. */
+  #announce(command: Announcement): void {
+    const message = announcementOf(this.peerId, command);
+    for (const receiver of command.peerIds) {
+      const end = this.#openEnd(receiver);
+      if (end !== undefined) this.#network.post(end, message);
+    }
+  }
+
+  #send(command: Addressed): void {
+    const end = this.#openEnd(command.peerId);
+    if (end === undefined || !end.sends(command)) return;
+    const message = messageOf(this.peerId, command);
+    this.#network.post(end, this.behaviour.claimsAll ? exaggerated(message) : message);
+  }
+
+  /** Takes the payload's ownership; `uploadFinished` follows in every case. */
+  #sendPiece(peerId: PeerId, requestId: RequestId, payload: SimPayload): void {
+    const end = this.#openEnd(peerId);
+    if (end === undefined || !end.asked.delete(requestId)) {
+      this.payloads.release(payload);
+      return this.#soon(() => this.#uploadFinished(peerId, requestId, 0));
+    }
+    const { piece, byteLength } = payload;
+    const corrupt = payload.corrupt || this.#network.draw(this.behaviour.corruptShare);
+    // The uplink's queue stands for the buffer from here on.
+    this.payloads.release(payload);
+    this.#upload(end, { requestId, byteLength }, () => {
+      end.other.swarm.#pieceArrived(end.other, { requestId, piece, byteLength, corrupt });
+    });
+  }
+
+  #sendManifest(peerId: PeerId, requestId: RequestId, bytes: Uint8Array): void {
+    const end = this.#openEnd(peerId);
+    if (end === undefined || !end.asked.delete(requestId)) {
+      return this.#soon(() => this.#uploadFinished(peerId, requestId, 0));
+    }
+    const event: SwarmEvent = { type: "peerManifest", peerId: this.peerId, requestId, bytes };
+    this.#upload(end, { requestId, byteLength: bytes.length }, () => {
+      end.other.swarm.receive(end.other, event);
+    });
+  }
+
+  #upload(end: ConnectionEnd, what: UploadSpec, arrived: () => void): void {
+    const { requestId, byteLength } = what;
+    const { clock } = this.#network;
+    const upload = new Upload(end, byteLength, (_, arrivesAt) => {
+      end.uploads.delete(requestId);
+      const latencyMs = this.#network.latencyMs(this, end.other.swarm);
+      clock.schedule(arrivesAt + latencyMs, arrived);
+      this.#uploadFinished(end.other.swarm.peerId, requestId, byteLength);
+    });
+    end.uploads.set(requestId, upload);
+    if (!this.behaviour.stalls && byteLength > 0) this.uplink.add(upload);
+  }
+
+  /** Ends an upload before its last byte has left. */
+  #endUpload(end: ConnectionEnd, requestId: RequestId): void {
+    const upload = end.uploads.get(requestId);
+    if (upload === undefined) return;
+    end.uploads.delete(requestId);
+    const sentBytes = upload.sentBytes + this.uplink.remove(upload);
+    this.#network.countLost(sentBytes);
+    this.#uploadFinished(end.other.swarm.peerId, requestId, sentBytes);
+  }
+
+  #uploadFinished(peerId: PeerId, requestId: RequestId, sentBytes: number): void {
+    this.#emit({ type: "uploadFinished", peerId, requestId, sentBytes });
+  }
+
+  /** All of a piece has arrived. */
+  #pieceArrived(end: ConnectionEnd, sent: ArrivedPiece): void {
+    const { requestId, piece, byteLength, corrupt } = sent;
+    const length = end.requests.get(requestId);
+    if (end.state !== "open" || length === undefined) return this.#network.countLost(byteLength);
+    const { peerId } = end.other.swarm;
+    if (byteLength < length) return this.#network.countLost(byteLength);
+    if (byteLength > length) {
+      this.#network.countLost(byteLength);
+      this.#emit({ type: "peerOffended", peerId, offence: "surplusBytes" });
+      return this.connectionLost(peerId);
+    }
+    end.requests.delete(requestId);
+    const payload = this.payloads.take(piece, byteLength, corrupt);
+    this.#emit({ type: "peerPiece", peerId, requestId, bufferId: NO_BUFFER }, payload);
+  }
+}
+
+/** Floods count once a second (R-PEER-16). */
+const FLOOD_REPORT_INTERVAL_MS = 1_000;
+
+interface UploadSpec {
+  readonly requestId: RequestId;
+  readonly byteLength: number;
+}
+
+interface ArrivedPiece extends UploadSpec {
+  readonly piece: PieceIndex;
+  readonly corrupt: boolean;
+}

@@ -1,0 +1,101 @@
+/**
+ * A directory that holds part files and destinations, by an open descriptor. On Linux every name
+ * in it is reached through the descriptor (`/proc/self/fd/N/name`), so swapping the directory for
+ * a symbolic link between a check and its use has no effect (R-FS-04).
+ *
+ * Knows names inside one directory. Does not know what the files mean.
+ */
+import fs from "node:fs";
+import type { BigIntStats } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ShoalError } from "@shoal/core";
+import { closeQuietly, errnoOf, lstatIfExists } from "./disk.ts";
+import type { Disk } from "./disk.ts";
+import { hasIdentity, identityOf, isSameFile } from "./file-identity.ts";
+
+const { O_DIRECTORY, O_RDONLY } = fs.constants;
+
+export class DestinationDirectory {
+  readonly path: string;
+  /** As stored; compare with `hasIdentity`. */
+  readonly identity: string;
+  readonly #disk: Disk;
+  readonly #fd: number;
+  readonly #stats: BigIntStats;
+
+  private constructor(disk: Disk, path: string, fd: number) {
+    this.#disk = disk;
+    this.path = path;
+    this.#fd = fd;
+    this.#stats = disk.stat(fd);
+    this.identity = identityOf(this.#stats);
+  }
+
+  /**
+   * Opens the directory at `path`. With `recordedIdentity` it must still be that directory, else
+   * `ERR_DESTINATION_MOVED`. Throws `ERR_DIRECTORY_MISSING` or what the disk throws.
+   */
+  static open(disk: Disk, path: string, recordedIdentity?: string): DestinationDirectory {
+    let fd: number;
+    try {
+      fd = disk.open(path, O_RDONLY | (O_DIRECTORY ?? 0), 0);
+    } catch (cause) {
+      if (errnoOf(cause) !== "ENOTDIR") throw cause;
+      throw new ShoalError("ERR_DIRECTORY_MISSING", `${path} is not a directory`, { cause });
+    }
+    try {
+      const directory = new DestinationDirectory(disk, path, fd);
+      if (recordedIdentity !== undefined && !hasIdentity(directory.#stats, recordedIdentity)) {
+        throw new ShoalError("ERR_DESTINATION_MOVED", path);
+      }
+      return directory;
+    } catch (error) {
+      closeQuietly(disk, fd);
+      throw error;
+    }
+  }
+
+  /** The directory that a file's path names. */
+  static openParent(disk: Disk, path: string, recordedIdentity?: string): DestinationDirectory {
+    return DestinationDirectory.open(disk, dirname(path), recordedIdentity);
+  }
+
+  /** A path to `name` inside this very directory, whatever has happened to the directory's path. */
+  child(name: string): string {
+    return process.platform === "linux" ? `/proc/self/fd/${this.#fd}/${name}` : join(this.path, name);
+  }
+
+  /** `lstat` of a name in it; `undefined` when there is none. */
+  stat(name: string): BigIntStats | undefined {
+    return lstatIfExists(this.#disk, this.child(name));
+  }
+
+  /** Throws `ERR_DESTINATION_MOVED` unless the path still leads to this directory. */
+  checkInPlace(): void {
+    const check = DestinationDirectory.open(this.#disk, this.path);
+    const isInPlace = isSameFile(check.#stats, this.#stats);
+    check.close();
+    if (!isInPlace) throw new ShoalError("ERR_DESTINATION_MOVED", this.path);
+  }
+
+  /**
+   * What is at the destination, which must be a regular file or nothing: `ERR_DESTINATION_TYPE`
+   * otherwise (R-FS-06).
+   */
+  statDestination(destination: string): BigIntStats | undefined {
+    const stats = this.stat(basename(destination));
+    if (stats !== undefined && !stats.isFile()) {
+      throw new ShoalError("ERR_DESTINATION_TYPE", destination);
+    }
+    return stats;
+  }
+
+  /** Makes names in it durable. */
+  sync(): Promise<void> {
+    return this.#disk.sync(this.#fd);
+  }
+
+  close(): void {
+    closeQuietly(this.#disk, this.#fd);
+  }
+}

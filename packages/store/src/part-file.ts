@@ -1,0 +1,222 @@
+/**
+ * A part file: where a content's pieces lie until it is published (R-FS-05).
+ *
+ *   .shoal-<first 8 of the job id>-<32 random hex digits>.part   in the destination's directory
+ *
+ * It has the content's full length from its creation on, and is mode 0600. The file remembers the
+ * modification time its own writes left behind: another one means that somebody else wrote to it.
+ *
+ * Knows bytes and offsets, not pieces. Used by `PartContent`.
+ */
+import { randomBytes } from "node:crypto";
+import fs from "node:fs";
+import type { BigIntStats } from "node:fs";
+import { assert, PART_FILE_PREFIX, ShoalError } from "@shoal/core";
+import type { JobId } from "@shoal/core";
+import type { DestinationDirectory } from "./destination-directory.ts";
+import { closeQuietly, errnoOf, readFully, writeFully } from "./disk.ts";
+import type { Disk } from "./disk.ts";
+import { hasIdentity, identityOf, isOurs, isSameFile, stampOf } from "./file-identity.ts";
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDWR } = fs.constants;
+
+/** R-FS-05: names tried before giving up. */
+export const PART_NAME_TRIES_MAX = 20;
+
+/** An unpredictable name for a new part file. */
+export function newPartName(jobId: JobId): string {
+  return `${PART_FILE_PREFIX}${jobId.slice(0, 8)}-${randomBytes(16).toString("hex")}.part`;
+}
+
+/** Whether `name` is one that `newPartName` makes. */
+export function isPartName(name: string): boolean {
+  return /^\.shoal-[0-9a-f]{8}-[0-9a-f]{32}\.part$/.test(name);
+}
+
+/** What a part file must still be when it is opened again. */
+export interface RecordedPart {
+  readonly name: string;
+  readonly identity: string;
+  readonly length: number;
+}
+
+export class PartFile {
+  readonly directory: DestinationDirectory;
+  readonly name: string;
+  readonly #disk: Disk;
+  readonly #fd: number;
+  readonly #length: number;
+  #modifiedAtNs: bigint;
+  #isTouched = false;
+  #isClosed = false;
+
+  private constructor(
+    disk: Disk,
+    directory: DestinationDirectory,
+    file: { name: string; fd: number; length: number },
+  ) {
+    this.#disk = disk;
+    this.directory = directory;
+    this.name = file.name;
+    this.#fd = file.fd;
+    this.#length = file.length;
+    this.#modifiedAtNs = disk.stat(file.fd).mtimeNs;
+  }
+
+  /**
+   * Creates a part file and makes file and name durable. `undefined` when the name is taken.
+   * A file whose creation fails half-way is left to the caller, who has recorded the name.
+   */
+  static async create(
+    disk: Disk,
+    directory: DestinationDirectory,
+    { name, length }: { name: string; length: number },
+  ): Promise<PartFile | undefined> {
+    const path = directory.child(name);
+    let fd: number;
+    try {
+      fd = disk.open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, 0o600);
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") return undefined;
+      throw error;
+    }
+    try {
+      disk.truncate(fd, length);
+      await disk.sync(fd);
+      await directory.sync();
+      return new PartFile(disk, directory, { name, fd, length });
+    } catch (error) {
+      closeQuietly(disk, fd);
+      throw error;
+    }
+  }
+
+  /** Opens a recorded part file; `undefined` when it is not there any more as it was. */
+  static resume(
+    disk: Disk,
+    directory: DestinationDirectory,
+    recorded: RecordedPart,
+  ): PartFile | undefined {
+    const { name, identity, length } = recorded;
+    let fd: number;
+    try {
+      fd = disk.open(directory.child(name), O_NOFOLLOW | O_NONBLOCK | O_RDWR, 0);
+    } catch (error) {
+      const gone = ["ENOENT", "ELOOP", "EISDIR", "ENXIO"];
+      if (gone.includes(errnoOf(error) ?? "")) return undefined;
+      throw error;
+    }
+    try {
+      const stats = disk.stat(fd);
+      const isIntact =
+        stats.isFile() &&
+        stats.nlink === 1n &&
+        isOurs(stats) &&
+        hasIdentity(stats, identity) &&
+        stats.size === BigInt(length);
+      if (isIntact) {
+        disk.chmod(fd, 0o600);
+        return new PartFile(disk, directory, { name, fd, length });
+      }
+      closeQuietly(disk, fd);
+      return undefined;
+    } catch (error) {
+      closeQuietly(disk, fd);
+      throw error;
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** As stored, to find the file again after a restart. */
+  get identity(): string {
+    return identityOf(this.stats());
+  }
+
+  /** Changes with every change to the file. */
+  get stamp(): string {
+    return stampOf(this.stats());
+  }
+
+  /**
+   * Whether only this object has written since it was opened, as far as the file's times tell.
+   * Writers that put the times back are not seen; they would need our user's rights.
+   */
+  isUntouched(): boolean {
+    const stats = this.stats();
+    const isSame = stats.mtimeNs === this.#modifiedAtNs && stats.size === BigInt(this.#length);
+    if (!isSame) this.#isTouched = true;
+    return !this.#isTouched;
+  }
+
+  /** Accepts the file as it is now, after all its bytes have been read and verified. */
+  acceptAsUntouched(before: BigIntStats): void {
+    this.#modifiedAtNs = before.mtimeNs;
+    this.#isTouched = false;
+  }
+
+  hasFullLength(): boolean {
+    return this.stats().size === BigInt(this.#length);
+  }
+
+  stats(): BigIntStats {
+    assert(!this.#isClosed, "a closed part file has no stats");
+    return this.#disk.stat(this.#fd);
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    assert(position + bytes.length <= this.#length, "a piece must lie inside its file");
+    this.isUntouched();
+    writeFully(this.#disk, this.#fd, bytes, position);
+    this.#modifiedAtNs = this.stats().mtimeNs;
+  }
+
+  /** Fills `bytes`; false at the end of the file or when the disk cannot read. */
+  read(bytes: Uint8Array, position: number): boolean {
+    if (this.#isClosed) return false;
+    return readFully(this.#disk, this.#fd, bytes, position);
+  }
+
+  /** Gives the space back and keeps the length. */
+  clear(): void {
+    this.#disk.truncate(this.#fd, 0);
+    this.#disk.truncate(this.#fd, this.#length);
+    this.#modifiedAtNs = this.stats().mtimeNs;
+    this.#isTouched = false;
+  }
+
+  syncData(): Promise<void> {
+    return this.#disk.syncData(this.#fd);
+  }
+
+  /** Sets the mode that the published file has and makes everything durable. */
+  async finish(mode: number): Promise<void> {
+    this.#disk.chmod(this.#fd, mode);
+    await this.#disk.sync(this.#fd);
+  }
+
+  /** Gives the file its destination's name: by `link` when nothing may be replaced (R-FS-07). */
+  moveTo(name: string, overwrite: boolean): void {
+    const { directory } = this;
+    const from = directory.child(this.name);
+    const found = directory.stat(this.name);
+    if (found === undefined || !isSameFile(found, this.stats())) {
+      throw new ShoalError("ERR_DISK_IO", `${this.name} was replaced by another file`);
+    }
+    if (overwrite) {
+      this.#disk.rename(from, directory.child(name));
+      return;
+    }
+    this.#disk.link(from, directory.child(name));
+    this.#disk.unlink(from);
+  }
+
+  /** Idempotent. Throws what the disk throws: an error may show up here for the first time. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#disk.close(this.#fd);
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * The SQLite file: opened, checked, moved aside when it is damaged (R-DB-01, R-DB-04), and written
+ * in durable transactions.
+ *
+ * Knows the schema's text and SQLite. Does not interpret rows; `state-tables.ts` does. Only one
+ * connection exists, in the store's worker, under the directory's lock.
+ */
+import fs from "node:fs";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { SQLInputValue, StatementSync } from "node:sqlite";
+import { ShoalError } from "@shoal/core";
+import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
+import { Ballast, createPrivateFile } from "./state-directory.ts";
+
+export const SCHEMA_VERSION = 1;
+/** R-DB-04: damaged databases that are kept. */
+const ASIDE_COUNT_MAX = 3;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** In the order in which rows can be inserted: a manifest before the contents that refer to it. */
+const TABLES = {
+  jobs: `
+    job_id TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    record TEXT NOT NULL`,
+  manifests: `
+    content_id TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL`,
+  contents: `
+    job_id TEXT NOT NULL,
+    file_index INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    directory_identity TEXT NOT NULL,
+    part_name TEXT NOT NULL,
+    part_identity TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    piece_length INTEGER,
+    piece_lengths BLOB,
+    content_id TEXT REFERENCES manifests (content_id),
+    validator_key TEXT,
+    have BLOB NOT NULL,
+    state TEXT NOT NULL,
+    stamp TEXT,
+    must_recheck INTEGER NOT NULL,
+    must_read_back INTEGER NOT NULL,
+    PRIMARY KEY (job_id, file_index)`,
+  shared: `
+    content_id TEXT PRIMARY KEY REFERENCES manifests (content_id),
+    path TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    stamp TEXT`,
+  leftovers: `
+    directory TEXT NOT NULL,
+    directory_identity TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (directory, name)`,
+} as const;
+
+export type Row = Readonly<Record<string, SQLInputValue | undefined>>;
+
+export interface OpenedDatabase {
+  readonly database: StateDatabase;
+  /** Where a damaged database was moved; what could be read from it is in the new one. */
+  readonly damagedPath?: string;
+}
+
+export class StateDatabase {
+  readonly #database: DatabaseSync;
+  readonly #ballast: Ballast;
+  readonly #statements = new Map<string, StatementSync>();
+
+  private constructor(database: DatabaseSync, ballast: Ballast) {
+    this.#database = database;
+    this.#ballast = ballast;
+  }
+
+  /**
+   * Opens `state.db`, creating it where there is none. `isClean` chooses the quick check over the
+   * full one. Throws `ERR_STATE_NEWER`, having changed nothing, or what SQLite throws.
+   */
+  static open(stateDirectory: string, { isClean }: { isClean: boolean }): OpenedDatabase {
+    const path = join(stateDirectory, "state.db");
+    const ballast = new Ballast(stateDirectory);
+    try {
+      return { database: new StateDatabase(connect(path, isClean), ballast) };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    const damagedPath = moveAside(path);
+    const database = new StateDatabase(connect(path, true), ballast);
+    database.#salvage(damagedPath);
+    return { database, damagedPath };
+  }
+
+  /** Reads rows. */
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...values) as Row[];
+  }
+
+  /** Writes durably, or inside the transaction that runs. */
+  run(sql: string, ...values: SQLInputValue[]): void {
+    this.transaction(() => void this.#prepare(sql).run(...values));
+  }
+
+  /**
+   * All of `work` or nothing, durable when it returns. Inside another transaction it is part of
+   * that one. When the disk is full the ballast is given up, once.
+   */
+  transaction(work: () => void): void {
+    if (this.#database.isTransaction) {
+      work();
+      return;
+    }
+    try {
+      this.#attempt(work);
+    } catch (error) {
+      if (!isDatabaseFull(error) || !this.#ballast.release()) throw error;
+      this.#attempt(work);
+    }
+  }
+
+  /** Closes; afterwards `state.db` is complete without its log. */
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  #attempt(work: () => void): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Copies what can still be read, row by row; what is read back later is validated as always. */
+  #salvage(damagedPath: string): void {
+    let damaged: DatabaseSync;
+    try {
+      damaged = new DatabaseSync(damagedPath);
+    } catch {
+      return;
+    }
+    this.transaction(() => {
+      for (const table of Object.keys(TABLES)) this.#salvageTable(damaged, table);
+    });
+    closeDamaged(damaged);
+  }
+
+  #salvageTable(damaged: DatabaseSync, table: string): void {
+    try {
+      for (const row of damaged.prepare(`SELECT * FROM ${table}`).iterate()) {
+        this.#insert(table, row as Row);
+      }
+    } catch {
+      // The rest of this table cannot be read.
+    }
+  }
+
+  #insert(table: string, row: Row): void {
+    const names = Object.keys(row);
+    const marks = names.map(() => "?").join(", ");
+    try {
+      const sql = `INSERT OR IGNORE INTO ${table} (${names.join(", ")}) VALUES (${marks})`;
+      this.run(sql, ...names.map((name) => row[name] ?? null));
+    } catch {
+      // A row that breaks the schema's rules is part of the damage.
+    }
+  }
+}
+
+function connect(path: string, isClean: boolean): DatabaseSync {
+  createPrivateFile(path);
+  checkVersion(path);
+  const database = new DatabaseSync(path, { timeout: 5_000 });
+  try {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    database.exec("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
+    const check = isClean ? "quick_check" : "integrity_check";
+    const row = database.prepare(`PRAGMA ${check}(1)`).get() as Row;
+    if (Object.values(row)[0] !== "ok") throw new DamageError(String(Object.values(row)[0]));
+    database.exec("BEGIN IMMEDIATE");
+    for (const [table, columns] of Object.entries(TABLES)) {
+      database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
+    }
+    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+    return database;
+  } catch (error) {
+    closeDamaged(database);
+    throw error;
+  }
+}
+
+/** Reads the version over a connection that cannot write: a newer state is not to be touched. */
+function checkVersion(path: string): void {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  try {
+    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    if (version > SCHEMA_VERSION) {
+      throw new ShoalError("ERR_STATE_NEWER", `version ${version}, this is ${SCHEMA_VERSION}`);
+    }
+  } finally {
+    closeDamaged(database);
+  }
+}
+
+class DamageError extends Error {
+  override readonly name = "DamageError";
+}
+
+function isDamage(error: unknown): boolean {
+  const code = sqliteCodeOf(error);
+  return error instanceof DamageError || code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/** Moves a database and its log to a name with the time, and removes all but the newest such. */
+function moveAside(path: string): string {
+  const time = new Date().toISOString().replaceAll(/[:.]/g, "-");
+  const directory = dirname(path);
+  const asidePath = join(directory, `damaged-${time}.db`);
+  for (const suffix of ["", "-wal", "-shm"]) {
+    if (fs.existsSync(path + suffix)) fs.renameSync(path + suffix, asidePath + suffix);
+  }
+  const names = fs.readdirSync(directory).filter((name) => /^damaged-.*\.db$/.test(name));
+  for (const name of names.toSorted().slice(0, -ASIDE_COUNT_MAX)) {
+    for (const suffix of ["", "-wal", "-shm"]) {
+      fs.rmSync(join(directory, name + suffix), { force: true });
+    }
+  }
+  return asidePath;
+}
+
+/** Closing a damaged database may report the damage once more. */
+function closeDamaged(database: DatabaseSync): void {
+  try {
+    database.close();
+  } catch {
+    // It has been reported.
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * What the parts of the disk store share in one run, and what they can say. Plain values; made by
+ * `openDiskStore`, in tests too, with a disk that fails where the test wants.
+ */
+import type { PieceLayout, StoreEvent } from "@shoal/core";
+import type { Disk } from "./disk.ts";
+import type { StateTables } from "./state-tables.ts";
+
+export interface StoreContext {
+  readonly disk: Disk;
+  readonly tables: StateTables;
+  /** Mode of published files: 0666 without the bits of the process's umask. */
+  readonly publishedMode: number;
+  readonly emit: EmitEvent;
+  /** Something could not be recorded: this run must not count as ended in order (R-DB-09). */
+  readonly doubt: () => void;
+}
+
+/** `layout` comes with `contentOpened`, for whoever must know how long a piece is. */
+export type EmitEvent = (event: StoreEvent, layout?: PieceLayout) => void;

@@ -1,0 +1,135 @@
+/**
+ * Which hosts and addresses an agent talks to (R-PEER-10, R-PEER-29): private, link-local, or in the
+ * subnet of a local interface; loopback only when allowed; hosts the user named. Addresses are an IP
+ * literal and a TCP port, never a name.
+ *
+ * Knows addresses only. Asked by the gater, by discovery and by `dialPeer`.
+ */
+import { BlockList, isIP } from "node:net";
+import { networkInterfaces } from "node:os";
+import { peerIdFromString } from "@libp2p/peer-id";
+import { multiaddr } from "@multiformats/multiaddr";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { LIMITS } from "@shoal/core";
+import type { PeerId } from "@shoal/core";
+
+/** An address that can be dialled, taken apart. */
+export interface PeerAddress {
+  /** Without the peer id. */
+  readonly address: Multiaddr;
+  readonly host: string;
+  readonly port: number;
+  /** The peer id at its end, when it has one. */
+  readonly peerId?: PeerId;
+}
+
+const privateHosts = new BlockList();
+privateHosts.addSubnet("10.0.0.0", 8);
+privateHosts.addSubnet("172.16.0.0", 12);
+privateHosts.addSubnet("192.168.0.0", 16);
+privateHosts.addSubnet("169.254.0.0", 16);
+privateHosts.addSubnet("fc00::", 7, "ipv6");
+privateHosts.addSubnet("fe80::", 10, "ipv6");
+
+const loopbackHosts = new BlockList();
+loopbackHosts.addSubnet("127.0.0.0", 8);
+loopbackHosts.addAddress("::1", "ipv6");
+
+export class AddressRules {
+  readonly #allowLoopback: boolean;
+  /** Hosts the user named; they may lie outside the subnet. */
+  readonly #namedHosts = new BlockList();
+
+  constructor(options: { allowLoopback: boolean }) {
+    this.#allowLoopback = options.allowLoopback;
+  }
+
+  /** Allows a host that the user named, wherever it is. */
+  allowHost(host: string): void {
+    const family = familyOf(host);
+    if (family !== undefined) this.#namedHosts.addAddress(host, family);
+  }
+
+  /** Whether a connection with `host`, an IP address, is allowed in either direction. */
+  isAllowedHost(host: string): boolean {
+    const family = familyOf(host);
+    if (family === undefined) return false;
+    if (this.#namedHosts.check(host, family)) return true;
+    if (loopbackHosts.check(host, family)) return this.#allowLoopback;
+    return privateHosts.check(host, family) || isInLocalSubnet(host, family);
+  }
+
+  /** Whether the address may be dialled. */
+  isAllowedAddress(address: PeerAddress): boolean {
+    return address.port >= LIMITS.peerPortMin && this.isAllowedHost(address.host);
+  }
+}
+
+/**
+ * Takes an address apart: `[/ip6zone/…]/ip4|ip6/…/tcp/…[/p2p/…]` and nothing else. `undefined` for
+ * any other form, for names and for peer ids that are not of Ed25519 keys (R-PEER-30).
+ */
+export function parsePeerAddress(text: string): PeerAddress | undefined {
+  if (text.length > ADDRESS_LENGTH_MAX) return undefined;
+  try {
+    const parsed = multiaddr(text);
+    const components = parsed.getComponents();
+    const peerComponent = components.at(-1)?.name === "p2p" ? components.pop() : undefined;
+    if (components[0]?.name === "ip6zone") components.shift();
+    const [ip, port] = components;
+    if (components.length !== 2 || (ip?.name !== "ip4" && ip?.name !== "ip6")) return undefined;
+    if (port?.name !== "tcp" || ip.value === undefined) return undefined;
+    const address = { host: ip.value, port: Number(port.value) };
+    if (peerComponent === undefined) return { ...address, address: parsed };
+    const peerId = parsePeerId(peerComponent.value ?? "");
+    if (peerId === undefined) return undefined;
+    return { ...address, address: parsed.decapsulate(`/p2p/${peerComponent.value}`), peerId };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The normal form of an Ed25519 peer id; `undefined` for anything else. */
+export function parsePeerId(text: string): PeerId | undefined {
+  try {
+    const peerId = peerIdFromString(text);
+    return peerId.type === "Ed25519" ? peerId.toString() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The host of a connection's remote address, as text without port; `undefined` without an IP. */
+export function hostOf(address: Multiaddr): string | undefined {
+  const ip = address.getComponents().find(({ name }) => name === "ip4" || name === "ip6");
+  return ip?.value;
+}
+
+/** Whether `host` is this machine itself. */
+export function isLoopbackHost(host: string): boolean {
+  const family = familyOf(host);
+  return family !== undefined && loopbackHosts.check(host, family);
+}
+
+/** Longer than any address of the forms above. */
+const ADDRESS_LENGTH_MAX = 256;
+
+function familyOf(host: string): "ipv4" | "ipv6" | undefined {
+  const version = isIP(host);
+  return version === 4 ? "ipv4" : version === 6 ? "ipv6" : undefined;
+}
+
+/** Interfaces come and go, so they are read each time: connections are rare. */
+function isInLocalSubnet(host: string, family: "ipv4" | "ipv6"): boolean {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { internal, cidr } of addresses ?? []) {
+      if (internal || cidr === null) continue;
+      const [network, prefix] = cidr.split("/");
+      if (network === undefined || prefix === undefined) continue;
+      const subnet = new BlockList();
+      subnet.addSubnet(network, Number(prefix), isIP(network) === 4 ? "ipv4" : "ipv6");
+      if (subnet.check(host, family)) return true;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,112 @@
+/**
+ * Puts libp2p together: TCP, Noise, Yamux, identify, and nothing else (R-PEER-09), with every limit
+ * of threat-model section 12 written down, because libp2p's defaults are wider than ours and its
+ * documentation differs from its code.
+ *
+ * Knows libp2p's options. Knows nothing of frames. Called by the swarm.
+ */
+import { noise } from "@chainsafe/libp2p-noise";
+import { identify } from "@libp2p/identify";
+import type { ConnectionGater, Libp2p } from "@libp2p/interface";
+import { yamux } from "@libp2p/yamux";
+import { LIMITS } from "@shoal/core";
+import { createLibp2p } from "libp2p";
+import { hostOf } from "./address-rules.ts";
+import type { AddressRules } from "./address-rules.ts";
+import { corkedTcp } from "./corked-tcp.ts";
+import type { DiscoveryFactory } from "./discovery.ts";
+import type { PrivateKey } from "./identity.ts";
+
+export interface NodeDeps {
+  readonly privateKey: PrivateKey;
+  readonly gater: ConnectionGater;
+  readonly rules: AddressRules;
+  readonly discovery: DiscoveryFactory | undefined;
+}
+
+export interface NodeOptions {
+  readonly listen: readonly string[];
+  readonly connectionsMax: number;
+  readonly dialsMax: number;
+  readonly inboundPerHostPerSecMax: number;
+}
+
+/** What identify tells strangers: that it is Shoal, and no version (R-PRIV-04). */
+const AGENT_NAME = "shoal";
+/** A vanished host is noticed after this silence and ten probes a second apart. */
+const KEEP_ALIVE_DELAY_MS = 15_000;
+const IDENTIFY_BYTES_MAX = 8_192;
+
+/** Creates the node without starting it. */
+export function createNode(deps: NodeDeps, options: NodeOptions): Promise<Libp2p> {
+  const socketOptions = {
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+  };
+  return createLibp2p({
+    start: false,
+    privateKey: deps.privateKey,
+    nodeInfo: { name: AGENT_NAME, version: "", userAgent: AGENT_NAME },
+    addresses: {
+      listen: [...options.listen],
+      announceFilter: (addresses) =>
+        addresses.filter((address) => deps.rules.isAllowedHost(hostOf(address) ?? "")),
+    },
+    transports: [
+      corkedTcp({
+        inboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
+        outboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
+        maxConnections: options.connectionsMax + LIMITS.pendingConnectionsMax,
+        dialOpts: socketOptions,
+        listenOpts: socketOptions,
+      }),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        // Without it, a connection on which nothing useful moves is idle and ends (R-PEER-19).
+        enableKeepAlive: false,
+        maxInboundStreams: LIMITS.streamsInboundMax,
+        maxOutboundStreams: LIMITS.streamsOutboundMax,
+        maxEarlyStreams: 2,
+        streamOptions: {
+          maxStreamWindowSize: LIMITS.streamReadBytesMax,
+          maxReadBufferLength: LIMITS.streamReadBytesMax,
+          maxWriteBufferLength: LIMITS.streamWriteBytesMax,
+        },
+      }),
+    ],
+    peerDiscovery: deps.discovery === undefined ? [] : [deps.discovery],
+    connectionGater: deps.gater,
+    connectionManager: {
+      maxConnections: options.connectionsMax,
+      maxParallelDials: options.dialsMax,
+      maxDialQueueLength: LIMITS.peersKnownMax,
+      maxPeerAddrsToDial: LIMITS.addressesPerPeerMax,
+      dialTimeout: LIMITS.dialTimeoutMs,
+      addressDialTimeout: LIMITS.addressDialTimeoutMs,
+      inboundUpgradeTimeout: LIMITS.negotiationTimeoutMs,
+      inboundStreamProtocolNegotiationTimeout: LIMITS.negotiationTimeoutMs,
+      outboundStreamProtocolNegotiationTimeout: LIMITS.negotiationTimeoutMs,
+      inboundConnectionThreshold: options.inboundPerHostPerSecMax,
+      maxIncomingPendingConnections: LIMITS.pendingConnectionsMax,
+      reconnectRetries: 0,
+      resolvers: {},
+      // Core gives the order; libp2p would dial public addresses first.
+      addressSorter: () => 0,
+    },
+    // It takes a busy connection for a dead one.
+    connectionMonitor: { enabled: false, abortConnectionOnPingFailure: false },
+    services: {
+      identify: identify({
+        // We answer; we never ask, so nothing a peer claims about itself is stored.
+        runOnConnectionOpen: false,
+        maxInboundStreams: 1,
+        maxOutboundStreams: 1,
+        maxMessageSize: IDENTIFY_BYTES_MAX,
+        timeout: LIMITS.negotiationTimeoutMs,
+      }),
+    },
+  });
+}

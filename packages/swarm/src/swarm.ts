@@ -1,0 +1,347 @@
+/**
+ * The swarm adapter: turns core's commands into frames and connections, and what peers do into
+ * events. See core's `ports/swarm-port.ts` for the contract and docs/wire.md for the protocol.
+ *
+ * Dials only when told to, never decides whom to keep. Of several connections to one peer it uses
+ * one: the peer with the lower id chooses (see `links.ts`). Created by the agent; called by the
+ * engine's loop.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Connection, Libp2p, PeerId as Libp2pPeerId, Stream } from "@libp2p/interface";
+import { peerIdFromPrivateKey, peerIdFromString } from "@libp2p/peer-id";
+import { assert, LIMITS, ShoalError, unreachable } from "@shoal/core";
+import type { EventSink, PeerId, PieceBufferPool, PieceBytes, Port } from "@shoal/core";
+import type { SwarmCommand, SwarmEvent } from "@shoal/core";
+import { AddressRules, hostOf, isLoopbackHost, parsePeerAddress } from "./address-rules.ts";
+import type { PeerAddress } from "./address-rules.ts";
+import { explainDialFailure } from "./dial-failure.ts";
+import { createDiscovery, SightingFilter } from "./discovery.ts";
+import type { MdnsOptions } from "./discovery.ts";
+import { createGater } from "./gater.ts";
+import { createIdentity } from "./identity.ts";
+import type { PrivateKey } from "./identity.ts";
+import { abortConnection, Link } from "./link.ts";
+import { LinkTable } from "./links.ts";
+import { createNode } from "./node.ts";
+
+/** The protocol's name in libp2p. The version in HELLO counts compatible changes. */
+export const SWARM_PROTOCOL = "/shoal/swarm/1.0.0";
+
+export interface SwarmDeps {
+  readonly pool: PieceBufferPool;
+  readonly sink: EventSink<PieceBytes>;
+}
+
+export interface SwarmOptions {
+  /** From `loadIdentity`; without it the agent is a new one each time. */
+  readonly privateKey?: PrivateKey;
+  /** Multiaddrs such as `/ip4/0.0.0.0/tcp/0`. Empty: peers are dialled, none can dial. */
+  readonly listen: readonly string[];
+  /** Peers the user named, as for `addPeer`. Default none. */
+  readonly staticPeers?: readonly string[];
+  /** Discovery on the local network. Default off. */
+  readonly mdns?: boolean | MdnsOptions;
+  /** Default 64 (R-PEER-01). */
+  readonly connectionsMax?: number;
+  /** Dials under way at a time. Default 8 (R-PEER-29). */
+  readonly dialsMax?: number;
+  /** Open requests accepted of one peer. Default and most: 8 (R-PEER-16). */
+  readonly requestsPerPeerMax?: number;
+  /** Whether agents on this machine may connect. Default: when it listens on loopback. */
+  readonly allowLoopback?: boolean;
+  /** Connections with one host. Default 8 (R-PEER-05); many agents on one machine need more. */
+  readonly connectionsPerHostMax?: number;
+  /** New connections from one host per second. Default 5 (R-PEER-03). */
+  readonly inboundPerHostPerSecMax?: number;
+  /** Time for our greeting, in milliseconds. Default and most: 5,000 (R-PEER-25). */
+  readonly handshakeTimeoutMs?: number;
+  /** Time a peer may take for 256 KiB. Default: by the least rate of R-PEER-27, 16 s. */
+  readonly stallTimeoutMs?: number;
+}
+
+/** A running swarm. `close` ends within 3 s. */
+export interface Swarm extends Port<SwarmCommand, PieceBytes> {
+  /** Our own id. */
+  readonly peerId: PeerId;
+  /** Where peers can reach us, each with `/p2p/` and our id. */
+  readonly addresses: readonly string[];
+  /**
+   * Makes a peer known that the user named; emits `peerDiscovered`. Throws
+   * `ERR_PEER_ADDRESS_INVALID` unless it is an IP address with a TCP port and an Ed25519 peer id.
+   */
+  addPeer(multiaddr: string): void;
+}
+
+type Resolved = Required<Omit<SwarmOptions, "privateKey">>;
+
+/**
+ * Starts to listen and to look for peers. Static peers are reported before it resolves. Rejects
+ * with `ERR_LISTEN_FAILED` or `ERR_PEER_ADDRESS_INVALID`.
+ */
+export async function createSwarm(deps: SwarmDeps, options: SwarmOptions): Promise<Swarm> {
+  const privateKey = options.privateKey ?? (await createIdentity());
+  const swarm = new Libp2pSwarm(deps, privateKey, resolve(options));
+  await swarm.start();
+  return swarm;
+}
+
+function resolve(options: SwarmOptions): Resolved {
+  const { listen } = options;
+  const listensOnLoopback = listen.some((text) =>
+    isLoopbackHost(parsePeerAddress(text)?.host ?? ""),
+  );
+  const turnMs = (LIMITS.dataFrameBytesMax / LIMITS.uploadRateBytesPerSecMin) * 1_000;
+  return {
+    listen,
+    staticPeers: options.staticPeers ?? [],
+    mdns: options.mdns ?? false,
+    connectionsMax: options.connectionsMax ?? 64,
+    dialsMax: options.dialsMax ?? 8,
+    requestsPerPeerMax: Math.min(
+      options.requestsPerPeerMax ?? LIMITS.requestsPerPeerMax,
+      LIMITS.requestsPerPeerMax,
+    ),
+    allowLoopback: options.allowLoopback ?? listensOnLoopback,
+    connectionsPerHostMax: options.connectionsPerHostMax ?? LIMITS.connectionsPerHostMax,
+    inboundPerHostPerSecMax: options.inboundPerHostPerSecMax ?? LIMITS.inboundPerHostPerSecMax,
+    handshakeTimeoutMs: Math.min(
+      options.handshakeTimeoutMs ?? LIMITS.handshakeTimeoutMs,
+      LIMITS.handshakeTimeoutMs,
+    ),
+    stallTimeoutMs: options.stallTimeoutMs ?? turnMs,
+  };
+}
+
+/** A peer the user named is dialled where they said, wherever that is. */
+function parseStaticPeer(text: string): PeerAddress & { peerId: PeerId } {
+  const parsed = parsePeerAddress(text);
+  if (parsed?.peerId === undefined || parsed.port < LIMITS.peerPortMin) {
+    throw new ShoalError("ERR_PEER_ADDRESS_INVALID", text.slice(0, 256));
+  }
+  return { ...parsed, peerId: parsed.peerId };
+}
+
+/** What `close` may take; libp2p gives each connection 500 ms. */
+const CLOSE_TIMEOUT_MS = 2_500;
+
+class Libp2pSwarm implements Swarm {
+  readonly peerId: PeerId;
+  readonly #pool: PieceBufferPool;
+  readonly #sink: EventSink<PieceBytes>;
+  readonly #privateKey: PrivateKey;
+  readonly #options: Resolved;
+  readonly #rules: AddressRules;
+  readonly #links: LinkTable;
+  readonly #closing = new AbortController();
+  #node: Libp2p | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(deps: SwarmDeps, privateKey: PrivateKey, options: Resolved) {
+    this.#pool = deps.pool;
+    this.#sink = deps.sink;
+    this.#privateKey = privateKey;
+    this.#options = options;
+    this.peerId = peerIdFromPrivateKey(privateKey).toString();
+    this.#rules = new AddressRules({ allowLoopback: options.allowLoopback });
+    this.#links = new LinkTable(
+      { selfId: this.peerId, emit: (event, payload) => this.#emit(event, payload) },
+      { handshakeTimeoutMs: options.handshakeTimeoutMs },
+    );
+  }
+
+  get addresses(): readonly string[] {
+    return this.#running().getMultiaddrs().map(String);
+  }
+
+  async start(): Promise<void> {
+    const staticPeers = this.#options.staticPeers.map(parseStaticPeer);
+    try {
+      const node = await this.#createNode();
+      this.#node = node;
+      node.addEventListener("connection:open", ({ detail }) => this.#links.watch(detail));
+      node.addEventListener("peer:disconnect", ({ detail }) => this.#forget(detail));
+      await node.handle(
+        SWARM_PROTOCOL,
+        (stream, connection) => this.#createLink(stream, connection, false),
+        { maxInboundStreams: 1, maxOutboundStreams: 1 },
+      );
+      await node.start();
+    } catch (cause) {
+      throw new ShoalError("ERR_LISTEN_FAILED", this.#options.listen.join(", "), { cause });
+    }
+    for (const peer of staticPeers) this.#announceStatic(peer);
+  }
+
+  addPeer(multiaddr: string): void {
+    this.#announceStatic(parseStaticPeer(multiaddr));
+  }
+
+  execute(command: SwarmCommand, payload?: PieceBytes): void {
+    if (this.#closing.signal.aborted) return payload?.release();
+    if ("peerIds" in command) {
+      for (const peerId of command.peerIds) this.#announce(peerId, command);
+      return;
+    }
+    const { peerId } = command;
+    if (command.type === "dialPeer") return void this.#dial(peerId, command.addresses);
+    if (command.type === "disconnectPeer") return this.#links.disconnect(peerId, command.reason);
+    if (command.type === "sendPiece") assert(payload !== undefined, "sendPiece has a payload");
+    const link = this.#links.get(peerId);
+    if (link !== undefined) return executeOn(link, command, payload);
+    // The peer has gone, which core knows or is about to hear; an answer still ends in one event.
+    if (command.type !== "sendPiece" && command.type !== "sendManifest") return;
+    payload?.release();
+    const { requestId } = command;
+    this.#emit({ type: "uploadFinished", peerId, requestId, sentBytes: 0 });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#stop();
+    return this.#closed;
+  }
+
+  async #stop(): Promise<void> {
+    this.#closing.abort(new Error("the agent is closing"));
+    this.#links.close();
+    const stopped = Promise.resolve(this.#node?.stop()).catch(() => {});
+    await Promise.race([stopped, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+  }
+
+  /** libp2p keeps a record of every peer for hours; core has its own, which is bounded. */
+  #forget(peerId: Libp2pPeerId): void {
+    this.#running()
+      .peerStore.delete(peerId)
+      .catch(() => {});
+  }
+
+  #createNode(): Promise<Libp2p> {
+    const { listen, connectionsMax, dialsMax, mdns } = this.#options;
+    const { inboundPerHostPerSecMax, connectionsPerHostMax } = this.#options;
+    const gater = createGater(
+      {
+        rules: this.#rules,
+        isSelf: (peerId) => peerId.toString() === this.peerId,
+        connectionCount: (peerId) => this.#node?.getConnections(peerId).length ?? 0,
+      },
+      { connectionsPerHostMax },
+    );
+    const onSeen = (peerId: PeerId, addresses: readonly string[]): void => {
+      this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false });
+    };
+    const filter = new SightingFilter(this.#rules);
+    const discovery =
+      mdns === false ? undefined : createDiscovery({ filter, onSeen }, mdns === true ? {} : mdns);
+    return createNode(
+      { privateKey: this.#privateKey, gater, rules: this.#rules, discovery },
+      { listen, connectionsMax, dialsMax, inboundPerHostPerSecMax },
+    );
+  }
+
+  #running(): Libp2p {
+    assert(this.#node !== undefined, "the swarm has started");
+    return this.#node;
+  }
+
+  #emit(event: SwarmEvent, payload?: PieceBytes): void {
+    if (this.#closing.signal.aborted) payload?.release();
+    else this.#sink(event, payload);
+  }
+
+  #announceStatic({ peerId, host, address }: PeerAddress & { peerId: PeerId }): void {
+    if (peerId === this.peerId) return;
+    this.#rules.allowHost(host);
+    const addresses = [address.toString()];
+    this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: true });
+  }
+
+  #announce(peerId: PeerId, command: SwarmCommand & { type: "sendHave" | "sendClaim" }): void {
+    const link = this.#links.get(peerId);
+    if (command.type === "sendHave") link?.sendHave(command.contentId, command.pieces);
+    else link?.sendClaim(command.contentId, command.firstPiece, command.pieceCount);
+  }
+
+  /** Dials every address in order and greets on the first that answers. */
+  async #dial(peerId: PeerId, addresses: readonly string[]): Promise<void> {
+    const aborter = this.#links.beginDial(peerId);
+    if (aborter === undefined) return;
+    const timeout = AbortSignal.timeout(LIMITS.dialTimeoutMs);
+    const signal = AbortSignal.any([this.#closing.signal, aborter.signal, timeout]);
+    let connection: Connection | undefined;
+    let failure: string | undefined;
+    try {
+      const targets = this.#dialTargets(peerId, addresses);
+      // Forced: a connection the peer opened is the peer's to greet on.
+      connection = await this.#running().dial(targets, { signal, force: true });
+      const stream = await connection.newStream(SWARM_PROTOCOL, { signal });
+      this.#createLink(stream, connection, true);
+    } catch (error) {
+      if (connection === undefined) this.#forget(peerIdFromString(peerId));
+      else abortConnection(connection, "the dial failed");
+      failure = explainDialFailure(error, { timedOut: timeout.aborted, protocol: SWARM_PROTOCOL });
+    }
+    this.#links.endDial(peerId, failure);
+  }
+
+  #dialTargets(peerId: PeerId, addresses: readonly string[]): PeerAddress["address"][] {
+    const node = this.#running();
+    if (peerId === this.peerId) throw new ShoalError("ERR_PEER_ADDRESS_INVALID", "our own id");
+    if (node.getConnections().length >= this.#options.connectionsMax) {
+      throw new Error("there are too many connections");
+    }
+    const own = new Set(node.getMultiaddrs().map((ma) => ma.decapsulate("/p2p").toString()));
+    const targets: PeerAddress["address"][] = [];
+    for (const text of addresses.slice(0, LIMITS.addressesPerPeerMax)) {
+      const parsed = parsePeerAddress(text);
+      if (parsed === undefined || !this.#rules.isAllowedAddress(parsed)) continue;
+      if (parsed.peerId !== undefined && parsed.peerId !== peerId) continue;
+      if (own.has(parsed.address.toString())) continue;
+      targets.push(parsed.address.encapsulate(`/p2p/${peerId}`));
+    }
+    if (targets.length === 0) throw new Error("none of its addresses may be dialled");
+    return targets;
+  }
+
+  #createLink(stream: Stream, connection: Connection, isDialler: boolean): void {
+    const { requestsPerPeerMax: requestsMax, stallTimeoutMs } = this.#options;
+    const host = this.#links;
+    const link = new Link(
+      { connection, stream, pool: this.#pool, host },
+      { isDialler, requestsMax, stallTimeoutMs },
+    );
+    this.#links.add(link, hostOf(connection.remoteAddr) ?? "");
+  }
+}
+
+/** Commands that are about one connected peer. */
+type LinkCommand = Exclude<
+  SwarmCommand,
+  { type: "dialPeer" | "disconnectPeer" | "sendHave" | "sendClaim" }
+>;
+
+function executeOn(link: Link, command: LinkCommand, payload: PieceBytes | undefined): void {
+  switch (command.type) {
+    case "sendJoin":
+      return link.sendJoin(command.contentId);
+    case "sendLeave":
+      return link.sendLeave(command.contentId);
+    case "sendBitfield":
+      return link.sendBitfield(command.contentId, command.pieceCount, command.bits);
+    case "requestPiece": {
+      const { requestId, contentId, piece, length } = command;
+      return link.requestPiece(requestId, contentId, piece, length);
+    }
+    case "requestManifest":
+      return link.requestManifest(command.requestId, command.contentId);
+    case "cancelRequest":
+      return link.cancelRequest(command.requestId);
+    case "sendPiece":
+      if (payload !== undefined) link.sendPiece(command.requestId, payload);
+      return;
+    case "sendManifest":
+      return link.sendManifest(command.requestId, command.bytes);
+    case "refuseRequest":
+      return link.refuseRequest(command.requestId, command.reason);
+    default:
+      unreachable(command);
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The origin port's contract (core `ports/origin-port.ts`), as tests that every adapter passes. The
+ * harness provides one agent's adapter and the servers it talks to.
+ */
+import { NO_BUFFER } from "@shoal/core";
+import type { OriginCommand, OriginEvent, PieceLayout, Port, RequestId } from "@shoal/core";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { EventLog } from "./event-log.ts";
+
+/** URLs that behave in the ways the suite asks about. */
+export interface OriginUrls {
+  /** The file: `layout.contentLength` bytes with a strong ETag, ranges, and a manifest beside it. */
+  readonly file: string;
+  /** The same file at a server that ignores `Range`, without a manifest. */
+  readonly unranged: string;
+  /** Status 404. */
+  readonly missing: string;
+  /** Status 503 with `Retry-After: 7`. */
+  readonly busy: string;
+  /** Nothing listens there. */
+  readonly refused: string;
+}
+
+export interface OriginHarness<Payload> {
+  readonly port: Port<OriginCommand, Payload>;
+  readonly log: EventLog<OriginEvent, Payload>;
+  readonly urls: OriginUrls;
+  /** At least ten pieces, the last of them shorter. */
+  readonly layout: PieceLayout;
+  readonly etag: string;
+  readonly manifest: Uint8Array;
+  byteLength(payload: Payload): number;
+  release(payload: Payload): void;
+  /** Payloads that are out. */
+  borrowed(): number;
+  close(): Promise<void>;
+}
+
+type RangeOptions = Partial<Omit<Extract<OriginCommand, { type: "fetchRange" }>, "type">>;
+
+export function describeOriginContract<Payload>(
+  name: string,
+  open: () => Promise<OriginHarness<Payload>>,
+): void {
+  describe(`origin port, ${name}`, () => {
+    let harness: OriginHarness<Payload>;
+    let lastRequestId = 0;
+
+    beforeEach(async () => {
+      harness = await open();
+      lastRequestId = 0;
+    });
+
+    afterEach(async () => {
+      await harness.port.close();
+      for (const payload of harness.log.takeAll()) harness.release(payload);
+      const borrowed = harness.borrowed();
+      await harness.close();
+      expect(borrowed, "payloads nobody owns").toBe(0);
+    });
+
+    const fetchRange = (options: RangeOptions): RequestId => {
+      const requestId = ++lastRequestId;
+      harness.port.execute({
+        type: "fetchRange",
+        requestId,
+        transferId: 1,
+        url: harness.urls.file,
+        layout: harness.layout,
+        firstPiece: 0,
+        pieceCount: 1,
+        mode: "range",
+        fresh: false,
+        ...options,
+      });
+      return requestId;
+    };
+    const ask = (type: "probeOrigin" | "fetchManifest", url: string): RequestId => {
+      const requestId = ++lastRequestId;
+      harness.port.execute({ type, requestId, transferId: 1, url });
+      return requestId;
+    };
+    /** Everything that was under way before has been said when this resolves. */
+    const fence = async (): Promise<void> => {
+      const requestId = ask("probeOrigin", harness.urls.file);
+      await harness.log.until("originProbed", { requestId });
+    };
+    const piecesOf = (requestId: RequestId): number[] =>
+      harness.log
+        .all("rangePiece")
+        .filter((event) => event.requestId === requestId)
+        .map(({ piece }) => piece);
+    const failureOf = async (requestId: RequestId) =>
+      (await harness.log.until("originFailed", { requestId })).failure;
+
+    it("tells length, strong validator and whether ranges work", async () => {
+      const requestId = ask("probeOrigin", harness.urls.file);
+      const probed = await harness.log.until("originProbed", { requestId });
+      expect(probed.length).toBe(harness.layout.contentLength);
+      expect(probed.validator.etag).toBe(harness.etag);
+      expect(probed.acceptsRanges).toBe(true);
+      const other = ask("probeOrigin", harness.urls.unranged);
+      const unranged = await harness.log.until("originProbed", { requestId: other });
+      expect(unranged.acceptsRanges).toBe(false);
+    });
+
+    it("fetches the manifest beside a file, or says that there is none", async () => {
+      const requestId = ask("fetchManifest", harness.urls.file);
+      const fetched = await harness.log.until("manifestFetched", { requestId });
+      expect(Buffer.from(fetched.bytes).equals(harness.manifest)).toBe(true);
+      expect(fetched.overTls).toBe(false);
+      const missing = await failureOf(ask("fetchManifest", harness.urls.missing));
+      expect(missing).toMatchObject({ kind: "fatal", error: { code: "ERR_MANIFEST_UNAVAILABLE" } });
+    });
+
+    it("emits every piece of a range once and in order, and then that it is finished", async () => {
+      const { layout, log } = harness;
+      const last = layout.pieceCount - 1;
+      const requestId = fetchRange({ firstPiece: last - 3, pieceCount: 4 });
+      const finished = await log.until("rangeFinished", { requestId });
+      expect(finished.validator.etag).toBe(harness.etag);
+      expect(piecesOf(requestId)).toEqual([last - 3, last - 2, last - 1, last]);
+      expect(log.about(requestId).at(-1)).toBe(finished);
+      for (const event of log.all("rangePiece")) {
+        const payload = log.take(event);
+        expect(harness.byteLength(payload)).toBe(layout.length(event.piece));
+        expect(event.bufferId).toBe(NO_BUFFER);
+        harness.release(payload);
+      }
+    });
+
+    it("keeps ranges under way at the same time apart", async () => {
+      const first = fetchRange({ firstPiece: 0, pieceCount: 3 });
+      const second = fetchRange({ firstPiece: 5, pieceCount: 3, transferId: 2 });
+      await harness.log.until("rangeFinished", { requestId: first });
+      await harness.log.until("rangeFinished", { requestId: second, transferId: 2 });
+      expect(piecesOf(first)).toEqual([0, 1, 2]);
+      expect(piecesOf(second)).toEqual([5, 6, 7]);
+    });
+
+    it("streams the whole file for servers without ranges and drops what was not asked", async () => {
+      const { unranged } = harness.urls;
+      const refused = fetchRange({ url: unranged, firstPiece: 2, pieceCount: 2 });
+      expect((await failureOf(refused)).kind).toBe("rangeUnsupported");
+      const { pieceCount } = harness.layout;
+      const streamed = fetchRange({
+        url: unranged,
+        mode: "stream",
+        firstPiece: 2,
+        pieceCount: pieceCount - 2,
+      });
+      await harness.log.until("rangeFinished", { requestId: streamed });
+      expect(piecesOf(streamed)[0]).toBe(2);
+      expect(piecesOf(streamed)).toHaveLength(pieceCount - 2);
+    });
+
+    it("names failures by what they mean, each once", async () => {
+      const missing = fetchRange({ url: harness.urls.missing });
+      const busy = fetchRange({ url: harness.urls.busy });
+      const refused = fetchRange({ url: harness.urls.refused });
+      expect(await failureOf(missing)).toMatchObject({
+        kind: "fatal",
+        error: { code: "ERR_ORIGIN_NOT_FOUND" },
+      });
+      expect(await failureOf(busy)).toMatchObject({
+        kind: "transient",
+        error: { code: "ERR_ORIGIN_UNAVAILABLE" },
+        retryAfterMs: 7_000,
+      });
+      expect(await failureOf(refused)).toMatchObject({
+        kind: "transient",
+        error: { code: "ERR_ORIGIN_UNREACHABLE" },
+      });
+      await fence();
+      for (const requestId of [missing, busy, refused]) {
+        expect(harness.log.about(requestId)).toHaveLength(1);
+      }
+    });
+
+    it("says that a file has changed when its validator differs (R-HTTP-11)", async () => {
+      const requestId = fetchRange({ validator: { etag: '"another"' } });
+      expect((await failureOf(requestId)).kind).toBe("changed");
+      const same = fetchRange({ validator: { etag: harness.etag } });
+      await harness.log.until("rangeFinished", { requestId: same });
+      expect(piecesOf(requestId)).toEqual([]);
+    });
+
+    it("emits nothing about a request after it was cancelled", async () => {
+      const { log, port, layout } = harness;
+      const atOnce = fetchRange({ pieceCount: layout.pieceCount });
+      port.execute({ type: "cancelOrigin", requestId: atOnce });
+      const requestId = fetchRange({ pieceCount: layout.pieceCount });
+      await log.until("rangePiece", { requestId });
+      port.execute({ type: "cancelOrigin", requestId });
+      const { length } = log.about(requestId);
+      port.execute({ type: "cancelOrigin", requestId });
+      await fence();
+      expect(log.about(requestId)).toHaveLength(length);
+      expect(log.about(atOnce)).toHaveLength(0);
+    });
+
+    it("emits at most one more piece per request while the flow is stopped", async () => {
+      const { log, port, layout } = harness;
+      const requestId = fetchRange({ pieceCount: layout.pieceCount });
+      await log.until("rangePiece", { requestId });
+      port.execute({ type: "setFlow", open: false });
+      const before = piecesOf(requestId).length;
+      await fence();
+      await fence();
+      const stopped = piecesOf(requestId).length;
+      expect(stopped).toBeLessThanOrEqual(before + 1);
+      expect(stopped).toBeLessThan(layout.pieceCount);
+      port.execute({ type: "setFlow", open: true });
+      await log.until("rangeFinished", { requestId });
+      expect(piecesOf(requestId)).toEqual(Array.from({ length: layout.pieceCount }, (_, i) => i));
+    });
+
+    it("emits nothing after it was closed, and closes twice", async () => {
+      const { log, port, layout } = harness;
+      const requestId = fetchRange({ pieceCount: layout.pieceCount });
+      await log.until("rangePiece", { requestId });
+      const closing = port.close();
+      const { length } = log.events;
+      await closing;
+      await port.close();
+      fetchRange({});
+      expect(log.events).toHaveLength(length);
+    });
+  });
+}

@@ -1,0 +1,86 @@
+/** The pages about settings, limits and counters, made from core's registries. */
+import { COUNTERS, LIMITS, ORIGIN_REASONS, SETTINGS } from "@shoal/core";
+import type { SettingRow } from "@shoal/core";
+import { bytesText, code, durationText, pageHead, table } from "./markdown.ts";
+
+export function settingsPage(): string {
+  const rows = Object.entries<SettingRow>(SETTINGS).map(([name, setting]) => [
+    code(name),
+    settingText(setting, setting.default),
+    setting.unit === "boolean"
+      ? "0 or 1"
+      : `${settingText(setting, setting.min)} to ${settingText(setting, setting.max)}`,
+    setting.unit,
+    setting.help,
+    setting.doPolicy ?? "",
+  ]);
+  return (
+    pageHead("Settings", "packages/core/src/registry/settings.ts") +
+    "Values are numbers in the unit named; the page writes them in larger units where that reads\n" +
+    "better. Zero is a value. A value out of its range is refused with `ERR_SETTING_INVALID`.\n\n" +
+    table(["setting", "default", "range", "unit", "meaning", "DO policy"], rows)
+  );
+}
+
+function settingText({ unit }: SettingRow, value: number): string {
+  switch (unit) {
+    case "ms":
+      return durationText(value);
+    case "bytes":
+      return bytesText(value);
+    case "bytes/s":
+      return `${bytesText(value)}/s`;
+    case "percent":
+      return `${value} %`;
+    default:
+      return String(value);
+  }
+}
+
+/** `source` is the text of limits.ts: the reasons stand in its comments. */
+export function limitsPage(source: string): string {
+  const reasons = limitReasons(source);
+  const rows = Object.entries(LIMITS).map(([name, value]) => {
+    const reason = reasons.get(name);
+    if (reason === undefined) throw new Error(`LIMITS.${name} has no comment with its reason`);
+    return [code(name), limitText(name, value), reason];
+  });
+  return (
+    pageHead("Limits", "packages/core/src/registry/limits.ts") +
+    "Hard bounds, which no setting raises. Rules named R-… are those of the threat model.\n\n" +
+    table(["limit", "value", "origin and meaning"], rows)
+  );
+}
+
+/** Names carry their unit, so the value can be written with it. */
+function limitText(name: string, value: number): string {
+  if (/Ms(Min|Max)?$/.test(name)) return durationText(value);
+  if (/BytesPerSec(Min|Max)?$/.test(name)) return `${bytesText(value)}/s`;
+  if (/(Bytes|(piece|content)Length)(Min|Max)?$/.test(name)) return bytesText(value);
+  return String(value);
+}
+
+/** The comment above each limit; one comment may stand above several. */
+function limitReasons(source: string): ReadonlyMap<string, string> {
+  const reasons = new Map<string, string>();
+  let comment: string | undefined;
+  const tableText = source.slice(source.indexOf("LIMITS = {"));
+  for (const [, words, name] of tableText.matchAll(/\/\*\*([^]*?)\*\/|^ {2}(\w+):/gm)) {
+    if (words !== undefined) comment = words.replaceAll(/^\s*\* ?/gm, "");
+    else if (name !== undefined && comment !== undefined) reasons.set(name, comment);
+  }
+  return reasons;
+}
+
+export function metricsPage(): string {
+  const counters = Object.entries(COUNTERS).map(([name, help]) => [code(name), help]);
+  const reasons = Object.entries(ORIGIN_REASONS).map(([name, reason]) => [code(name), reason]);
+  return (
+    pageHead("Metrics", "packages/core/src/registry/counters.ts and schedule/notice.ts") +
+    "## Counters\n\nThey start at zero with the agent and only grow.\n\n" +
+    table(["counter", "counts"], counters) +
+    "## Why bytes come from the origin\n\n" +
+    "Each request to an origin carries one of these codes.\n\n" +
+    table(["code", "meaning"], reasons)
+  );
+}

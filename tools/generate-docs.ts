@@ -1,0 +1,59 @@
+/**
+ * Writes the pages of `docs/` that are made from core's tables, so that pages and program cannot
+ * disagree. `pnpm run docs` writes them; `--check` only says which are out of date, and `test/tidy`
+ * does the same. The same sources give the same bytes.
+ *
+ * Knows where pages lie; what they say is in `tools/docs/`.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { errorsPage } from "./docs/errors-page.ts";
+import { jobStatesPage } from "./docs/job-states-page.ts";
+import { limitsPage, metricsPage, settingsPage } from "./docs/registry-pages.ts";
+
+const root = new URL("../", import.meta.url);
+
+/** Every generated page: its path from the repository's root, and its text. */
+export function generateDocs(): ReadonlyMap<string, string> {
+  const limitsSource = readFileSync(new URL("packages/core/src/registry/limits.ts", root), "utf8");
+  return new Map([
+    ["docs/settings.md", settingsPage()],
+    ["docs/errors.md", errorsPage()],
+    ["docs/limits.md", limitsPage(limitsSource)],
+    ["docs/metrics.md", metricsPage()],
+    ["docs/job-states.md", jobStatesPage()],
+  ]);
+}
+
+/** Paths of the generated pages whose file is missing or says something else. */
+export function findStaleDocs(): readonly string[] {
+  const stale: string[] = [];
+  for (const [path, text] of generateDocs()) {
+    if (readPage(path) !== text) stale.push(path);
+  }
+  return stale;
+}
+
+function readPage(path: string): string | undefined {
+  try {
+    return readFileSync(new URL(path, root), "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function main(args: readonly string[]): number {
+  const stale = findStaleDocs();
+  if (args.includes("--check")) {
+    for (const path of stale) console.error(`${path} is out of date: run pnpm run docs`);
+    return stale.length === 0 ? 0 : 1;
+  }
+  const pages = generateDocs();
+  for (const path of stale) {
+    writeFileSync(new URL(path, root), pages.get(path) ?? "");
+    console.log(`wrote ${path}`);
+  }
+  if (stale.length === 0) console.log("All pages are up to date.");
+  return 0;
+}
+
+if (import.meta.main) process.exitCode = main(process.argv.slice(2));
