@@ -53,6 +53,11 @@ test("refuses a package's test that imports sideways", () => {
   expect(findIn("packages/store/test/a.test.ts", 'import "@shoal/agent";')).toHaveLength(1);
 });
 
+test("refuses a package that imports itself by name, but not its tests", () => {
+  expect(findIn("packages/core/src/a.ts", 'import "@shoal/core";').length).toBeGreaterThan(0);
+  expect(findIn("packages/core/test/a.test.ts", 'import "@shoal/core";')).toEqual([]);
+});
+
 test("refuses core importing a package", () => {
   expect(findIn("packages/core/src/a.ts", 'import "@shoal/store";')).toEqual([
     "packages/core/src/a.ts:1: core imports no other package",

@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { interruption, runChild } from "./run-child.mjs";
 
@@ -49,8 +50,7 @@ async function install(root) {
   const startedAt = Date.now();
   const { exitCode, output } = await runChild("npx", args, {
     cwd: root,
-    // CI keeps pnpm from asking questions.
-    env: { ...process.env, CI: "1" },
+    env: installEnv(),
     output: "kept",
     timeoutMs: INSTALL_TIMEOUT_MS,
     inShell: process.platform === "win32",
@@ -60,12 +60,20 @@ async function install(root) {
     process.stderr.write(`done in ${seconds} s\n`);
     return;
   }
-  process.stderr.write(`failed after ${seconds} s\n`);
+  process.stderr.write(
+    `${interruption() === undefined ? "failed" : "stopped"} after ${seconds} s\n`,
+  );
   throw new SetupError(
     `${output.trim()}\n\nThe dependencies could not be installed. Check that npx is there and that ` +
       `the package registry can be reached, then run the same command again. To see more, run: ` +
       `npx ${args.join(" ")}`,
   );
+}
+
+/** CI keeps pnpm from asking questions; an empty HOME would make caches in the repository. */
+function installEnv() {
+  const home = process.env["HOME"] === "" ? { HOME: userInfo().homedir } : {};
+  return { ...process.env, ...home, CI: "1" };
 }
 
 /**

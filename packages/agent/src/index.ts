@@ -1,1 +1,18 @@
-export {};
+/** `@shoal/agent`: `startAgent()` for embedding; the `shoal` command is `main.ts`. */
+export type { Logger, LogFields } from "./logger.ts";
+export { startAgent } from "./start-agent.ts";
+export type { Agent, AgentOptions } from "./start-agent.ts";
+export { ERRORS, ShoalError } from "@shoal/core";
+export type {
+  ContentId,
+  ErrorCode,
+  FileSnapshot,
+  JobId,
+  JobSnapshot,
+  JobState,
+  Notice,
+  PeerId,
+  Settings,
+} from "@shoal/core";
+export { Job, Jobs } from "@shoal/jobs";
+export type { CreateJobFile, CreateJobOptions, JobOptions, ProgressOptions } from "@shoal/jobs";

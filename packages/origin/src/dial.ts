@@ -10,7 +10,7 @@ import { connect as connectTls, rootCertificates } from "node:tls";
 import type { Millis } from "@shoal/core";
 import { createAddressRules } from "./addresses.ts";
 import type { AddressKind, AddressTable, Reach } from "./addresses.ts";
-import { DialError, dialRefusal, timeoutRefusal } from "./failure.ts";
+import { CLOSED, DialError, socketRefusal, timeoutRefusal } from "./failure.ts";
 
 /** Hosts whose kind of address is remembered; the oldest are forgotten first. */
 const HOSTS_REMEMBERED_MAX = 4_096;
@@ -80,7 +80,7 @@ export class Dialer {
       settle({ error: new DialError(timeoutRefusal(reason)) });
     }, this.#options.connectTimeoutMs);
     const fail = (phase: "connect" | "secure") => (error: Error) =>
-      settle({ error: new DialError(dialRefusal(error, authority, phase), error) });
+      settle({ error: new DialError(socketRefusal(error, authority, phase), error) });
     const succeed = (): void => settle({ socket, kind: this.#remember(host, socket) });
     socket.on("error", fail("connect"));
     socket.once("connect", () => {
@@ -92,9 +92,7 @@ export class Dialer {
       socket.on("error", fail("secure"));
       socket.once("secureConnect", succeed);
     });
-    socket.once("close", () =>
-      fail("connect")(Object.assign(new Error("closed"), { code: "EPIPE" })),
-    );
+    socket.once("close", () => fail("connect")(CLOSED));
     return () => {
       if (this.#dialling.delete(socket)) socket.destroy();
     };

@@ -12,7 +12,7 @@ import type { Millis } from "@shoal/core";
 import type { Dispatcher } from "undici";
 import type { AddressKind } from "./addresses.ts";
 import type { Connection, ConnectionNeed, Connections } from "./connections.ts";
-import { brokenRefusal, DialError, exchangeRefusal, timeoutRefusal } from "./failure.ts";
+import { brokenRefusal, exchangeRefusal, timeoutRefusal } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
 import type { ResponseHead } from "./interpret-response.ts";
 
@@ -111,9 +111,34 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    this.#guard(() => this.#begin(controller, status));
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+    this.#received += bytes.length;
+    if (this.#phase === "reading") this.#guard(() => this.#listener.onBytes(bytes));
+    else if (this.#phase === "draining" && this.#received > LIMITS.errorBodyBytesMax) {
+      this.#end(false);
+    }
+  }
+
+  onResponseEnd(): void {
+    const isHeard = this.#phase === "reading";
+    this.#end(true);
+    if (isHeard) this.#guard(() => this.#listener.onEnd());
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    const answered = this.#phase === "reading" || this.#phase === "draining";
+    const { url, ranged } = this.#request;
+    this.#refuse(exchangeRefusal(error, { authority: url.host, answered, ranged }));
+  }
+
+  #begin(controller: Dispatcher.DispatchController, status: number): void {
     if (this.#phase !== "asking") return;
     if (status < 200) {
       this.#informational++;
+      if (status === 101) return this.#refuse(this.#broken("unexpected status 101"));
       if (this.#informational <= LIMITS.informationalResponsesMax) return;
       return this.#refuse(this.#broken("too many informational responses"));
     }
@@ -128,34 +153,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (use === "close") this.#end(false);
     else if (use === "drain") this.#phase = "draining";
     else if (!this.#flow.isOpen) this.applyFlow();
-  }
-
-  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
-    this.#received += bytes.length;
-    if (this.#phase === "reading") this.#listener.onBytes(bytes);
-    else if (this.#phase === "draining" && this.#received > LIMITS.errorBodyBytesMax) {
-      this.#end(false);
-    }
-  }
-
-  onResponseEnd(): void {
-    const isHeard = this.#phase === "reading";
-    this.#end(true);
-    if (isHeard) this.#listener.onEnd();
-  }
-
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    // Whatever has no code is neither the network's fault nor the server's: it is ours.
-    if (!("code" in error) && !(error instanceof DialError) && this.#phase !== "ended") {
-      this.#end(false);
-      queueMicrotask(() => {
-        throw error;
-      });
-      return;
-    }
-    const answered = this.#phase === "reading" || this.#phase === "draining";
-    const { url, ranged } = this.#request;
-    this.#refuse(exchangeRefusal(error, { authority: url.host, answered, ranged }));
   }
 
   #ask(connection: Connection): void {
@@ -176,6 +173,21 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #broken(reason: string): Refusal {
     return brokenRefusal(reason, this.#request.ranged);
+  }
+
+  /**
+   * What a listener throws is a programmer's error: undici would take it for a failed request, so
+   * it is thrown where nobody catches it.
+   */
+  #guard(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#end(false);
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #isEnded(): boolean {

@@ -46,11 +46,17 @@ const NETWORK_REASONS: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to",
 };
 
-/** Translates an error of dialling `authority` ("host:port"). `phase` is what was being done. */
-export function dialRefusal(
+const PHASE_REASONS = {
+  connect: "connecting to",
+  secure: "TLS with",
+  exchange: "the connection to",
+} as const;
+
+/** Translates an error of a socket to `authority` ("host:port"). `phase` is what it was doing. */
+export function socketRefusal(
   error: unknown,
   authority: string,
-  phase: "connect" | "secure",
+  phase: keyof typeof PHASE_REASONS,
 ): Refusal {
   const code = codeOf(error);
   if (code === "ERR_IP_BLOCKED" || blockedInAll(error)) {
@@ -63,11 +69,9 @@ export function dialRefusal(
   if (code === "ETIMEDOUT") return timeoutRefusal(`connecting to ${authority} took too long`);
   const words = NETWORK_REASONS[code];
   const reason =
-    words !== undefined
-      ? `${words} ${authority}`
-      : phase === "secure"
-        ? `TLS with ${authority} failed (${code})`
-        : `connecting to ${authority} failed (${code})`;
+    words === undefined
+      ? `${PHASE_REASONS[phase]} ${authority} failed (${code})`
+      : `${words} ${authority}`;
   return { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason };
 }
 
@@ -92,9 +96,13 @@ export function exchangeRefusal(
   about: { readonly authority: string; readonly answered: boolean; readonly ranged: boolean },
 ): Refusal {
   if (error instanceof DialError) return error.refusal;
-  const code = codeOf(error);
   const message = error instanceof Error ? error.message : "";
-  switch (code) {
+  if (error instanceof Error && error.name === "HTTPParserError") {
+    return message.includes("Invalid EOF state")
+      ? endedEarlyRefusal()
+      : brokenRefusal("the answer is not HTTP/1.1", about.ranged);
+  }
+  switch (codeOf(error)) {
     case "UND_ERR_HEADERS_TIMEOUT":
       return timeoutRefusal("no answer came in time");
     case "UND_ERR_BODY_TIMEOUT":
@@ -102,25 +110,24 @@ export function exchangeRefusal(
     case "UND_ERR_HEADERS_OVERFLOW":
       return brokenRefusal("the header block is too long", about.ranged);
     case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
-    case "HPE_INVALID_EOF_STATE":
-      return endedEarlyRefusal();
+      // Also how undici reports a head it cannot parse after it has seen a Content-Length in it.
+      return about.answered
+        ? endedEarlyRefusal()
+        : brokenRefusal("the answer is not HTTP/1.1", about.ranged);
     case "UND_ERR_SOCKET":
       if (message === "bad response" || message === "bad upgrade") {
         return brokenRefusal("an answer came that was not asked for", about.ranged);
       }
       return about.answered
         ? endedEarlyRefusal()
-        : {
-            kind: "transient",
-            code: "ERR_ORIGIN_UNREACHABLE",
-            reason: `connection closed by ${about.authority}`,
-          };
+        : socketRefusal(CLOSED, about.authority, "exchange");
     default:
-      return code.startsWith("HPE_")
-        ? brokenRefusal(`the answer is not HTTP/1.1 (${code})`, about.ranged)
-        : dialRefusal(error, about.authority, "connect");
+      return socketRefusal(error, about.authority, "exchange");
   }
 }
+
+/** Stands for a connection that the other side closed without an error. */
+export const CLOSED: Error = Object.assign(new Error("closed"), { code: "EPIPE" });
 
 function codeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "unknown";

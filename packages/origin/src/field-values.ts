@@ -30,7 +30,7 @@ export type ContentRange =
   /** A range that does not exist, with the total only. */
   | { readonly kind: "unsatisfied"; readonly total: number };
 
-/** Refuses units other than bytes, empty and reversed ranges, and ranges that exceed their total. */
+/** Refuses units other than bytes, empty or reversed ranges, and those that exceed their total. */
 export function parseContentRange(text: string): ContentRange | undefined {
   const match = /^bytes (?:([0-9]+)-([0-9]+)|(\*))\/([0-9]+|\*)$/i.exec(text);
   if (match === null) return undefined;
@@ -60,10 +60,9 @@ export function parseLastModified(text: string): string | undefined {
 
 /** An HTTP date in the form servers send today (IMF-fixdate), in milliseconds of the Unix epoch. */
 export function parseHttpDate(text: string): number | undefined {
-  const match =
-    /^[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT$/.exec(
-      text,
-    );
+  const match = /^[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/.exec(
+    text,
+  );
   if (match === null) return undefined;
   const month = MONTHS.indexOf(match[2] ?? "");
   if (month < 0) return undefined;

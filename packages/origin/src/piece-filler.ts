@@ -23,7 +23,7 @@ export class PieceFiller {
   #piece: PieceIndex;
   #nextOffset: number;
 
-  /** `startOffset` is where the first byte pushed lies in the content; those before the run drop. */
+  /** `startOffset`: where the first byte pushed lies in the content. Those before the run drop. */
   constructor(
     run: PieceRun & { readonly startOffset: number },
     deps: { pool: PieceBufferPool; onPiece: (piece: PieceIndex, bytes: PieceBytes) => void },

@@ -222,7 +222,7 @@ describe("setFlow", () => {
     expect(outcome.pieces.size).toBe(MANY);
   });
 
-  it("holds back requests that begin while it is closed, and can be cancelled or closed", async () => {
+  it("holds back requests that begin while it is closed, and lets them be cancelled", async () => {
     await using server = await serveBig();
     await using recorder = new Recorder();
     recorder.origin.execute({ type: "setFlow", open: false });
@@ -249,13 +249,14 @@ describe("setFlow", () => {
   });
 });
 
-it("reports progress at most twice a second while bytes come, and none while they do not", async () => {
+it("reports progress at most twice a second, and none while no bytes come", async () => {
   let parts = 0;
   await using server = await serveHttp((_, response) => {
     response.writeHead(206, { "content-range": `bytes 0-9999/${CONTENT_LENGTH}` });
+    response.flushHeaders();
     const timer = setInterval(() => {
       if (parts++ < 4) response.write(CONTENT.subarray(0, 100));
-      else if (parts > 8) response.destroy();
+      else if (parts > 10) response.destroy();
     }, 150);
     response.on("close", () => clearInterval(timer));
   });
@@ -263,6 +264,7 @@ it("reports progress at most twice a second while bytes come, and none while the
   const run = { layout: LAYOUT, firstPiece: 0, pieceCount: CONTENT_LENGTH / PIECE_LENGTH };
   const outcome = await recorder.ask(askRange(server.url, run));
   expect(failureOf(outcome).kind).toBe("transient");
-  expect(outcome.progress.length).toBe(2);
-  expect(outcome.progress[1]).toBe(400);
+  // The bytes came within 0.6 s or, on a slow machine, somewhat later; then came none for 1 s.
+  expect([1, 2]).toContain(outcome.progress.length);
+  expect(outcome.progress.at(-1)).toBe(400);
 });

@@ -13,7 +13,7 @@ import {
 const nearly = (alphabet: string) =>
   fc.oneof(
     fc.string({ unit: "binary" }),
-    fc.string({ unit: fc.constantFrom(...alphabet), maxLength: 40 }),
+    fc.string({ unit: fc.constantFrom(...alphabet.split("")), maxLength: 40 }),
   );
 
 describe("parseDecimal", () => {
@@ -21,7 +21,7 @@ describe("parseDecimal", () => {
     expect(parseDecimal("0")).toBe(0);
     expect(parseDecimal("9007199254740991")).toBe(Number.MAX_SAFE_INTEGER);
     const refused = ["", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "１", "9007199254740992"];
-    for (const text of refused) expect(parseDecimal(text), text).toBeUndefined();
+    expect(refused.filter((text) => parseDecimal(text) !== undefined)).toEqual([]);
   });
 
   it("round-trips every safe integer and never throws", () => {
@@ -70,7 +70,7 @@ describe("parseContentRange", () => {
       "bytes 0-99999999999999999999/*",
       "bytes 0-0/1\n",
     ];
-    for (const text of refused) expect(parseContentRange(text), text).toBeUndefined();
+    expect(refused.filter((text) => parseContentRange(text) !== undefined)).toEqual([]);
   });
 
   it("never throws and only answers with ranges inside their total", () => {
@@ -103,9 +103,8 @@ describe("parseRetryAfter", () => {
     expect(parseRetryAfter("Mon, 23 Nov 2026 07:00:30 GMT", now)).toBe(30_000);
     expect(parseRetryAfter("Mon, 23 Nov 2026 06:00:00 GMT", now)).toBe(0);
     expect(parseRetryAfter("Mon, 23 Nov 2099 07:00:00 GMT", now)).toBe(LIMITS.retryAfterMsMax);
-    for (const text of ["", "-5", "1.5", "soon", "Mon, 99 Nov 2026 07:00:00 GMT"]) {
-      expect(parseRetryAfter(text, now), text).toBeUndefined();
-    }
+    const refused = ["", "-5", "1.5", "soon", "Mon, 99 Nov 2026 07:00:00 GMT"];
+    expect(refused.filter((text) => parseRetryAfter(text, now) !== undefined)).toEqual([]);
   });
 
   it("never throws and never leaves its bounds", () => {
@@ -139,7 +138,7 @@ describe("parseStrongEtag", () => {
     expect(parseStrongEtag('"a-b"')).toBe('"a-b"');
     expect(parseStrongEtag('""')).toBe('""');
     const refused = ['W/"a"', "a", '"a', '"a"b"', '"a b"', '"a\n"', `"${"x".repeat(2_000)}"`];
-    for (const text of refused) expect(parseStrongEtag(text), text).toBeUndefined();
+    expect(refused.filter((text) => parseStrongEtag(text) !== undefined)).toEqual([]);
   });
 
   it("never throws and never lets through what could break a request header", () => {

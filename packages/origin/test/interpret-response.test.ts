@@ -70,7 +70,7 @@ describe("206", () => {
 
   it("is broken with another start, a later end, or another total under the same validator", () => {
     for (const range of ["bytes 99-199/1000", "bytes 0-99/1000", "bytes 100-200/1000"]) {
-      expect(verdict(RANGE, 206, { ...GOOD, "content-range": range }), range).toBe(BROKEN);
+      expect(verdict(RANGE, 206, { ...GOOD, "content-range": range })).toBe(BROKEN);
     }
     expect(verdict(RANGE, 206, { ...GOOD, "content-range": "bytes 100-199/1001" })).toBe(BROKEN);
   });
@@ -82,7 +82,7 @@ describe("206", () => {
   it("is broken without exactly one readable Content-Range in bytes", () => {
     expect(verdict(RANGE, 206, { etag: '"v1"' })).toBe(BROKEN);
     for (const range of ["items 100-199/1000", "bytes */1000", "bytes 100-199", "nonsense"]) {
-      expect(verdict(RANGE, 206, { ...GOOD, "content-range": range }), range).toBe(BROKEN);
+      expect(verdict(RANGE, 206, { ...GOOD, "content-range": range })).toBe(BROKEN);
     }
     const twice = ["bytes 100-199/1000", "bytes 100-199/1000"];
     expect(verdict(RANGE, 206, { ...GOOD, "content-range": twice })).toBe(BROKEN);
@@ -220,8 +220,8 @@ describe("other statuses", () => {
 
   it("204, 205 and other successes are errors", () => {
     for (const status of [201, 202, 203, 204, 205, 207, 226, 299]) {
-      expect(verdict(RANGE, status, GOOD), String(status)).toBe(BROKEN);
-      expect(verdict(STREAM, status), String(status)).toBe(FATAL);
+      expect(verdict(RANGE, status, GOOD)).toBe(BROKEN);
+      expect(verdict(STREAM, status)).toBe(FATAL);
     }
   });
 
@@ -289,10 +289,9 @@ it("never throws, and never accepts a body other than the one asked for (R-TEST-
   fc.assert(
     fc.property(question, fc.integer({ min: 100, max: 999 }), fields, (asked, status, given) => {
       const answer = interpret(asked, status, given);
-      if (answer.kind === "body" && asked.kind === "range") {
-        expect(status).toBe(206);
-        expect(answer.length).toBeLessThanOrEqual(asked.end - asked.start);
-      }
+      if (answer.kind !== "body" || asked.kind !== "range") return;
+      expect(status).toBe(206);
+      expect(answer.length).toBeLessThanOrEqual(asked.end - asked.start);
     }),
   );
 });

@@ -150,8 +150,11 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** A real HTTP server with scripted behaviour. */
-export async function serveHttp(handler: RequestListener): Promise<TestServer> {
-  return started(createServer(handler), "http:");
+export async function serveHttp(
+  handler: RequestListener,
+  address = "127.0.0.1",
+): Promise<TestServer> {
+  return started(createServer(handler), "http:", address);
 }
 
 /** Answers GET with `CONTENT`, with ranges, `ETag` and `If-Range`, as a good server does. */
@@ -197,13 +200,17 @@ export async function serveRaw(
 }
 
 /** Listens, counts connections, and closes them all at the end. */
-export async function started(server: Server | RawServer, scheme: string): Promise<TestServer> {
+export async function started(
+  server: Server | RawServer,
+  scheme: string,
+  address = "127.0.0.1",
+): Promise<TestServer> {
   const sockets = new Set<Socket>();
-  server.listen(0, "127.0.0.1");
+  server.listen(0, address);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const handle: TestServer = {
-    url: `${scheme}//127.0.0.1:${port}/file.bin`,
+    url: `${scheme}//${address}:${port}/file.bin`,
     port,
     connections: 0,
     sockets,

@@ -19,7 +19,7 @@ describe("URLs", () => {
       "http://user:secret@example.com/",
       `http://example.com/${"x".repeat(9_000)}`,
     ];
-    for (const text of refused) expect(parseOriginUrl(text).ok, text).toBe(false);
+    expect(refused.filter((text) => parseOriginUrl(text).ok)).toEqual([]);
   });
 
   it("are shown without user name, password and query, and not at any length (R-LOG-01)", () => {
@@ -39,7 +39,7 @@ describe("URLs", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.webUrl()), (text) => {
         const result = parseOriginUrl(text);
-        if (result.ok) expect(showUrl(result.url)).not.toContain("?");
+        expect(result.ok ? showUrl(result.url) : result.reason).not.toContain("?");
       }),
     );
   });

@@ -66,7 +66,7 @@ describe("probeOrigin", () => {
     }
   });
 
-  it("refuses URLs that are not HTTP or carry a password, without naming it (R-HTTP-01)", async () => {
+  it("refuses URLs with other schemes or passwords, naming none (R-HTTP-01)", async () => {
     await using recorder = new Recorder();
     for (const url of ["file:///etc/passwd", "http://user:hush@127.0.0.1/", "nonsense"]) {
       const failure = failureOf(await recorder.probe(url));
@@ -168,6 +168,19 @@ describe("fetchRange", () => {
     await using recorder = new Recorder();
     for (let i = 0; i < 8; i++) await recorder.ask(askRange(server.url, { firstPiece: i % 7 }));
     expect(server.connections).toBe(1);
+  });
+
+  it("asks on a new connection when the server has closed the idle one", async () => {
+    await using server = await serveHttp(serveRanges);
+    await using recorder = new Recorder();
+    for (let i = 1; i <= 3; i++) {
+      expect((await recorder.ask(askRange(server.url))).end.type).toBe("rangeFinished");
+      expect(server.connections).toBe(i);
+      for (const socket of server.sockets) socket.destroy();
+      await until(() => server.sockets.size === 0);
+      // The other end hears of it a little later.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   });
 
   it("asks on a new connection and past caches when it is to be fresh (R-HTTP-14)", async () => {

@@ -21,11 +21,11 @@ describe("PieceFiller", () => {
           { layout, firstPiece, pieceCount, startOffset },
           {
             pool,
-            onPiece: (piece, { bytes, release }) => {
+            onPiece: (piece, payload) => {
               const expected = content.subarray(layout.start(piece), layout.end(piece));
-              expect(Buffer.from(bytes)).toEqual(Buffer.from(expected));
+              expect(Buffer.from(payload.bytes)).toEqual(Buffer.from(expected));
               got.push(piece);
-              release();
+              payload.release();
             },
           },
         );

@@ -15,12 +15,12 @@ import {
 const REFUSED = { kind: "fatal", code: "ERR_REDIRECT_REFUSED" };
 
 /** Redirects `/to/X` to X; serves everything else with ranges. */
-const serveRedirects = (status = 302) =>
+const serveRedirects = (status = 302, address = "127.0.0.1") =>
   serveHttp((request, response) => {
     const path = request.url ?? "";
     if (!path.startsWith("/to/")) return serveRanges(request, response);
     response.writeHead(status, { location: decodeURIComponent(path.slice(4)) }).end("moved");
-  });
+  }, address);
 
 const via = (base: string, location: string): string =>
   new URL(`/to/${encodeURIComponent(location)}`, base).href;
@@ -30,9 +30,9 @@ describe("redirects (R-HTTP-03)", () => {
     for (const status of [301, 302, 303, 307, 308]) {
       await using server = await serveRedirects(status);
       await using recorder = new Recorder();
-      for (const location of ["/file", "file", server.url, `//127.0.0.1:${server.port}/x`]) {
+      for (const location of ["/file", "../file", server.url, `//127.0.0.1:${server.port}/x`]) {
         const { end } = await recorder.probe(via(server.url, location));
-        expect(end.type, location).toBe("originProbed");
+        expect([location, end.type]).toEqual([location, "originProbed"]);
       }
     }
   });
@@ -66,14 +66,8 @@ describe("redirects (R-HTTP-03)", () => {
   });
 
   it("are refused in a loop, to other schemes, with passwords, and to nonsense", async () => {
-    await using server = await serveRedirects();
-    await using recorder = new Recorder();
-    const loop = new URL("/loop", server.url).href;
-    await using looping = await serveHttp((_, response) => {
-      response.writeHead(302, { location: "/file.bin" }).end();
-    });
-    expect(failureOf(await recorder.probe(looping.url))).toMatchObject(REFUSED);
     const locations = [
+      "/file.bin",
       "ftp://127.0.0.1/x",
       "file:///etc/passwd",
       "javascript:alert(1)",
@@ -82,8 +76,12 @@ describe("redirects (R-HTTP-03)", () => {
       `/${"x".repeat(9_000)}`,
     ];
     for (const location of locations) {
-      const failure = failureOf(await recorder.probe(via(loop, location)));
-      expect(failure, location).toMatchObject(REFUSED);
+      await using server = await serveHttp((_, response) => {
+        response.writeHead(302, { location }).end();
+      });
+      await using recorder = new Recorder();
+      const failure = failureOf(await recorder.probe(server.url));
+      expect({ ...failure, location }).toMatchObject({ ...REFUSED, location });
       expect(failure.message).not.toContain("hush");
     }
   });
@@ -121,7 +119,8 @@ function withAddresses(hosts: Record<string, string>): Recorder {
   return new Recorder({}, { lookup, addresses });
 }
 
-describe("addresses (R-HTTP-04)", () => {
+// Other systems give loopback one address only.
+describe.skipIf(process.platform !== "linux")("addresses (R-HTTP-04)", () => {
   it("are checked where the connection goes: from global no redirect leads inside", async () => {
     await using server = await serveRedirects();
     await using recorder = withAddresses({
@@ -132,24 +131,25 @@ describe("addresses (R-HTTP-04)", () => {
     const global = `http://global.test:${server.port}/`;
     for (const host of ["private.test", "loopback.test", "127.0.0.2", "127.0.0.3"]) {
       const location = `http://${host}:${server.port}/x`;
-      expect(failureOf(await recorder.probe(via(global, location))), host).toMatchObject(REFUSED);
+      expect(failureOf(await recorder.probe(via(global, location)))).toMatchObject(REFUSED);
       const twice = via(global, via(`http://other.test:${server.port}/`, location));
-      expect(failureOf(await recorder.probe(twice)), host).toMatchObject(REFUSED);
+      expect(failureOf(await recorder.probe(twice))).toMatchObject(REFUSED);
     }
     const good = `http://other.test:${server.port}/x`;
     expect((await recorder.probe(via(global, good))).end.type).toBe("originProbed");
   });
 
   it("may be private when asked for first, and when redirected to from private", async () => {
-    await using server = await serveRedirects();
+    await using first = await serveRedirects(302, "127.0.0.2");
+    await using second = await serveRedirects(302, "127.0.0.3");
     await using recorder = withAddresses({ "a.test": "127.0.0.2", "b.test": "127.0.0.3" });
-    const location = `http://b.test:${server.port}/x`;
-    const { end } = await recorder.probe(via(`http://a.test:${server.port}/`, location));
+    const location = `http://b.test:${second.port}/x`;
+    const { end } = await recorder.probe(via(`http://a.test:${first.port}/`, location));
     expect(end.type).toBe("originProbed");
   });
 
   it("are refused when link-local or the like, as first hop and as redirect", async () => {
-    await using server = await serveRedirects();
+    await using server = await serveRedirects(302, "127.0.0.2");
     await using recorder = withAddresses({ "meta.test": "127.0.0.4", "a.test": "127.0.0.2" });
     const meta = `http://meta.test:${server.port}/x`;
     for (const url of [meta, `http://127.0.0.4:${server.port}/`]) {
@@ -164,17 +164,20 @@ describe("addresses (R-HTTP-04)", () => {
   });
 
   it("do not become this machine's once a name was outside", async () => {
-    await using server = await serveHttp(serveRanges);
+    await using server = await serveHttp(serveRanges, "127.0.0.2");
+    await using inside = await serveHttp(serveRanges, "127.0.0.3");
     const hosts: Record<string, string> = { "rebound.test": "127.0.0.2" };
     await using recorder = withAddresses(hosts);
     const url = `http://rebound.test:${server.port}/x`;
     expect((await recorder.probe(url)).end.type).toBe("originProbed");
     hosts["rebound.test"] = "127.0.0.3";
-    for (const socket of server.sockets) socket.destroy();
-    await until(() => server.sockets.size === 0);
-    expect(failureOf(await recorder.ask(askRange(url, { fresh: true })))).toMatchObject({
-      kind: "fatal",
-      code: "ERR_ADDRESS_REFUSED",
-    });
+    const rebound = `http://rebound.test:${inside.port}/x`;
+    for (const question of [askRange(rebound), askRange(url, { fresh: true })]) {
+      expect(failureOf(await recorder.ask(question))).toMatchObject({
+        kind: "fatal",
+        code: "ERR_ADDRESS_REFUSED",
+      });
+    }
+    expect(inside.connections).toBe(0);
   });
 });

@@ -1,9 +1,16 @@
-/** `@shoal/sim`: the shipped core and loop in virtual time. */
+/** `@shoal/sim`: the shipped core and loop in virtual time. See docs/architecture.md. */
 export { EventTrace } from "./event-trace.ts";
 export { Downlink, FairLink } from "./fair-link.ts";
 export type { Flow } from "./fair-link.ts";
+export { gini, lowerBoundMs, quantile } from "./lower-bound.ts";
+export type { SwarmRates } from "./lower-bound.ts";
+export { runFlashCrowd } from "./scenarios/flash-crowd.ts";
+export type { FlashCrowdOptions, FlashCrowdReport } from "./scenarios/flash-crowd.ts";
+export { SimAgent } from "./sim-agent.ts";
+export { makeSimContent } from "./sim-content.ts";
+export type { SimContent } from "./sim-content.ts";
 export { SimDisk } from "./sim-disk.ts";
-export type { DiskFile, SimDiskOptions } from "./sim-disk.ts";
+export type { SimDiskOptions } from "./sim-disk.ts";
 export { SimNetwork } from "./sim-network.ts";
 export type { SimNetworkOptions } from "./sim-network.ts";
 export { SimOriginServer } from "./sim-origin-server.ts";
@@ -16,4 +23,6 @@ export { SimStore } from "./sim-store.ts";
 export type { SimStoreDeps } from "./sim-store.ts";
 export { SimSwarm } from "./sim-swarm.ts";
 export type { PeerBehaviour, SimSwarmDeps, SimSwarmOptions } from "./sim-swarm.ts";
+export { isTransferred, SimWorld } from "./sim-world.ts";
+export type { AddAgentOptions, SimWorldOptions } from "./sim-world.ts";
 export { VirtualClock } from "./virtual-clock.ts";

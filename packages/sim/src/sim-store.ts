@@ -91,6 +91,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
       default: {
         const open = this.#opens.get(command.transferId);
         if (open !== undefined) this.#executeOn(open, command);
+        else this.#answerUnknown(command);
       }
     }
   }
@@ -130,11 +131,23 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     }
   }
 
+  /** Commands for a transfer id that is not in use are about a transfer that has ended. */
+  #answerUnknown(command: OpenCommand): void {
+    const { type, transferId } = command;
+    if (type !== "closeContent" && type !== "readPiece") return;
+    this.#at(this.#deps.clock.now(), () => {
+      if (type === "closeContent") return this.#emit({ type: "contentClosed", transferId });
+      const { requestId, piece } = command;
+      this.#emit({ type: "pieceLost", transferId, requestId, piece });
+    });
+  }
+
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()];
     const resumable: ResumableContent[] = [];
     for (const { jobId, fileIndex, layout, isPublished, ...rest } of this.#disk.files.values()) {
-      if (jobId === undefined || isPublished || !this.#disk.jobs.has(jobId)) continue;
+      const job = jobId === undefined ? undefined : this.#disk.jobs.get(jobId);
+      if (jobId === undefined || isPublished || job?.published[fileIndex] !== false) continue;
       const { manifest, validatorKey } = rest;
       const length = layout.contentLength;
       resumable.push({
@@ -155,6 +168,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #deleteJob(jobId: string): void {
     this.#disk.jobs.delete(jobId);
+    for (const [transferId, open] of this.#opens) {
+      if (open.file.jobId !== jobId) continue;
+      this.#forgetUncommitted(open);
+      this.#opens.delete(transferId);
+    }
     for (const file of this.#disk.files.values()) {
       if (file.jobId === jobId) this.#disk.discard(file);
     }

@@ -98,7 +98,6 @@ export class SimWorld {
     return jobId;
   }
 
-  /** Runs until every job is transferred, or until `limitMs`; returns the snapshots. */
   checkInvariants(): void {
     for (const agent of this.agents) agent.checkInvariants();
   }

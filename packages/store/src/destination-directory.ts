@@ -38,7 +38,7 @@ export class DestinationDirectory {
   static open(disk: Disk, path: string, recordedIdentity?: string): DestinationDirectory {
     let fd: number;
     try {
-      fd = disk.open(path, O_RDONLY | (O_DIRECTORY ?? 0), 0);
+      fd = disk.open(path, O_RDONLY | O_DIRECTORY, 0);
     } catch (cause) {
       if (errnoOf(cause) !== "ENOTDIR") throw cause;
       throw new ShoalError("ERR_DIRECTORY_MISSING", `${path} is not a directory`, { cause });
@@ -62,7 +62,9 @@ export class DestinationDirectory {
 
   /** A path to `name` inside this very directory, whatever has happened to the directory's path. */
   child(name: string): string {
-    return process.platform === "linux" ? `/proc/self/fd/${this.#fd}/${name}` : join(this.path, name);
+    return process.platform === "linux"
+      ? `/proc/self/fd/${this.#fd}/${name}`
+      : join(this.path, name);
   }
 
   /** `lstat` of a name in it; `undefined` when there is none. */

@@ -3,7 +3,6 @@
  * (R-FS-15). Only names that this store recorded, in the directory it recorded them for, and only
  * regular files of our user; nothing is searched for.
  */
-import { basename } from "node:path";
 import { DestinationDirectory } from "./destination-directory.ts";
 import { isOurs } from "./file-identity.ts";
 import type { Leftover } from "./state-tables.ts";
@@ -14,10 +13,10 @@ export function removeLeftover({ disk, tables }: StoreContext, leftover: Leftove
   let directory: DestinationDirectory | undefined;
   try {
     directory = DestinationDirectory.open(disk, leftover.directory, leftover.directoryIdentity);
-    const name = basename(leftover.name);
+    const { name } = leftover;
     const stats = directory.stat(name);
     if (stats?.isFile() === true && isOurs(stats)) disk.unlink(directory.child(name));
-    tables.removeLeftover(leftover.name);
+    tables.removeLeftover(name);
   } catch {
     // The record stays, and the next start tries again.
   } finally {

@@ -4,7 +4,6 @@
  *
  * Knows records, directories and part files. Called by `DiskStore` for `openContent`.
  */
-import { basename } from "node:path";
 import {
   checkDestination,
   contentIdOf,
@@ -23,7 +22,7 @@ import { PartContent } from "./part-content.ts";
 import { newPartName, PART_NAME_TRIES_MAX, PartFile } from "./part-file.ts";
 import { settleFinalizing } from "./publish-part.ts";
 import { checkWholeFile } from "./shared-content.ts";
-import type { StoredManifest } from "./state-tables.ts";
+import type { Leftover, StoredManifest } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /**
@@ -41,8 +40,7 @@ export async function openPart(
   if (problem !== undefined) throw new ShoalError("ERR_DESTINATION_INVALID", problem);
   const manifest = readManifest(spec);
   const found = context.tables.content(spec);
-  const record =
-    found?.state === "finalizing" ? await settleFinalizing(context, found) : found;
+  const record = found?.state === "finalizing" ? await settleFinalizing(context, found) : found;
   const parts = { transferId, manifest, contentDigest: spec.contentDigest };
   if (record !== undefined) {
     const resumed = await resume(context, { ...parts, spec, record });
@@ -98,8 +96,9 @@ async function resume(
     if (part === undefined) return undefined;
     isKept = true;
     const isAsLeft = !record.mustRecheck && record.stamp === part.stamp;
-    const cautious = { ...record, mustRecheck: true, mustReadBack: true };
-    const parts = { ...rest, manifest, record: isAsLeft ? record : cautious, part };
+    const caution = isAsLeft ? {} : { mustRecheck: true, mustReadBack: true };
+    if (!isAsLeft) context.tables.updateContent(record, caution);
+    const parts = { ...rest, manifest, record: { ...record, ...caution }, part };
     return new PartContent(context, parts);
   } finally {
     if (!isKept) directory.close();
@@ -115,7 +114,9 @@ function isSameContent(record: ContentRecord, spec: OpenContent): boolean {
   const isSameLayout =
     record.layout.pieceCount === spec.layout.pieceCount &&
     record.layout.pieceLengthMax === spec.layout.pieceLengthMax;
-  return isSameLayout && spec.validatorKey !== undefined && record.validatorKey === spec.validatorKey;
+  return (
+    isSameLayout && spec.validatorKey !== undefined && record.validatorKey === spec.validatorKey
+  );
 }
 
 async function create(context: StoreContext, parts: Parts): Promise<PartContent> {
@@ -146,17 +147,24 @@ async function create(context: StoreContext, parts: Parts): Promise<PartContent>
     tables.insertContent(record, manifest?.bytes);
     return new PartContent(context, { ...parts, record, part });
   } catch (error) {
-    if (part !== undefined) {
-      part.closeQuietly();
-      removeLeftover(context, {
-        directory: directory.path,
-        directoryIdentity: directory.identity,
-        name: part.name,
-      });
-    }
+    if (part !== undefined) abandon(context, part);
     directory.close();
     throw error;
   }
+}
+
+/** Removes a part file that no record came to own. */
+function abandon(context: StoreContext, part: PartFile): void {
+  try {
+    part.close();
+  } catch {
+    // The file goes away.
+  }
+  removeLeftover(context, leftoverOf(part.directory, part.name));
+}
+
+function leftoverOf({ path, identity }: DestinationDirectory, name: string): Leftover {
+  return { directory: path, directoryIdentity: identity, name };
 }
 
 /** The name is recorded before the file exists, so that no crash leaves a file nobody knows of. */
@@ -168,11 +176,7 @@ async function createPart(
   const { contentLength: length } = manifest?.manifest.layout ?? spec.layout;
   for (let i = 0; i < PART_NAME_TRIES_MAX; i++) {
     const name = newPartName(spec.jobId);
-    const leftover = {
-      directory: directory.path,
-      directoryIdentity: directory.identity,
-      name,
-    };
+    const leftover = leftoverOf(directory, name);
     context.tables.addLeftover(leftover);
     try {
       const part = await PartFile.create(context.disk, directory, { name, length });
@@ -183,7 +187,7 @@ async function createPart(
       throw error;
     }
   }
-  throw new ShoalError("ERR_DISK_IO", `no free name in ${basename(directory.path)}`);
+  throw new ShoalError("ERR_DISK_IO", `no free name in ${directory.path}`);
 }
 
 /**

@@ -22,7 +22,7 @@ import { publishPart } from "./publish-part.ts";
 import { readVerifiedPiece } from "./read-piece.ts";
 import { findWrongPieces, isSameDigest } from "./scan-pieces.ts";
 import type { Finding } from "./scan-pieces.ts";
-import type { ContentChange, StoredManifest } from "./state-tables.ts";
+import type { ContentChange, Leftover, StoredManifest } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
 type State =
@@ -188,41 +188,26 @@ export class PartContent {
     }
   }
 
-  /** Forgets all progress and keeps the content open. Answers `contentReset` or the failure. */
-  async reset(): Promise<void> {
-    const { transferId } = this;
-    await this.#syncs;
-    const state = this.#state;
-    if (state.kind !== "receiving") return this.#answerState();
-    this.#claims.clear();
-    this.#isVerified = false;
-    this.#mustReadBack = false;
-    try {
-      const change = { have: this.have, mustRecheck: false, mustReadBack: false };
-      this.#context.tables.updateContent(this.record, change);
-      state.part.clear();
-    } catch (error) {
-      return this.#fail(error);
-    }
-    this.#context.emit({ type: "contentReset", transferId });
-  }
-
   /**
    * Closes the descriptors. `keep` commits what was written and remembers the file's stamp;
-   * `discard` turns an unpublished file into a leftover for the caller to remove.
+   * `discard` turns an unpublished file into a leftover, which is returned for removal.
    */
-  async close(outcome: "keep" | "discard"): Promise<void> {
+  async close(outcome: "keep" | "discard"): Promise<Leftover | undefined> {
     await this.#syncs;
     if (outcome === "keep") await this.#flush();
     const state = this.#state;
     this.#state = { kind: "closed" };
-    if (state.kind === "closed" || state.kind === "published") return;
-    if (outcome === "discard") {
-      this.#cautiously(() => void this.#context.tables.forgetContent(this.record));
-    } else if (!state.part.isClosed) {
+    if (state.kind === "closed" || state.kind === "published") return undefined;
+    if (outcome === "keep" && !state.part.isClosed) {
       this.#update(() => ({ stamp: state.part.stamp }));
     }
     this.#release(state.part);
+    if (outcome === "keep") return undefined;
+    let leftover: Leftover | undefined;
+    this.#cautiously(() => {
+      leftover = this.#context.tables.forgetContent(this.record);
+    });
+    return leftover;
   }
 
   /** Sets and counts are consistent. For tests. */

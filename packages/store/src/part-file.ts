@@ -18,7 +18,7 @@ import { closeQuietly, errnoOf, readFully, writeFully } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 import { hasIdentity, identityOf, isOurs, isSameFile, stampOf } from "./file-identity.ts";
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDWR } = fs.constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants;
 
 /** R-FS-05: names tried before giving up. */
 export const PART_NAME_TRIES_MAX = 20;
@@ -115,7 +115,8 @@ export class PartFile {
         hasIdentity(stats, identity) &&
         stats.size === BigInt(length);
       if (isIntact) {
-        disk.chmod(fd, 0o600);
+        // Publication may have been cut short after the mode was set.
+        if ((stats.mode & 0o777n) !== 0o600n) disk.chmod(fd, 0o600);
         return new PartFile(disk, directory, { name, fd, length });
       }
       closeQuietly(disk, fd);
@@ -177,14 +178,6 @@ export class PartFile {
   read(bytes: Uint8Array, position: number): boolean {
     if (this.#isClosed) return false;
     return readFully(this.#disk, this.#fd, bytes, position);
-  }
-
-  /** Gives the space back and keeps the length. */
-  clear(): void {
-    this.#disk.truncate(this.#fd, 0);
-    this.#disk.truncate(this.#fd, this.#length);
-    this.#modifiedAtNs = this.stats().mtimeNs;
-    this.#isTouched = false;
   }
 
   syncData(): Promise<void> {

@@ -11,7 +11,7 @@ import type { Manifest, PieceIndex } from "@shoal/core";
 import { closeQuietly, readFully } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 
-const { O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDONLY } = fs.constants;
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 
 /** Opens a complete file for reading. Never follows a symbolic link, never waits for a FIFO. */
 export function openForReading(disk: Disk, path: string): number {

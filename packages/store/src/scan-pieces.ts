@@ -28,7 +28,9 @@ export interface ScanOptions {
  * `stopped`, or the digest of the whole file: `undefined` when not asked for or not readable. A
  * read that throws counts as one that cannot be read.
  */
-export type ScanResult = { readonly stopped: true } | { readonly stopped: false; readonly whole?: Uint8Array };
+export type ScanResult =
+  | { readonly stopped: true }
+  | { readonly stopped: false; readonly whole?: Uint8Array };
 
 export async function scanPieces(layout: PieceLayout, options: ScanOptions): Promise<ScanResult> {
   const { wants, withWhole, onPiece, isStopped } = options;

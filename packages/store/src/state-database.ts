@@ -78,7 +78,7 @@ export class StateDatabase {
 
   /**
    * Opens `state.db`, creating it where there is none. `isClean` chooses the quick check over the
-   * full one. Throws `ERR_STATE_NEWER`, having changed nothing, or what SQLite throws.
+   * full one. Throws what SQLite throws, except about damage.
    */
   static open(stateDirectory: string, { isClean }: { isClean: boolean }): OpenedDatabase {
     const path = join(stateDirectory, "state.db");
@@ -185,14 +185,13 @@ export class StateDatabase {
 
 function connect(path: string, isClean: boolean): DatabaseSync {
   createPrivateFile(path);
-  checkVersion(path);
   const database = new DatabaseSync(path, { timeout: 5_000 });
   try {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     database.exec("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
     const check = isClean ? "quick_check" : "integrity_check";
-    const row = database.prepare(`PRAGMA ${check}(1)`).get() as Row;
-    if (Object.values(row)[0] !== "ok") throw new DamageError(String(Object.values(row)[0]));
+    const found = database.prepare(`PRAGMA ${check}(1)`).get()?.[check];
+    if (found !== "ok") throw new DamageError(typeof found === "string" ? found : check);
     database.exec("BEGIN IMMEDIATE");
     for (const [table, columns] of Object.entries(TABLES)) {
       database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
@@ -205,16 +204,24 @@ function connect(path: string, isClean: boolean): DatabaseSync {
   }
 }
 
-/** Reads the version over a connection that cannot write: a newer state is not to be touched. */
-function checkVersion(path: string): void {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+/**
+ * Throws `ERR_STATE_NEWER` for a database of a newer version, over a connection that cannot write:
+ * nothing of it is touched. A damaged database passes; `StateDatabase.open` deals with it.
+ */
+export function checkStateVersion(stateDirectory: string): void {
+  const path = join(stateDirectory, "state.db");
+  if (!fs.existsSync(path)) return;
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
     const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
     if (version > SCHEMA_VERSION) {
       throw new ShoalError("ERR_STATE_NEWER", `version ${version}, this is ${SCHEMA_VERSION}`);
     }
+  } catch (error) {
+    if (!isDamage(error)) throw error;
   } finally {
-    closeDamaged(database);
+    if (database !== undefined) closeDamaged(database);
   }
 }
 

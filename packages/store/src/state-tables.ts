@@ -63,22 +63,23 @@ export class StateTables {
     return rows.map(parseJobRow).filter((job) => job !== undefined);
   }
 
-  /** Forgets the job and its contents' records; part files become leftovers. */
-  deleteJob(jobId: JobId): void {
+  /** Forgets the job and its contents' records; returns the part files that are now leftovers. */
+  deleteJob(jobId: JobId): readonly Leftover[] {
+    const records = this.contentsOf(jobId);
+    const leftovers: Leftover[] = [];
     this.transaction(() => {
-      for (const record of this.contentsOf(jobId)) this.forgetContent(record);
+      leftovers.length = 0;
+      for (const record of records) leftovers.push(this.forgetContent(record));
       this.#database.run("DELETE FROM contents WHERE job_id = ?", jobId);
       this.#database.run("DELETE FROM jobs WHERE job_id = ?", jobId);
       this.#dropUnusedManifests();
     });
+    return leftovers;
   }
 
   /** The manifest of this id; `undefined` when there is none or it is damaged. */
   manifest(contentId: ContentId): StoredManifest | undefined {
-    const [row] = this.#database.all(
-      "SELECT bytes FROM manifests WHERE content_id = ?",
-      contentId,
-    );
+    const [row] = this.#database.all("SELECT bytes FROM manifests WHERE content_id = ?", contentId);
     const bytes = row?.["bytes"];
     if (!(bytes instanceof Uint8Array) || contentIdOf(bytes) !== contentId) return undefined;
     const result = decodeManifest(bytes);
@@ -174,13 +175,17 @@ export class StateTables {
     return leftover;
   }
 
-  /** A file of this name may exist from now on and is to be removed unless a content owns it. */
+  /** A file of this name, in this directory, may exist from now on and is to be removed unless a content owns it. */
   addLeftover({ directory, directoryIdentity, name }: Leftover): void {
     this.#database.run(
       "INSERT OR REPLACE INTO leftovers (directory, directory_identity, name) VALUES (?, ?, ?)",
       directory,
       directoryIdentity,
       name,
+    );
+    this.#database.run(
+      "DELETE FROM leftovers WHERE rowid <= (SELECT max(rowid) FROM leftovers) - ?",
+      LIMITS.storedContentsMax,
     );
   }
 

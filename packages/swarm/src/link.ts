@@ -66,6 +66,8 @@ export class Link {
   /** Open requests of the peer, by its numbers. */
   readonly #served = new Map<number, Served>();
   #lastServedId = 0;
+  #controlSecondAt = Number.NEGATIVE_INFINITY;
+  #controlWork = 0;
   #floodReportedAt = Number.NEGATIVE_INFINITY;
   #state: "greeting" | "open" | "closed" = "greeting";
   #wasOpen = false;
@@ -223,6 +225,7 @@ export class Link {
         (source) => this.#decoder.decode(source),
         (frames) => {
           for (const frame of frames) {
+            if (frame.type !== "pieceData") this.#countControl(frame);
             this.#handle(frame);
             if (this.#state === "closed") return;
           }
@@ -313,6 +316,19 @@ export class Link {
     return true;
   }
 
+  /** Control frames cost us more than they cost the peer, so they are bounded by the second. */
+  #countControl(frame: ControlFrame): void {
+    const now = performance.now();
+    if (now - this.#controlSecondAt >= 1_000) {
+      this.#controlSecondAt = now;
+      this.#controlWork = 0;
+    }
+    this.#controlWork += frame.type === "have" ? 1 + frame.pieces.length / HAVE_PIECES_PER_WORK : 1;
+    if (this.#controlWork > LIMITS.controlFramesPerSecMax) {
+      throw new FrameError("too many control frames in a second", "requestFlood");
+    }
+  }
+
   #reportFlood(): void {
     const now = performance.now();
     if (now - this.#floodReportedAt < FLOOD_REPORT_INTERVAL_MS) return;
@@ -356,6 +372,8 @@ export function abortConnection(connection: Connection, reason: string): void {
 
 /** How long a link that ends politely may take to send what is queued. */
 const FAREWELL_TIMEOUT_MS = 500;
+/** A long HAVE counts as several control frames. */
+const HAVE_PIECES_PER_WORK = 64;
 /** R-PEER-16 counts floods once a second. */
 const FLOOD_REPORT_INTERVAL_MS = 1_000;
 

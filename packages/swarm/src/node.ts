@@ -8,13 +8,13 @@
 import { noise } from "@chainsafe/libp2p-noise";
 import { identify } from "@libp2p/identify";
 import type { ConnectionGater, Libp2p } from "@libp2p/interface";
-import { yamux } from "@libp2p/yamux";
 import { LIMITS } from "@shoal/core";
 import { createLibp2p } from "libp2p";
 import { hostOf } from "./address-rules.ts";
 import type { AddressRules } from "./address-rules.ts";
 import { corkedTcp } from "./corked-tcp.ts";
 import type { DiscoveryFactory } from "./discovery.ts";
+import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
 
 export interface NodeDeps {
@@ -64,7 +64,7 @@ export function createNode(deps: NodeDeps, options: NodeOptions): Promise<Libp2p
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [
-      yamux({
+      guardedYamux({
         // Without it, a connection on which nothing useful moves is idle and ends (R-PEER-19).
         enableKeepAlive: false,
         maxInboundStreams: LIMITS.streamsInboundMax,

@@ -70,6 +70,8 @@ export interface Swarm extends Port<SwarmCommand, PieceBytes> {
    * `ERR_PEER_ADDRESS_INVALID` unless it is an IP address with a TCP port and an Ed25519 peer id.
    */
   addPeer(multiaddr: string): void;
+  /** Throws when the books on links do not add up; for tests, between events. */
+  checkInvariants(): void;
 }
 
 type Resolved = Required<Omit<SwarmOptions, "privateKey">>;
@@ -193,6 +195,10 @@ class Libp2pSwarm implements Swarm {
     payload?.release();
     const { requestId } = command;
     this.#emit({ type: "uploadFinished", peerId, requestId, sentBytes: 0 });
+  }
+
+  checkInvariants(): void {
+    this.#links.checkInvariants();
   }
 
   close(): Promise<void> {

@@ -1,4 +1,6 @@
 /** Peers that break the protocol: each offence is named, the connection ends, nothing leaks. */
+import { connect } from "node:net";
+import type { Socket } from "node:net";
 import { KiB, LIMITS, MiB } from "@shoal/core";
 import type { Offence } from "@shoal/core";
 import { expect, test } from "vitest";
@@ -218,7 +220,7 @@ test("R-PEER-06, R-PEER-07: streams and windows have our limits, not libp2p's", 
   const seen = peer.stream as unknown as { sendWindowCapacity: number };
   await expect.poll(() => seen.sendWindowCapacity).toBeGreaterThan(256 * KiB);
   expect(seen.sendWindowCapacity).toBeLessThanOrEqual(LIMITS.streamReadBytesMax);
-  // Streams that are opened and never negotiated are reset beyond 32.
+  // Streams that are opened and never negotiated are reset beyond eight.
   const openings = Array.from({ length: 60 }, () =>
     peer.connection.newStream("/never/1.0.0", { maxOutboundStreams: 100 }),
   );
@@ -261,4 +263,64 @@ test("survives bytes of every kind from many peers and still serves an honest on
   a.sendPiece(b.peerId, requestId, a.payload(MiB, 3));
   await b.next("peerPiece");
   expect(a.pool.borrowed + b.pool.borrowed).toBe(0);
+});
+
+/** What libp2p keeps private: the encrypted stream below the muxer, for bytes that are not yamux. */
+function belowMuxer(peer: RawPeer): { send(bytes: Uint8Array): boolean } {
+  const { muxer } = peer.connection as unknown as {
+    muxer: { maConn: { send(bytes: Uint8Array): boolean } };
+  };
+  return muxer.maConn;
+}
+
+test("bytes that are not yamux end the connection and nothing else", async () => {
+  const [a, b] = await connectedPair();
+  const peer = await RawPeer.dial(a);
+  peer.send({ type: "hello", version: 1, requestsMax: 8 });
+  await a.next("peerConnected", 2);
+  belowMuxer(peer).send(crypto.getRandomValues(new Uint8Array(1_000)).fill(9, 0, 1));
+  await a.next("peerDisconnected");
+  await peer.untilClosed();
+  b.execute({ type: "sendJoin", peerId: a.peerId, contentId });
+  expect((await a.next("peerJoined")).peerId).toBe(b.peerId);
+});
+
+test("R-PEER-20: a muxer frame larger than any window is not collected", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  // Yamux data of 1 GiB for stream 1, of which 64 MiB are on offer.
+  belowMuxer(peer).send(hexBytes("00 00 0000 00000001 40000000"));
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 64 && !peer.closed; i++) {
+    belowMuxer(peer).send(new Uint8Array(MiB));
+    await new Promise(setImmediate);
+  }
+  await peer.untilClosed();
+  await a.next("peerDisconnected");
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(80 * MiB);
+});
+
+test("a flood of control frames ends the connection", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  const join = encodeFrame({ type: "join", contentId });
+  peer.sendBytes(Buffer.concat(Array.from({ length: 12_000 }, () => join)));
+  expect(await dropped(a, peer)).toEqual(byOffence("requestFlood"));
+});
+
+test("survives strangers that speak something else, or nothing", async () => {
+  const [a, b] = await connectedPair();
+  const [, , , , port] = (a.swarm.addresses[0] ?? "").split("/");
+  const opened: Socket[] = [];
+  for (let i = 0; i < 60; i++) {
+    const socket = connect(Number(port), "127.0.0.1").on("error", () => {});
+    if (i % 3 === 0) socket.write(crypto.getRandomValues(new Uint8Array(1 + i * 50)));
+    if (i % 3 === 1) socket.write("\x13/multistream/1.0.0\n\x07/noise\n" + "x".repeat(i * 20));
+    if (i % 7 === 0) socket.end();
+    if (i % 5 === 0) socket.on("connect", () => socket.resetAndDestroy());
+    opened.push(socket);
+  }
+  b.execute({ type: "sendJoin", peerId: a.peerId, contentId });
+  expect((await a.next("peerJoined")).peerId).toBe(b.peerId);
+  for (const socket of opened) socket.destroy();
 });

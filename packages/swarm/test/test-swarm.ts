@@ -39,7 +39,10 @@ export class TestSwarm {
         ...options,
       },
     );
-    running.push(() => test.swarm.close());
+    running.push(() => {
+      test.swarm.checkInvariants();
+      return test.swarm.close();
+    });
     return test;
   }
 
@@ -67,6 +70,7 @@ export class TestSwarm {
   /** The `count`-th event of a type, once it has come. */
   async next<Type extends SwarmEvent["type"]>(type: Type, count = 1): Promise<EventOf<Type>> {
     await until(() => this.all(type).length >= count, `${count} × ${type}`);
+    this.swarm.checkInvariants();
     return this.all(type)[count - 1] as EventOf<Type>;
   }
 

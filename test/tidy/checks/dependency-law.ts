@@ -88,7 +88,9 @@ function checkPackageImport(
   if (!Object.hasOwn(target.exports ?? {}, entry)) return `${specifier} is not exported`;
   const importer = packageOf(path);
   if (importer === undefined || COMBINERS.has(importer)) return undefined;
-  if (name === `@shoal/${importer}`) return "a package imports its own files by path";
+  if (name === `@shoal/${importer}`) {
+    return isPackageSource(path) ? "a package imports its own files by path" : undefined;
+  }
   if (importer === "core") return "core imports no other package";
   return name === "@shoal/core" ? undefined : `${importer} may import core, not ${name}`;
 }

@@ -45,11 +45,16 @@ export interface JobRecord {
   readonly error?: ErrorInfo;
 }
 
+/** Whether the text is a UUID in lower case. */
+export function isJobId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+}
+
 /** Checks a stored record; `undefined` when any part of it is not as written by this version. */
 export function parseJobRecord(value: unknown): JobRecord | undefined {
   if (!isObject(value)) return undefined;
   const { jobId, displayName, priority, overwrite, state, files, transferred, published } = value;
-  if (typeof jobId !== "string" || !/^[0-9a-f-]{36}$/.test(jobId)) return undefined;
+  if (typeof jobId !== "string" || !isJobId(jobId)) return undefined;
   if (typeof displayName !== "string" || displayName.length > LIMITS.displayNameLengthMax) {
     return undefined;
   }
@@ -85,6 +90,7 @@ function parseFileSpec(value: unknown): JobFileSpec | undefined {
   if (url !== undefined && (typeof url !== "string" || url.length > LIMITS.urlLengthMax)) {
     return undefined;
   }
+  if (url === undefined && contentId === undefined) return undefined;
   const id = typeof contentId === "string" ? parseContentId(contentId) : undefined;
   if (contentId !== undefined && id === undefined) return undefined;
   const digestOk = typeof sha256 === "string" && parseSha256Hex(sha256) !== undefined;

@@ -6,7 +6,7 @@ import type { ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { JobId } from "../units.ts";
 import { checkDestination } from "./destination.ts";
-import { JOB_PRIORITIES } from "./record.ts";
+import { isJobId, JOB_PRIORITIES } from "./record.ts";
 import type { JobFileSpec, JobPriority } from "./record.ts";
 
 /** What `createJob` takes. */
@@ -24,7 +24,7 @@ export interface JobRequest {
 
 /** What is wrong with the request; `undefined` when nothing is. */
 export function checkJobRequest(request: JobRequest): ErrorInfo | undefined {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(request.jobId)) {
+  if (!isJobId(request.jobId)) {
     return errorInfo("ERR_USAGE", "the job id is not a UUID");
   }
   if (request.displayName.length > LIMITS.displayNameLengthMax) {

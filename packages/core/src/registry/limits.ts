@@ -58,16 +58,18 @@ export const LIMITS = {
   connectionsPerPeerMax: 2,
   /** R-PEER-05 */
   connectionsPerHostMax: 8,
-  /** R-PEER-06 */
-  streamsInboundMax: 32,
-  /** R-PEER-06 */
-  streamsOutboundMax: 64,
+  /** R-PEER-06 allows 32; two are used, and each may hold a window of unread bytes (R-PEER-20). */
+  streamsInboundMax: 8,
+  /** R-PEER-06 allows 64. */
+  streamsOutboundMax: 8,
   /** R-PEER-07: what a stream may receive ahead of its reader; also its flow-control limit. */
   streamReadBytesMax: 2 * MiB,
   /** R-PEER-06: what a stream may hold unsent before it is reset. */
   streamWriteBytesMax: MiB,
   /** Control frames that may wait for a peer that does not read. */
   controlQueueBytesMax: 2 * MiB,
+  /** Frames other than piece data that one peer may send in a second. */
+  controlFramesPerSecMax: 10_000,
   /** R-PEER-19 */
   connectionIdleTimeoutMs: 300_000,
   /** R-PEER-27: shortest time one answer may take to leave. */

@@ -30,13 +30,15 @@ export interface FetcherOptions {
   readonly url: string | undefined;
   readonly validator?: Validator;
   readonly acceptsRanges: boolean;
+  /** Counted up as bytes come. */
+  readonly bytes: FetchBytes;
 }
 
 export type FetchStatus =
   | { readonly name: "fetching" }
   | { readonly name: "complete" }
-  /** The remote file is another one now; what was stored must be forgotten. */
-  | { readonly name: "changed" }
+  /** What was stored cannot be continued and must be forgotten. */
+  | { readonly name: "changed"; readonly because: ErrorInfo }
   | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
 
 /** Bytes received, by source, for snapshots. */
@@ -47,7 +49,6 @@ export interface FetchBytes {
 }
 
 export class Fetcher implements Stage {
-  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
   readonly #deps: MachineDeps;
   readonly #options: FetcherOptions;
   readonly #ledger: PieceLedger;
@@ -182,7 +183,7 @@ export class Fetcher implements Stage {
   pieceCorrupt(piece: PieceIndex, now: Millis): void {
     const from = this.#ledger.corrupt(piece);
     if (from === undefined) return;
-    this.bytes.wasted += this.#options.layout.length(piece);
+    this.#options.bytes.wasted += this.#options.layout.length(piece);
     this.#deps.counters.add("shoal_wasted_bytes_total", this.#options.layout.length(piece));
     this.#deps.counters.add("shoal_corrupt_pieces_total");
     if (from === "origin") this.#origin.pieceCorrupt(piece);
@@ -276,7 +277,7 @@ export class Fetcher implements Stage {
     }
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
-    this.bytes.peers += length;
+    this.#options.bytes.peers += length;
     this.#deps.counters.add("shoal_peer_received_bytes_total", length);
     link.received.add(length, now);
     this.#swarm.heard(link.peerId, now);
@@ -304,7 +305,7 @@ export class Fetcher implements Stage {
 
   #originPiece(requestId: number, piece: PieceIndex, bufferId: BufferId): void {
     const length = this.#options.layout.length(piece);
-    this.bytes.origin += length;
+    this.#options.bytes.origin += length;
     this.#deps.counters.add("shoal_origin_received_bytes_total", length);
     if (this.#origin.pieceArrived(requestId, piece)) this.#receive(piece, "origin", bufferId);
     else this.#waste(piece, bufferId);
@@ -317,7 +318,7 @@ export class Fetcher implements Stage {
 
   #waste(piece: PieceIndex, bufferId: BufferId): void {
     const length = this.#options.layout.length(piece);
-    this.bytes.wasted += length;
+    this.#options.bytes.wasted += length;
     this.#deps.counters.add("shoal_wasted_bytes_total", length);
     this.#deps.outbox.release(bufferId);
   }
@@ -325,8 +326,8 @@ export class Fetcher implements Stage {
   /** After any change: ask for more, announce claims, sync what is due, and see how we stand. */
   #settle(now: Millis): void {
     if (!this.#isStarted || this.#status.name !== "fetching") return;
-    if (this.#origin.changed) {
-      this.#status = { name: "changed" };
+    if (this.#origin.changed !== undefined) {
+      this.#status = { name: "changed", because: this.#origin.changed };
       return;
     }
     this.#peers?.fill(now);

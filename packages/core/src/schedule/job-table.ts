@@ -338,7 +338,7 @@ function refusal(code: ErrorCode, details: string): VerbResult {
 
 /** Keeps what an ended transfer has counted. */
 function keepTotals(file: JobFile, transfer: Transfer): void {
-  const { origin, peers, wasted } = transfer.receivedBytes();
+  const { origin, peers, wasted } = transfer.bytes;
   file.received.origin += origin;
   file.received.peers += peers;
   file.received.wasted += wasted;

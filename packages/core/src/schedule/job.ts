@@ -120,7 +120,7 @@ function storedState(state: JobState): JobRecord["state"] {
 
 function fileSnapshot(file: JobFile): FileSnapshot {
   const { spec, transfer, received } = file;
-  const now = transfer?.receivedBytes();
+  const now = transfer?.bytes;
   const resolution = transfer?.resolution ?? file.resolution;
   const contentId = resolution?.manifest?.contentId ?? transfer?.contentId ?? spec.contentId;
   const length = resolution?.layout.contentLength;

@@ -76,8 +76,8 @@ export class OriginRuns {
   #cursor: PieceIndex;
   /** The last failure; fatal when the URL will never work. */
   failure: { readonly error: ErrorInfo; readonly fatal: boolean } | undefined;
-  /** The remote file is not the one the stored bytes came from. */
-  changed = false;
+  /** Why later bytes cannot follow the stored ones: another file, or no way to tell. */
+  changed: ErrorInfo | undefined;
 
   constructor(
     deps: OriginRunsDeps,
@@ -205,7 +205,7 @@ export class OriginRuns {
         return;
       case "changed":
         this.cancelAll();
-        this.changed = !this.#options.verified;
+        if (!this.#options.verified) this.changed = failure.error;
         return;
       case "fatal":
         this.failure = { error: failure.error, fatal: true };
@@ -214,7 +214,9 @@ export class OriginRuns {
       case "transient":
       case "timeout": {
         this.failure = { error: failure.error, fatal: false };
-        if (!this.#options.verified && !isResumable(this.#validator)) this.changed = true;
+        if (!this.#options.verified && this.#validator?.etag === undefined) {
+          this.changed = failure.error; // R-HTTP-13: only a strong ETag tells files apart.
+        }
         // Runs that fail together are one failure: the wait began with the first.
         if (now < this.#nextTryAt) return;
         this.#failures++;
@@ -303,7 +305,8 @@ export class OriginRuns {
     const owed = new Set<PieceIndex>();
     let fresh = false;
     for (let piece = first; piece < first + count; piece++) {
-      if (this.#ledger.picker.isHeld(piece)) continue;
+      // A stream also passes over pieces that are here, or that two peers owe already.
+      if (!isWanted(this.#ledger.picker, piece)) continue;
       owed.add(piece);
       this.#ledger.picker.markRequested(piece);
       if (this.#policy.wasCorrupt(piece)) fresh = true;
@@ -341,7 +344,6 @@ export class OriginRuns {
   }
 }
 
-/** Without digests, later bytes may follow earlier ones only if the origin can tell files apart. */
-function isResumable(validator: Validator | undefined): boolean {
-  return validator?.etag !== undefined || validator?.lastModified !== undefined;
+function isWanted(picker: PieceLedger["picker"], piece: PieceIndex): boolean {
+  return !picker.isHeld(piece) && picker.requestedCount(piece) < 2;
 }

@@ -236,7 +236,8 @@ export class Resolver implements Stage {
 
   #probed(event: Extract<OriginEvent, { type: "originProbed" }>): void {
     const { length, validator, acceptsRanges } = event;
-    const key = validatorKey(length, validator);
+    // R-HTTP-13: only a strong ETag lets a later run continue what this one stored.
+    const key = validator.etag === undefined ? undefined : validatorKey(length, validator);
     const resolution: Resolution = {
       layout: unverifiedLayout(length),
       validator,

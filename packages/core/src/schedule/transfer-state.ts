@@ -9,10 +9,8 @@ import type { StoredContent } from "../ports/store-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobId, TransferId } from "../units.ts";
 import type { Fetcher } from "./fetcher.ts";
-import type { Link } from "./peer-table.ts";
 import type { Resolution, Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
-import type { PeerEvent } from "./stage.ts";
 
 export interface TransferOptions {
   readonly transferId: TransferId;
@@ -41,13 +39,6 @@ export type TransferState =
   | { readonly name: "failed" }
   | { readonly name: "closing" }
   | { readonly name: "closed" };
-
-/** What a peer has said about the content before we could make sense of it. */
-export interface EarlyWord {
-  readonly link: Link;
-  joined?: PeerEvent;
-  bitfield?: PeerEvent;
-}
 
 /** The state as users see it. */
 export function phaseOf(state: TransferState): FilePhase {

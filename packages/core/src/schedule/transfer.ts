@@ -27,6 +27,7 @@ import type {
   RequestId,
   TransferId,
 } from "../units.ts";
+import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { FetchBytes } from "./fetcher.ts";
 import type { MachineDeps } from "./machine-deps.ts";
@@ -36,12 +37,7 @@ import type { Resolution } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 import { phaseOf } from "./transfer-state.ts";
-import type {
-  EarlyWord,
-  TransferOptions,
-  TransferReport,
-  TransferState,
-} from "./transfer-state.ts";
+import type { TransferOptions, TransferReport, TransferState } from "./transfer-state.ts";
 
 /** R-HTTP-11 */
 const RESTARTS_MAX = 3;
@@ -53,15 +49,18 @@ export class Transfer {
   readonly transferId: TransferId;
   readonly jobId: JobId | undefined;
   readonly fileIndex: number;
+  /** Bytes received in this run, by source. */
   readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
   readonly #deps: MachineDeps;
   readonly #file: JobFileSpec | undefined;
   #state: TransferState;
   #resolution: Resolution | undefined;
   #contentId: ContentId | undefined;
-  readonly #early = new Map<PeerId, EarlyWord>();
+  readonly #early = new EarlyWords();
   #restartedAt: Millis[] = [];
   #mismatches = 0;
+  /** The store knows this transfer. */
+  #isOpen = false;
   #lastStoredBytes = 0;
   #report: TransferReport | undefined;
 
@@ -77,6 +76,7 @@ export class Transfer {
     this.#contentId = this.#resolution?.manifest?.contentId ?? this.#file?.contentId;
     this.#state = { name: "opening" };
     if (stored !== undefined) {
+      this.#isOpen = true;
       deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
     } else if (this.#resolution !== undefined) this.#open();
     else if (this.#file !== undefined) this.#resolve(this.#file, now);
@@ -119,17 +119,6 @@ export class Transfer {
     return this.#state.name === "fetching" ? this.#state.fetcher.memberCount : this.#early.size;
   }
 
-  /** Bytes received in this run, by source. */
-  receivedBytes(): Readonly<FetchBytes> {
-    if (this.#state.name !== "fetching") return this.bytes;
-    const { bytes } = this.#state.fetcher;
-    return {
-      origin: this.bytes.origin + bytes.origin,
-      peers: this.bytes.peers + bytes.peers,
-      wasted: this.bytes.wasted + bytes.wasted,
-    };
-  }
-
   takeReport(): TransferReport | undefined {
     const report = this.#report;
     this.#report = undefined;
@@ -160,9 +149,8 @@ export class Transfer {
   close(outcome: "keep" | "discard"): void {
     if (this.#state.name === "closing" || this.#state.name === "closed") return;
     this.#stopWork();
-    const wasOpen = this.#state.name !== "resolving";
     this.#state = { name: "closing" };
-    if (wasOpen) {
+    if (this.#isOpen) {
       this.#deps.outbox.store({ type: "closeContent", transferId: this.transferId, outcome });
     } else {
       this.#state = { name: "closed" };
@@ -172,7 +160,7 @@ export class Transfer {
 
   /** False when what the peer said cannot be true of this content. */
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
-    this.#remember(event, link);
+    this.#early.remember(event, link);
     const stage = this.#stage();
     if (stage === undefined) {
       if (event.type === "peerPiece") this.#deps.outbox.release(event.bufferId);
@@ -184,7 +172,7 @@ export class Transfer {
   }
 
   peerGone(peerId: PeerId, now: Millis): void {
-    this.#early.delete(peerId);
+    this.#early.forget(peerId);
     this.#stage()?.peerGone(peerId, now);
     this.#advance(now);
   }
@@ -262,17 +250,6 @@ export class Transfer {
     return this.#state.name === "fetching" ? this.#state.fetcher : undefined;
   }
 
-  /** Keeps what peers say for the stages that come later. */
-  #remember(event: PeerEvent, link: Link): void {
-    if (event.type === "peerLeft") this.#early.delete(link.peerId);
-    if (event.type !== "peerJoined" && event.type !== "peerBitfield") return;
-    const known = this.#early.get(link.peerId);
-    const word: EarlyWord = known?.link === link ? known : { link };
-    this.#early.set(link.peerId, word);
-    if (event.type === "peerJoined") word.joined = event;
-    else word.bitfield = event;
-  }
-
   /** Takes the step that the working stage has reached. */
   #advance(now: Millis): void {
     if (this.#state.name === "resolving") this.#afterResolver(this.#state.resolver);
@@ -293,6 +270,7 @@ export class Transfer {
     const file = this.#file;
     if (resolution === undefined || file === undefined || this.jobId === undefined) return;
     this.#state = { name: "opening" };
+    this.#isOpen = true;
     const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
     const { layout, manifest, validatorKey } = resolution;
     this.#deps.outbox.store({
@@ -331,6 +309,7 @@ export class Transfer {
         contentId: manifest?.contentId,
         layout,
         have,
+        bytes: this.bytes,
         url: this.#file?.url,
         acceptsRanges,
         ...(validator === undefined ? {} : { validator }),
@@ -338,9 +317,7 @@ export class Transfer {
       now,
     );
     this.#state = { name: "fetching", fetcher };
-    for (const { link, joined, bitfield } of this.#early.values()) {
-      if (joined !== undefined) fetcher.peerEvent(joined, link, now);
-      if (bitfield === undefined || fetcher.peerEvent(bitfield, link, now)) continue;
+    for (const link of this.#early.tell(fetcher, now)) {
       this.#deps.peers.offended(link.peerId, "malformedFrame", now);
     }
     fetcher.start(now);
@@ -351,23 +328,21 @@ export class Transfer {
   #afterFetcher(fetcher: Fetcher, now: Millis): void {
     const { status } = fetcher;
     if (status.name === "complete") {
-      this.#keepBytes(fetcher);
       this.#state = { name: "verifying", have: fetcher.committed };
       const readBack = this.#deps.settings.verifyOnComplete === 1;
       this.#deps.outbox.store({ type: "verifyContent", transferId: this.transferId, readBack });
-    } else if (status.name === "changed") this.#restart(fetcher, now);
+    } else if (status.name === "changed") this.#restart(fetcher, status.because, now);
     else if (status.name === "failed") this.#fail(status.error, status.transient);
   }
 
-  /** fetching -> resetting: the remote file is another one now (R-HTTP-11). */
-  #restart(fetcher: Fetcher, now: Millis): void {
+  /** fetching -> resetting: what is stored cannot be continued (R-HTTP-11, R-HTTP-13). */
+  #restart(fetcher: Fetcher, because: ErrorInfo, now: Millis): void {
     fetcher.stop();
-    this.#keepBytes(fetcher);
     this.bytes.wasted += fetcher.storedBytes;
     this.#restartedAt = this.#restartedAt.filter((at) => now - at < RESTARTS_WINDOW_MS);
     this.#restartedAt.push(now);
     if (this.#restartedAt.length > RESTARTS_MAX) {
-      return this.#fail(errorInfo("ERR_REMOTE_CHANGING"), false);
+      return this.#fail(because, ERRORS[because.code].transient);
     }
     this.#state = { name: "resetting" };
     const { transferId } = this;
@@ -376,6 +351,7 @@ export class Transfer {
 
   /** closing -> closed, or resetting -> resolving once the old part file is gone */
   #wasClosed(now: Millis): void {
+    this.#isOpen = false;
     if (this.#state.name === "resetting" && this.#file !== undefined) {
       this.#resolution = undefined;
       this.#resolve(this.#file, now);
@@ -417,13 +393,6 @@ export class Transfer {
 
   #stopWork(): void {
     this.#stage()?.stop();
-    if (this.#state.name === "fetching") this.#keepBytes(this.#state.fetcher);
-  }
-
-  #keepBytes(fetcher: Fetcher): void {
-    this.#lastStoredBytes = fetcher.storedBytes;
-    this.bytes.origin += fetcher.bytes.origin;
-    this.bytes.peers += fetcher.bytes.peers;
-    this.bytes.wasted += fetcher.bytes.wasted;
+    if (this.#state.name === "fetching") this.#lastStoredBytes = this.#state.fetcher.storedBytes;
   }
 }

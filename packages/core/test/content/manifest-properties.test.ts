@@ -73,15 +73,15 @@ describe("the manifest's codec", () => {
         const bytes = encodeManifest(manifest);
         const values: unknown = decode(bytes, STRICT);
         expect(values).toEqual(plain(manifest));
-        expect(encode(values)).toEqual(bytes);
-        expect(encode(plain(manifest))).toEqual(bytes);
+        expect(new Uint8Array(encode(values))).toEqual(bytes);
+        expect(new Uint8Array(encode(plain(manifest)))).toEqual(bytes);
       }),
     );
   });
 
   it("answers any bytes without throwing (R-PEER-21)", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      fc.property(fc.uint8Array({ maxLength: 300, size: "max" }), (bytes) => {
         expect(decodeManifest(bytes)).toMatchObject({ ok: false });
       }),
       { numRuns: 500 },

@@ -173,7 +173,7 @@ describe("Picker against the plain reference", () => {
       fc.property(
         fc.integer({ min: 1, max: 150 }),
         fc.nat(),
-        fc.array(step, { maxLength: 80 }),
+        fc.array(step, { maxLength: 80, size: "max" }),
         (pieceCount, seed, steps) => {
           const pair = new Pair(pieceCount, seed);
           for (const each of steps) pair.apply(each);
@@ -193,17 +193,21 @@ describe("Picker against the plain reference", () => {
       fc.record({ do: fc.constantFrom("missing" as const, "unrequest" as const), at }),
     );
     fc.assert(
-      fc.property(fc.nat(), fc.array(drip, { minLength: 100, maxLength: 300 }), (seed, steps) => {
-        const pair = new Pair(120, seed);
-        const nothing = new Uint8Array(1);
-        for (let each = 0; each < SLOTS; each++) {
-          pair.apply({ do: "join", slot: each, bits: nothing, share: 0 });
-        }
-        for (let piece = 0; piece < 4; piece++) pair.apply({ do: "held", at: piece });
-        for (const each of steps) pair.apply(each);
-        pair.checkAll();
-        expect(pair.picker.missingCount).toBe(pair.reference.missingCount);
-      }),
+      fc.property(
+        fc.nat(),
+        fc.array(drip, { minLength: 100, maxLength: 300, size: "max" }),
+        (seed, steps) => {
+          const pair = new Pair(120, seed);
+          const nothing = new Uint8Array(1);
+          for (let each = 0; each < SLOTS; each++) {
+            pair.apply({ do: "join", slot: each, bits: nothing, share: 0 });
+          }
+          for (let piece = 0; piece < 4; piece++) pair.apply({ do: "held", at: piece });
+          for (const each of steps) pair.apply(each);
+          pair.checkAll();
+          expect(pair.picker.missingCount).toBe(pair.reference.missingCount);
+        },
+      ),
       { numRuns: 60 },
     );
   });

@@ -27,7 +27,7 @@ export interface FlashCrowdOptions {
   /** Default 100 MiB/s each. */
   readonly upRateBytesPerSec?: number;
   readonly downRateBytesPerSec?: number;
-  /** Connections that each agent gets on average. Default 24. */
+  /** Connections that each agent gets on average, at most `connectionsMax`. Default 64. */
   readonly degree?: number;
   /** The agents start within this time. Default 1,000. */
   readonly arrivalMs?: Millis;
@@ -51,7 +51,7 @@ export interface FlashCrowdReport {
   /** Jobs that are complete. The run succeeded when it equals `peers`. */
   readonly completed: number;
   readonly lowerBoundMs: Millis;
-  /** Times from an agent's start to its job's end. */
+  /** Times from the beginning of the crowd to a job's end. */
   readonly p50Ms: Millis;
   readonly p99Ms: Millis;
   readonly maxMs: Millis;
@@ -97,7 +97,7 @@ function withDefaults(options: FlashCrowdOptions): Complete {
     originRateBytesPerSec: options.originRateBytesPerSec ?? 10 * MiB,
     upRateBytesPerSec: options.upRateBytesPerSec ?? 100 * MiB,
     downRateBytesPerSec: options.downRateBytesPerSec ?? 100 * MiB,
-    degree: options.degree ?? 24,
+    degree: options.degree ?? 64,
     arrivalMs: options.arrivalMs ?? 1_000,
     settings: options.settings ?? {},
     behaviours: options.behaviours ?? {},
@@ -109,8 +109,7 @@ class Crowd {
   readonly #world: SimWorld;
   readonly #content;
   readonly #jobIds = new Map<SimAgent, string>();
-  readonly #startedAt = new Map<SimAgent, Millis>();
-  readonly #tookMs = new Map<SimAgent, Millis>();
+  readonly #doneAt = new Map<SimAgent, Millis>();
 
   constructor(options: Complete) {
     this.#options = options;
@@ -150,14 +149,14 @@ class Crowd {
     for (const agent of agents) {
       clock.schedule(arrivalMs * random.fraction(), () => this.#arrive(agent));
     }
-    clock.runUntil(() => this.#tookMs.size === agents.length, limitMs);
+    clock.runUntil(() => this.#doneAt.size === agents.length, limitMs);
     this.#world.checkInvariants();
   }
 
   report(): FlashCrowdReport {
     const { agents, server, network, trace, clock } = this.#world;
     const { peers, seed, lengthBytes } = this.#options;
-    const times = [...this.#tookMs.values()];
+    const times = [...this.#doneAt.values()];
     const bound = this.#lowerBoundMs;
     const sum = (count: (agent: SimAgent) => number): number =>
       agents.reduce((total, agent) => total + count(agent), 0);
@@ -190,15 +189,14 @@ class Crowd {
       wakeUps: clock.handled,
       traceHash: trace.hash,
       unfinished: agents
-        .filter((agent) => !this.#tookMs.has(agent))
+        .filter((agent) => !this.#doneAt.has(agent))
         .map((agent) => this.#why(agent)),
     };
   }
 
   #arrive(agent: SimAgent): void {
-    const { network, clock } = this.#world;
+    const { network } = this.#world;
     const { degree, peers } = this.#options;
-    this.#startedAt.set(agent, clock.now());
     agent.start();
     // Each connection counts for both, so half of them are one's own dials.
     const count = degree >= peers - 1 ? peers : Math.ceil(degree / 2);
@@ -207,17 +205,18 @@ class Crowd {
 
   #watch(agent: SimAgent): void {
     agent.onNotice((notice) => {
-      if (notice.type === "ready") {
-        // The engine is in the middle of its turn; a user's call comes between two of them.
-        const { clock } = this.#world;
-        clock.schedule(clock.now(), () => {
-          this.#jobIds.set(agent, this.#world.download(agent, this.#content, URL));
-        });
-      }
-      if (notice.type !== "jobChanged" || this.#tookMs.has(agent)) return;
+      if (notice.type === "ready") this.#begin(agent);
+      if (notice.type !== "jobChanged" || this.#doneAt.has(agent)) return;
       if (!isTransferred(agent.jobSnapshot(notice.jobId))) return;
-      const startedAt = this.#startedAt.get(agent) ?? 0;
-      this.#tookMs.set(agent, this.#world.clock.now() - startedAt);
+      this.#doneAt.set(agent, this.#world.clock.now());
+    });
+  }
+
+  /** The engine is in the middle of its turn; a user's call comes between two of them. */
+  #begin(agent: SimAgent): void {
+    const { clock } = this.#world;
+    clock.schedule(clock.now(), () => {
+      this.#jobIds.set(agent, this.#world.download(agent, this.#content, URL));
     });
   }
 

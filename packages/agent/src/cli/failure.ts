@@ -1,0 +1,56 @@
+/**
+ * What went wrong, as the user is told: one line with what, one with what to do; with `--json` one
+ * object. The exit code is the error table's.
+ */
+import { ERRORS, ShoalError } from "@shoal/core";
+import { escapeText } from "./escape-text.ts";
+
+export const EXIT_CODES = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+/** The user, or the system, has asked the command to stop. */
+export class Interruption extends Error {
+  override readonly name = "Interruption";
+
+  constructor() {
+    super("Interrupted");
+  }
+}
+
+/** A failure in the form of `--json`. */
+export interface FailureReport {
+  readonly type: "error";
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interruption) return EXIT_CODES.interrupted;
+  return error instanceof ShoalError ? ERRORS[error.code].exitCode : EXIT_CODES.failed;
+}
+
+/** `note` takes the place of the table's remedy. */
+export function reportOf(error: unknown, note?: string): FailureReport {
+  if (error instanceof ShoalError) {
+    const { code, message } = error;
+    return { type: "error", code, message, remedy: note ?? error.remedy };
+  }
+  if (error instanceof Interruption) {
+    const remedy = note ?? "Run the command again.";
+    return { type: "error", code: "INTERRUPTED", message: error.message, remedy };
+  }
+  // Not an operating error: the trace is what a report of the bug needs.
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const remedy = "This is a bug in Shoal; please report it with the lines above.";
+  return { type: "error", code: "INTERNAL", message, remedy };
+}
+
+/** The lines for people. Only an internal error has more than two. */
+export function failureLines({ message, remedy }: FailureReport): string {
+  const lines = message.split("\n").map(escapeText);
+  return `shoal: ${endSentence(lines.join("\n"))}\n${escapeText(remedy)}\n`;
+}
+
+function endSentence(text: string): string {
+  return /[.!?…)]$/.test(text) || text.includes("\n") ? text : `${text}.`;
+}

@@ -1,0 +1,106 @@
+/**
+ * Values of command-line options: durations, byte counts, settings, digests and content ids. A
+ * parser returns the value or throws `ERR_USAGE` (or a code of its own) with what is wrong.
+ */
+import { KiB, LIMITS, MiB, parseContentId, parseSha256Hex, SETTINGS, ShoalError } from "@shoal/core";
+import type { ContentId, Millis, SettingName, SettingRow, Settings } from "@shoal/core";
+
+const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  "": 1_000,
+  min: 60_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  k: KiB,
+  kib: KiB,
+  m: MiB,
+  mib: MiB,
+  g: 1024 * MiB,
+  gib: 1024 * MiB,
+};
+
+/** `90`, `90s`, `1.5h`, `500ms`: a number without a unit is in seconds. At least 1 ms. */
+export function parseDuration(text: string): Millis {
+  const durationMs = parseAmount(text, DURATION_UNITS_MS);
+  if (durationMs === undefined || durationMs < 1 || durationMs > 2 ** 31 - 1) {
+    throw new ShoalError("ERR_USAGE", `"${text}" is not a duration such as 30s, 5min or 2h`);
+  }
+  return Math.round(durationMs);
+}
+
+/** `1048576`, `1MiB`, `256k`: units are binary. A whole number of bytes. */
+export function parseBytes(text: string): number {
+  const bytes = parseAmount(text, BYTE_UNITS);
+  if (bytes === undefined || !Number.isSafeInteger(bytes)) {
+    throw new ShoalError("ERR_USAGE", `"${text}" is not a number of bytes such as 65536 or 1MiB`);
+  }
+  return bytes;
+}
+
+/** A piece length that manifests allow. */
+export function parsePieceLength(text: string): number {
+  const bytes = parseBytes(text);
+  const { pieceLengthMin: min, pieceLengthMax: max } = LIMITS;
+  if (bytes < min || bytes > max || (bytes & (bytes - 1)) !== 0) {
+    const range = `${min / KiB}KiB to ${max / MiB}MiB`;
+    throw new ShoalError("ERR_USAGE", `a piece length is a power of two from ${range}`);
+  }
+  return bytes;
+}
+
+/** `NAME=VALUE` with a name of the settings table; values may carry units. */
+export function parseSetting(text: string): Partial<Settings> {
+  const at = text.indexOf("=");
+  const name = text.slice(0, Math.max(at, 0));
+  if (at < 1) throw new ShoalError("ERR_USAGE", `"${text}" is not NAME=VALUE`);
+  if (!Object.hasOwn(SETTINGS, name)) {
+    throw new ShoalError("ERR_SETTING_INVALID", `unknown ${name}`);
+  }
+  const setting: SettingRow = SETTINGS[name as SettingName];
+  const value = parseSettingValue(text.slice(at + 1), setting.unit);
+  if (value === undefined) {
+    throw new ShoalError("ERR_SETTING_INVALID", `${text} is not in ${setting.unit}`);
+  }
+  return { [name]: value };
+}
+
+/** A SHA-256 as 64 hex digits, in lower case. */
+export function parseSha256(text: string): string {
+  if (parseSha256Hex(text) === undefined) {
+    throw new ShoalError("ERR_USAGE", "a SHA-256 has 64 hexadecimal digits");
+  }
+  return text.toLowerCase();
+}
+
+export function parseContentIdText(text: string): ContentId {
+  const contentId = parseContentId(text);
+  if (contentId === undefined) throw new ShoalError("ERR_CONTENT_ID_INVALID", text.slice(0, 128));
+  return contentId;
+}
+
+function parseSettingValue(text: string, unit: SettingRow["unit"]): number | undefined {
+  switch (unit) {
+    case "ms":
+      return /^\d+$/.test(text) ? Number(text) : parseAmount(text, DURATION_UNITS_MS);
+    case "bytes":
+    case "bytes/s":
+      return parseAmount(text, BYTE_UNITS);
+    case "boolean":
+      return { on: 1, true: 1, "1": 1, off: 0, false: 0, "0": 0 }[text];
+    default:
+      return parseAmount(text, { "": 1 });
+  }
+}
+
+function parseAmount(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const [, digits = "", unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text) ?? [];
+  const factor = Object.hasOwn(units, unit.toLowerCase()) ? units[unit.toLowerCase()] : undefined;
+  return digits === "" || factor === undefined ? undefined : Number(digits) * factor;
+}

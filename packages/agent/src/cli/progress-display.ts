@@ -1,0 +1,98 @@
+/**
+ * Shows a job's snapshots while it runs, in the way the surroundings can take: a live line on a
+ * terminal, a plain line every few seconds in a pipe, JSON lines on stdout.
+ */
+import type { JobSnapshot, Millis } from "@shoal/core";
+import { createLogUpdate } from "log-update";
+import { renderProgress, renderProgressLine, SlidingRate } from "./progress-line.ts";
+import type { ProgressView } from "./progress-line.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface ProgressDisplay extends Disposable {
+  show(snapshot: JobSnapshot): void;
+}
+
+export interface DisplayOptions {
+  readonly name: string;
+  readonly json: boolean;
+  /** Asked whenever something is shown. */
+  readonly connectedCount: () => number;
+}
+
+/** The line is drawn again this often though nothing has come, so that the rate falls. */
+const REDRAW_INTERVAL_MS = 500;
+const LINE_INTERVAL_MS = 5_000;
+const JSON_INTERVAL_MS = 500;
+
+export function createDisplay(terminal: Terminal, options: DisplayOptions): ProgressDisplay {
+  const rate = new SlidingRate();
+  const viewOf = (snapshot: JobSnapshot): ProgressView => ({
+    name: options.name,
+    snapshot,
+    rateBytesPerSec: rate.bytesPerSec(performance.now()),
+    connectedCount: options.connectedCount(),
+  });
+  if (options.json) {
+    return createPacedDisplay(rate, JSON_INTERVAL_MS, (snapshot) => {
+      const { rateBytesPerSec, connectedCount } = viewOf(snapshot);
+      const rounded = Math.round(rateBytesPerSec);
+      const about = { rateBytesPerSec: rounded, connectedPeers: connectedCount };
+      terminal.json({ type: "progress", ...about, ...snapshot });
+    });
+  }
+  if (terminal.isLive) return createLiveDisplay(terminal, rate, viewOf);
+  return createPacedDisplay(rate, LINE_INTERVAL_MS, (snapshot) => {
+    terminal.say(`${renderProgressLine(viewOf(snapshot))}\n`);
+  });
+}
+
+function createLiveDisplay(
+  terminal: Terminal,
+  rate: SlidingRate,
+  viewOf: (snapshot: JobSnapshot) => ProgressView,
+): ProgressDisplay {
+  const update = createLogUpdate(terminal.stderr as NodeJS.WriteStream);
+  let latest: JobSnapshot | undefined;
+  const draw = (): void => {
+    if (latest === undefined) return;
+    update(renderProgress(viewOf(latest), (terminal.stderr.columns ?? 80) - 1));
+  };
+  const timer = setInterval(draw, REDRAW_INTERVAL_MS);
+  return {
+    show(snapshot) {
+      latest = snapshot;
+      rate.add(snapshot.transferredBytes, performance.now());
+      draw();
+    },
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      update.clear();
+      update.done();
+    },
+  };
+}
+
+/** Shows a snapshot at most every `intervalMs`, and the last one. */
+function createPacedDisplay(
+  rate: SlidingRate,
+  intervalMs: Millis,
+  write: (snapshot: JobSnapshot) => void,
+): ProgressDisplay {
+  let shownAt = -Infinity;
+  let unshown: JobSnapshot | undefined;
+  const show = (snapshot: JobSnapshot): void => {
+    shownAt = performance.now();
+    unshown = undefined;
+    write(snapshot);
+  };
+  return {
+    show(snapshot) {
+      rate.add(snapshot.transferredBytes, performance.now());
+      if (performance.now() - shownAt >= intervalMs) show(snapshot);
+      else unshown = snapshot;
+    },
+    [Symbol.dispose]() {
+      if (unshown !== undefined) show(unshown);
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * Starts the store on the calling thread, in the order that recovery needs (threat model section
+ * 9): lock, version, marker, check, then what the last run left half-done.
+ *
+ * Called by the worker and by tests, which bring a disk that fails.
+ */
+import fs from "node:fs";
+import { errorInfo, ShoalError } from "@shoal/core";
+import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
+import { realDisk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
+import { DiskStore } from "./disk-store.ts";
+import { removeLeftover } from "./leftovers.ts";
+import { settleFinalizing } from "./publish-part.ts";
+import { checkStateVersion, StateDatabase } from "./state-database.ts";
+import {
+  Ballast,
+  isMarkedClean,
+  lockStateDirectory,
+  prepareStateDirectory,
+  removeCleanMarker,
+  writeCleanMarker,
+} from "./state-directory.ts";
+import { StateTables } from "./state-tables.ts";
+import type { EmitEvent, StoreContext } from "./store-context.ts";
+
+export interface DiskStoreOptions {
+  readonly stateDirectory: string;
+  /** Mode of published files: 0666 without the bits of the process's umask. */
+  readonly publishedMode: number;
+  readonly emit: EmitEvent;
+  readonly disk?: Disk;
+}
+
+/** What starting found. */
+export interface StartReport {
+  /** The last run ended in order and its database is unchanged; false at the very first start. */
+  readonly wasClean: boolean;
+  /** A damaged database was moved here; what could be read from it is in the new one (R-DB-04). */
+  readonly damagedDatabasePath?: string;
+}
+
+export interface OpenedDiskStore {
+  readonly store: DiskStore;
+  readonly report: StartReport;
+  /** Closes everything, marks the state clean and gives up the lock. */
+  readonly close: () => Promise<void>;
+}
+
+/** Rejects with `ERR_STATE_LOCKED`, `ERR_STATE_NEWER`, `ERR_STATE_UNUSABLE` or `ERR_DISK_FULL`. */
+export async function openDiskStore(options: DiskStoreOptions): Promise<OpenedDiskStore> {
+  const { stateDirectory } = options;
+  prepareStateDirectory(stateDirectory);
+  const lock = lockStateDirectory(stateDirectory);
+  try {
+    return await start(options, () => lock.release());
+  } catch (cause) {
+    lock.release();
+    if (cause instanceof ShoalError) throw cause;
+    if (isDatabaseFull(cause)) throw new ShoalError("ERR_DISK_FULL", stateDirectory, { cause });
+    const { message } = diskErrorInfo(cause, stateDirectory);
+    throw ShoalError.from(errorInfo("ERR_STATE_UNUSABLE", message));
+  }
+}
+
+async function start(
+  { stateDirectory, publishedMode, emit, disk = realDisk }: DiskStoreOptions,
+  releaseLock: () => void,
+): Promise<OpenedDiskStore> {
+  checkStateVersion(stateDirectory);
+  const isMarked = isMarkedClean(stateDirectory);
+  removeCleanMarker(stateDirectory);
+  const opened = StateDatabase.open(stateDirectory, { isClean: isMarked });
+  const { database, damagedPath } = opened;
+  const wasClean = isMarked && damagedPath === undefined;
+  let isDoubtful = false;
+  const tables = new StateTables(database);
+  const doubt = (): void => {
+    isDoubtful = true;
+  };
+  const context: StoreContext = { disk, tables, publishedMode, emit, doubt };
+  try {
+    if (!wasClean) tables.distrustContents();
+    new Ballast(stateDirectory).fill();
+    await recover(context);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  const store = new DiskStore(context);
+  const close = async (): Promise<void> => {
+    try {
+      await store.close();
+      database.close();
+      if (!isDoubtful) markClean(stateDirectory);
+    } finally {
+      releaseLock();
+    }
+  };
+  const report = damagedPath === undefined ? {} : { damagedDatabasePath: damagedPath };
+  return { store, report: { wasClean, ...report }, close };
+}
+
+/** Finishes publications that were cut short and removes files that nobody owns. */
+async function recover(context: StoreContext): Promise<void> {
+  for (const record of context.tables.allContents()) {
+    if (record.state !== "finalizing") continue;
+    try {
+      await settleFinalizing(context, record);
+    } catch {
+      // Its directory cannot be looked at now; opening the content tries again and reports.
+    }
+  }
+  for (const leftover of context.tables.leftovers()) removeLeftover(context, leftover);
+}
+
+/** Without the marker the next start hashes more than it needs to; that is all. */
+function markClean(stateDirectory: string): void {
+  try {
+    writeCleanMarker(stateDirectory);
+  } catch {
+    fs.rmSync(`${stateDirectory}/clean`, { force: true });
+  }
+}

@@ -1,0 +1,101 @@
+/** The limits that libp2p was given, read back from its parts (R-DEP-03), and those it hides. */
+import type { Socket } from "node:net";
+import type { Connection, Libp2p } from "@libp2p/interface";
+import { LIMITS } from "@shoal/core";
+import { afterEach, expect, test } from "vitest";
+import { AddressRules } from "../src/address-rules.ts";
+import { createGater } from "../src/gater.ts";
+import { createIdentity } from "../src/index.ts";
+import { createNode } from "../src/node.ts";
+
+const nodes: Libp2p[] = [];
+afterEach(async () => {
+  for (const node of nodes.splice(0)) {
+    for (const connection of node.getConnections()) connection.abort(new Error("over"));
+    await node.stop();
+  }
+});
+
+async function startNode(): Promise<Libp2p> {
+  const rules = new AddressRules({ allowLoopback: true });
+  const counts = { isSelf: () => false, connectionCount: () => 0 };
+  const gater = createGater({ rules, ...counts }, { connectionsPerHostMax: 8 });
+  const node = await createNode(
+    { privateKey: await createIdentity(), gater, rules, discovery: undefined },
+    {
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      connectionsMax: 64,
+      dialsMax: 8,
+      inboundPerHostPerSecMax: 5,
+    },
+  );
+  await node.start();
+  nodes.push(node);
+  return node;
+}
+
+/** The parts of libp2p that our own code or this test reaches into. */
+interface Internals {
+  readonly maConn: { readonly socket: Socket };
+  readonly muxer: {
+    readonly decoder: { readonly buffer: { readonly byteLength: number } };
+    readonly enableKeepAlive: boolean;
+    readonly maxInboundStreams: number;
+    readonly maxOutboundStreams: number;
+    readonly streamOptions: Readonly<Record<string, number>>;
+  };
+}
+
+async function connect(): Promise<[Connection, Internals]> {
+  const [a, b] = await Promise.all([startNode(), startNode()]);
+  const connection = await a.dial(b.getMultiaddrs());
+  return [connection, connection as unknown as Internals];
+}
+
+test("R-PEER-06, R-PEER-07, R-PEER-19: the limits are where libp2p looks for them", async () => {
+  const [, { maConn, muxer }] = await connect();
+  expect(maConn.socket.timeout).toBe(LIMITS.connectionIdleTimeoutMs);
+  expect(muxer.maxInboundStreams).toBe(LIMITS.streamsInboundMax);
+  expect(muxer.maxOutboundStreams).toBe(LIMITS.streamsOutboundMax);
+  expect(muxer.enableKeepAlive).toBe(false);
+  expect(muxer.streamOptions).toEqual({
+    maxStreamWindowSize: LIMITS.streamReadBytesMax,
+    maxReadBufferLength: LIMITS.streamReadBytesMax,
+    maxWriteBufferLength: LIMITS.streamWriteBytesMax,
+  });
+});
+
+test("what we use of libp2p beyond its interface is there", async () => {
+  const [, { maConn, muxer }] = await connect();
+  expect(Object.hasOwn(maConn, "sendData")).toBe(true); // corked
+  expect(Object.hasOwn(muxer, "abort")).toBe(true); // guarded
+  expect(muxer.decoder.buffer.byteLength).toBe(0);
+});
+
+test("R-PEER-01 to R-PEER-04: the connection manager has our limits", async () => {
+  const { components } = (await startNode()) as unknown as {
+    components: Record<string, Record<string, unknown>>;
+  };
+  expect(components["connectionManager"]).toMatchObject({
+    maxConnections: 64,
+    maxIncomingPendingConnections: LIMITS.pendingConnectionsMax,
+    inboundConnectionRateLimiter: { points: 5, duration: 1 },
+    dialQueue: {
+      maxPeerAddrsToDial: LIMITS.addressesPerPeerMax,
+      dialTimeout: LIMITS.dialTimeoutMs,
+      addressDialTimeout: LIMITS.addressDialTimeoutMs,
+      maxDialQueueLength: LIMITS.peersKnownMax,
+      queue: { concurrency: 8 },
+    },
+  });
+  expect(components["upgrader"]).toMatchObject({
+    inboundUpgradeTimeout: LIMITS.negotiationTimeoutMs,
+    inboundStreamProtocolNegotiationTimeout: LIMITS.negotiationTimeoutMs,
+    outboundStreamProtocolNegotiationTimeout: LIMITS.negotiationTimeoutMs,
+  });
+});
+
+test("R-PEER-09: speaks the swarm's protocol and identify, and nothing else", async () => {
+  const node = await startNode();
+  expect(node.getProtocols()).toEqual(["/ipfs/id/1.0.0"]);
+});
