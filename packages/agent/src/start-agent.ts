@@ -82,6 +82,8 @@ export interface Agent extends AsyncDisposable {
 }
 
 const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
+/** For a file that changes while it is shared, and must then be read once more. */
+const SERVE_TIMEOUT_MS = 60_000;
 
 /**
  * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_STATE_LOCKED`,
@@ -203,7 +205,9 @@ class RunningAgent implements Agent {
   }
 
   async share(path: string, options: { signal?: AbortSignal } = {}): Promise<ContentId> {
-    return await this.#parts.store.shareFile(resolvePath(path), options);
+    const contentId = await this.#parts.store.shareFile(resolvePath(path), options);
+    await this.#served(contentId, path);
+    return contentId;
   }
 
   counters(): Readonly<Record<CounterName, number>> {
@@ -221,5 +225,22 @@ class RunningAgent implements Agent {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Resolves when the content is on offer; the store opens a file it has just read at once. */
+  async #served(contentId: ContentId, path: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const unsubscribe = this.#parts.engine.onNotice((notice) => {
+      if (notice.type === "contentServed" && notice.contentId === contentId) resolve();
+    });
+    if (this.servedContents.includes(contentId)) resolve();
+    const timer = setTimeout(
+      () => reject(new ShoalError("ERR_FILE_UNREADABLE", `${path}: it cannot be opened again`)),
+      SERVE_TIMEOUT_MS,
+    );
+    await promise.finally(() => {
+      clearTimeout(timer);
+      unsubscribe();
+    });
   }
 }

@@ -2,6 +2,7 @@
 export { EventTrace } from "./event-trace.ts";
 export { Downlink, FairLink } from "./fair-link.ts";
 export type { Flow } from "./fair-link.ts";
+export { parseFlashCrowdFlags } from "./flash-crowd-flags.ts";
 export { gini, lowerBoundMs, quantile } from "./lower-bound.ts";
 export type { SwarmRates } from "./lower-bound.ts";
 export { runFlashCrowd } from "./scenarios/flash-crowd.ts";

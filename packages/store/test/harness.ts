@@ -94,7 +94,7 @@ export function jobRecord(destination: string): JobRecord {
     priority: "normal",
     overwrite: false,
     state: "queued",
-    files: [{ destination }],
+    files: [{ url: "http://127.0.0.1/f", destination }],
     transferred: [false],
     published: [false],
   };
@@ -115,10 +115,21 @@ export class EventLog {
 
   /** The next event that has not been handed out; fails when it is of another type. */
   async next<Type extends StoreEvent["type"]>(type: Type): Promise<EventOf<Type>> {
-    while (this.#next >= this.all.length) await this.#arrival(type);
-    const event = this.all[this.#next++];
-    if (event?.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(event)}`);
+    const event = await this.any();
+    if (event.type !== type) throw new Error(`expected ${type}, got ${JSON.stringify(event)}`);
     return event as EventOf<Type>;
+  }
+
+  /** The next event that has not been handed out. */
+  async any(): Promise<StoreEvent> {
+    for (;;) {
+      const event = this.all[this.#next];
+      if (event === undefined) await this.#arrival("event");
+      else {
+        this.#next++;
+        return event;
+      }
+    }
   }
 
   /** The next event of the type, past whatever comes before it. */

@@ -1,7 +1,7 @@
 /**
- * Which hosts and addresses an agent talks to (R-PEER-10, R-PEER-29): private, link-local, or in the
- * subnet of a local interface; loopback only when allowed; hosts the user named. Addresses are an IP
- * literal and a TCP port, never a name.
+ * Which hosts and addresses an agent talks to (R-PEER-10, R-PEER-29): private, link-local, or in
+ * the subnet of a local interface; loopback only when allowed; hosts the user named. Addresses are
+ * an IP literal and a TCP port, never a name.
  *
  * Knows addresses only. Asked by the gater, by discovery and by `dialPeer`.
  */

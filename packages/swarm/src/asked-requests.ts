@@ -1,5 +1,5 @@
 /**
- * What we have asked of one peer and not yet got in full. Every request ends in exactly one way: its
+ * What we have asked of one peer and not yet got in full. Every request ends in one way only: its
  * last byte, a REFUSE, or the end of the link.
  *
  *   asked ──first slice──▶ receiving ──last byte──▶ done
@@ -41,11 +41,6 @@ export class AskedRequests {
 
   constructor(pool: PieceBufferPool) {
     this.#pool = pool;
-  }
-
-  /** Requests that have not ended, cancelled ones included. */
-  get size(): number {
-    return this.#asked.size;
   }
 
   /** A number for a new request; numbers only grow on one link. */

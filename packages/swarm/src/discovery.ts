@@ -24,8 +24,8 @@ export interface MdnsOptions {
 }
 
 /** The tag of agents that were told nothing else. */
-export const DEFAULT_SERVICE_TAG = "_shoal._udp.local";
-/** Each member answers each query to all: 100 members at this interval send 500 answers a second. */
+const DEFAULT_SERVICE_TAG = "_shoal._udp.local";
+/** Each member answers each query: 100 members at this interval make 500 answers a second. */
 const DEFAULT_QUERY_INTERVAL_MS = 20_000;
 /** A known peer's sightings are repeated no faster, so that changed addresses get through. */
 const REPEAT_INTERVAL_MS = 5_000;

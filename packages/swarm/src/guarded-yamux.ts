@@ -2,7 +2,7 @@
  * Yamux for connections with strangers. Two things a peer could do to libp2p's are stopped here:
  *
  * - It collects a data frame of whatever length its header names, up to 4 GiB, before it looks at
- *   the window. Here a connection ends when more than a whole window is waiting (R-PEER-20).
+ *   how much it had allowed. Here a connection ends when more than that is waiting (R-PEER-20).
  * - When it ends a connection because of broken frames, it says goodbye on it afterwards. If a
  *   stream's listener has ended the connection by then, that throws inside the socket's callback,
  *   which would end the process.
@@ -19,7 +19,7 @@ interface YamuxInternals {
   readonly decoder?: { readonly buffer?: { readonly byteLength: number } };
 }
 
-/** The longest legal frame is a window; what came with its end may already be the next one's. */
+/** The longest legal frame, and what may have come with its end. */
 const WAITING_BYTES_MAX = LIMITS.streamReadBytesMax + 64 * KiB;
 
 /** Like libp2p's `yamux`, guarded. */
@@ -40,7 +40,7 @@ export function guardedYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
       const { decoder } = muxer as unknown as YamuxInternals;
       connection.addEventListener("message", () => {
         if ((decoder?.buffer?.byteLength ?? 0) <= WAITING_BYTES_MAX) return;
-        const error = new Error("the peer sent a frame larger than its window");
+        const error = new Error("the peer sent a frame larger than we allow");
         muxer.abort(error);
         connection.abort(error);
       });

@@ -1,6 +1,6 @@
 /**
- * The agent's identity: an Ed25519 key in a file of its own, 0600 (R-DB-07, R-PEER-30). A missing or
- * damaged file is replaced by a new key; peers then see a new agent, and nothing else is lost.
+ * The agent's identity: an Ed25519 key in a file of its own, 0600 (R-DB-07, R-PEER-30). A missing
+ * or damaged file is replaced by a new key; peers then see a new agent, and nothing else is lost.
  */
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";

@@ -22,7 +22,7 @@ import { createIdentity } from "./identity.ts";
 import type { PrivateKey } from "./identity.ts";
 import { abortConnection, Link } from "./link.ts";
 import { LinkTable } from "./links.ts";
-import { createNode } from "./node.ts";
+import { createLibp2pNode } from "./libp2p-node.ts";
 
 /** The protocol's name in libp2p. The version in HELLO counts compatible changes. */
 export const SWARM_PROTOCOL = "/shoal/swarm/1.0.0";
@@ -237,7 +237,7 @@ class Libp2pSwarm implements Swarm {
     const filter = new SightingFilter(this.#rules);
     const discovery =
       mdns === false ? undefined : createDiscovery({ filter, onSeen }, mdns === true ? {} : mdns);
-    return createNode(
+    return createLibp2pNode(
       { privateKey: this.#privateKey, gater, rules: this.#rules, discovery },
       { listen, connectionsMax, dialsMax, inboundPerHostPerSecMax },
     );

@@ -214,7 +214,7 @@ test("one connection has one stream of the protocol (R-PEER-08)", async () => {
   await peer.next("join");
 });
 
-test("R-PEER-06, R-PEER-07: streams and windows have our limits, not libp2p's", async () => {
+test("R-PEER-06, R-PEER-07: streams and what may be sent ahead have our limits, not libp2p's", async () => {
   const [a, b] = await connectedPair();
   const peer = await RawPeer.greet(a);
   const seen = peer.stream as unknown as { sendWindowCapacity: number };
@@ -285,7 +285,7 @@ test("bytes that are not yamux end the connection and nothing else", async () =>
   expect((await a.next("peerJoined")).peerId).toBe(b.peerId);
 });
 
-test("R-PEER-20: a muxer frame larger than any window is not collected", async () => {
+test("R-PEER-20: a muxer frame larger than we allow is not collected", async () => {
   const a = await TestSwarm.start();
   const peer = await RawPeer.greet(a);
   // Yamux data of 1 GiB for stream 1, of which 64 MiB are on offer.

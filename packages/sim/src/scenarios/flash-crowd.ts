@@ -31,6 +31,8 @@ export interface FlashCrowdOptions {
   readonly degree?: number;
   /** The agents start within this time. Default 1,000. */
   readonly arrivalMs?: Millis;
+  /** How long before all others the first agent starts. Default 0: it comes with them. */
+  readonly headStartMs?: Millis;
   /** Virtual time after which the run is given up. Default ten times the lower bound and 60 s. */
   readonly limitMs?: Millis;
   readonly settings?: Partial<Settings>;
@@ -99,6 +101,7 @@ function withDefaults(options: FlashCrowdOptions): Complete {
     downRateBytesPerSec: options.downRateBytesPerSec ?? 100 * MiB,
     degree: options.degree ?? 64,
     arrivalMs: options.arrivalMs ?? 1_000,
+    headStartMs: options.headStartMs ?? 0,
     settings: options.settings ?? {},
     behaviours: options.behaviours ?? {},
   };
@@ -145,9 +148,12 @@ class Crowd {
 
   run(): void {
     const { clock, agents, random } = this.#world;
-    const { arrivalMs, limitMs = 10 * this.#lowerBoundMs + 60_000 } = this.#options;
+    const { arrivalMs, headStartMs } = this.#options;
+    const { limitMs = headStartMs + 10 * this.#lowerBoundMs + 60_000 } = this.#options;
     for (const agent of agents) {
-      clock.schedule(arrivalMs * random.fraction(), () => this.#arrive(agent));
+      const isFirst = agent.index === 0 && headStartMs > 0;
+      const at = isFirst ? 0 : headStartMs + arrivalMs * random.fraction();
+      clock.schedule(at, () => this.#arrive(agent));
     }
     clock.runUntil(() => this.#doneAt.size === agents.length, limitMs);
     this.#world.checkInvariants();
@@ -198,7 +204,8 @@ class Crowd {
     const { network } = this.#world;
     const { degree, peers } = this.#options;
     agent.start();
-    // Each connection counts for both, so half of them are one's own dials.
+    // A connection counts for both ends, so half of them are one's own dials; discovery finds only
+    // those that have come before, which for the average agent is half of all.
     const count = degree >= peers - 1 ? peers : Math.ceil(degree / 2);
     network.introduce(agent.peerId, { count, withinMs: 100 });
   }

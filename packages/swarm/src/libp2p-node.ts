@@ -17,14 +17,14 @@ import type { DiscoveryFactory } from "./discovery.ts";
 import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
 
-export interface NodeDeps {
+export interface Libp2pNodeDeps {
   readonly privateKey: PrivateKey;
   readonly gater: ConnectionGater;
   readonly rules: AddressRules;
   readonly discovery: DiscoveryFactory | undefined;
 }
 
-export interface NodeOptions {
+export interface Libp2pNodeOptions {
   readonly listen: readonly string[];
   readonly connectionsMax: number;
   readonly dialsMax: number;
@@ -38,12 +38,10 @@ const KEEP_ALIVE_DELAY_MS = 15_000;
 const IDENTIFY_BYTES_MAX = 8_192;
 
 /** Creates the node without starting it. */
-export function createNode(deps: NodeDeps, options: NodeOptions): Promise<Libp2p> {
-  const socketOptions = {
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-  };
+export function createLibp2pNode(
+  deps: Libp2pNodeDeps,
+  options: Libp2pNodeOptions,
+): Promise<Libp2p> {
   return createLibp2p({
     start: false,
     privateKey: deps.privateKey,
@@ -53,30 +51,9 @@ export function createNode(deps: NodeDeps, options: NodeOptions): Promise<Libp2p
       announceFilter: (addresses) =>
         addresses.filter((address) => deps.rules.isAllowedHost(hostOf(address) ?? "")),
     },
-    transports: [
-      corkedTcp({
-        inboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
-        outboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
-        maxConnections: options.connectionsMax + LIMITS.pendingConnectionsMax,
-        dialOpts: socketOptions,
-        listenOpts: socketOptions,
-      }),
-    ],
+    transports: [transport(options)],
     connectionEncrypters: [noise()],
-    streamMuxers: [
-      guardedYamux({
-        // Without it, a connection on which nothing useful moves is idle and ends (R-PEER-19).
-        enableKeepAlive: false,
-        maxInboundStreams: LIMITS.streamsInboundMax,
-        maxOutboundStreams: LIMITS.streamsOutboundMax,
-        maxEarlyStreams: 2,
-        streamOptions: {
-          maxStreamWindowSize: LIMITS.streamReadBytesMax,
-          maxReadBufferLength: LIMITS.streamReadBytesMax,
-          maxWriteBufferLength: LIMITS.streamWriteBytesMax,
-        },
-      }),
-    ],
+    streamMuxers: [muxer()],
     peerDiscovery: deps.discovery === undefined ? [] : [deps.discovery],
     connectionGater: deps.gater,
     connectionManager: {
@@ -107,6 +84,36 @@ export function createNode(deps: NodeDeps, options: NodeOptions): Promise<Libp2p
         maxMessageSize: IDENTIFY_BYTES_MAX,
         timeout: LIMITS.negotiationTimeoutMs,
       }),
+    },
+  });
+}
+
+function transport(options: Libp2pNodeOptions): ReturnType<typeof corkedTcp> {
+  const socketOptions = {
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+  };
+  return corkedTcp({
+    inboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
+    outboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
+    maxConnections: options.connectionsMax + LIMITS.pendingConnectionsMax,
+    dialOpts: socketOptions,
+    listenOpts: socketOptions,
+  });
+}
+
+function muxer(): ReturnType<typeof guardedYamux> {
+  return guardedYamux({
+    // Without it, a connection on which nothing useful moves is idle and ends (R-PEER-19).
+    enableKeepAlive: false,
+    maxInboundStreams: LIMITS.streamsInboundMax,
+    maxOutboundStreams: LIMITS.streamsOutboundMax,
+    maxEarlyStreams: 2,
+    streamOptions: {
+      maxStreamWindowSize: LIMITS.streamReadBytesMax,
+      maxReadBufferLength: LIMITS.streamReadBytesMax,
+      maxWriteBufferLength: LIMITS.streamWriteBytesMax,
     },
   });
 }

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { AddressRules } from "../src/address-rules.ts";
 import { createGater } from "../src/gater.ts";
 import { createIdentity } from "../src/index.ts";
-import { createNode } from "../src/node.ts";
+import { createLibp2pNode } from "../src/libp2p-node.ts";
 
 const nodes: Libp2p[] = [];
 afterEach(async () => {
@@ -20,7 +20,7 @@ async function startNode(): Promise<Libp2p> {
   const rules = new AddressRules({ allowLoopback: true });
   const counts = { isSelf: () => false, connectionCount: () => 0 };
   const gater = createGater({ rules, ...counts }, { connectionsPerHostMax: 8 });
-  const node = await createNode(
+  const node = await createLibp2pNode(
     { privateKey: await createIdentity(), gater, rules, discovery: undefined },
     {
       listen: ["/ip4/127.0.0.1/tcp/0"],

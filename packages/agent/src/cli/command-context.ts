@@ -1,0 +1,9 @@
+/** What every command is given besides its options. */
+import type { Terminal } from "./terminal.ts";
+
+export interface CommandContext {
+  readonly terminal: Terminal;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted with an `Interruption` when the command is to stop. */
+  readonly signal: AbortSignal;
+}

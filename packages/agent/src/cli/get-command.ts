@@ -1,0 +1,161 @@
+/**
+ * `shoal get`: one file, from its origin and from peers, to its destination; then the agent that
+ * fetched it goes away again. What an interruption leaves is picked up by the same command.
+ */
+import { basename, resolve } from "node:path";
+import { ShoalError } from "@shoal/core";
+import type { ContentId, JobSnapshot, Millis, Settings } from "@shoal/core";
+import { startAgent } from "../start-agent.ts";
+import type { Agent } from "../start-agent.ts";
+import type { CommandContext } from "./command-context.ts";
+import { checkDestinationNow } from "./destination-check.ts";
+import { escapeText } from "./escape-text.ts";
+import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
+import { findOrCreateJob, giveUpJob } from "./get-job.ts";
+import type { GetRequest } from "./get-job.ts";
+import { createDisplay } from "./progress-display.ts";
+import { openGetPlace } from "./state-place.ts";
+
+export interface GetOptions {
+  readonly output: string;
+  readonly contentId?: ContentId;
+  readonly sha256?: string;
+  readonly peer: readonly string[];
+  readonly listen?: readonly string[];
+  readonly mdns: boolean;
+  readonly overwrite?: true;
+  readonly state?: string;
+  readonly timeout?: Millis;
+  readonly setting: Partial<Settings>;
+  readonly json?: true;
+}
+
+/** Two retries, about 3 s: a person waits. The daemon's default is more patient. */
+const SETTINGS_OF_GET = { originFailuresMax: 3 };
+
+/** A failure, and what the user should know about what is left of the download. */
+export class GetFailure extends Error {
+  override readonly name = "GetFailure";
+  readonly note: string | undefined;
+
+  constructor(cause: unknown, note: string | undefined) {
+    super("the download failed", { cause });
+    this.note = note;
+  }
+}
+
+export async function runGet(
+  url: string | undefined,
+  options: GetOptions,
+  context: CommandContext,
+): Promise<void> {
+  const destination = resolve(options.output);
+  const overwrite = options.overwrite ?? false;
+  if (url === undefined && options.contentId === undefined) {
+    throw new ShoalError("ERR_USAGE", "a URL or --content-id is needed");
+  }
+  await checkDestinationNow(destination, overwrite);
+  const { contentId, sha256 } = options;
+  const file = {
+    destination,
+    ...(url === undefined ? {} : { url }),
+    ...(contentId === undefined ? {} : { contentId }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+  };
+  const place = await openGetPlace(destination, { named: options.state, env: context.env });
+  let agent: Agent;
+  try {
+    agent = await startAgent({
+      stateDirectory: place.path,
+      peers: options.peer,
+      mdns: options.mdns,
+      ...(options.listen === undefined ? {} : { listen: options.listen }),
+      settings: { ...SETTINGS_OF_GET, ...options.setting },
+    });
+  } catch (error) {
+    await place.removeIfNew();
+    throw error;
+  }
+  const delivery = await deliver(agent, { file, overwrite }, options, context);
+  await agent.close();
+  if (!delivery.isKept) await place.remove();
+  if ("error" in delivery) {
+    const { error, isKept } = delivery;
+    throw new GetFailure(error, isKept ? "What was fetched is kept: the same command goes on." : "");
+  }
+}
+
+/** How it ended, and whether there is something to come back for. */
+type Delivery =
+  | { readonly isKept: false }
+  | { readonly error: unknown; readonly isKept: boolean };
+
+async function deliver(
+  agent: Agent,
+  request: GetRequest,
+  options: GetOptions,
+  context: CommandContext,
+): Promise<Delivery> {
+  const { terminal } = context;
+  const { destination } = request.file;
+  const startedAt = performance.now();
+  const signal = stopSignal(context.signal, options.timeout);
+  let wasThere = agent.jobs.list().some(({ files }) => files[0]?.destination === destination);
+  try {
+    const { job, isResumed } = await findOrCreateJob(agent.jobs, request, signal);
+    wasThere = isResumed;
+    {
+      using display = createDisplay(terminal, {
+        name: basename(destination),
+        json: options.json === true,
+        connectedCount: () => agent.connectedPeers.length,
+      });
+      for await (const snapshot of job.progress({ signal })) display.show(snapshot);
+    }
+    await job.transferred;
+    await job.acknowledge();
+    const durationMs = performance.now() - startedAt;
+    report(job.snapshot(), { durationMs, json: options.json === true, context });
+    return { isKept: false };
+  } catch (error) {
+    return { error, isKept: await giveUpJob(agent.jobs, { destination, wasThere }) };
+  }
+}
+
+/** Aborted by a signal of the system, or when the time allowed has passed. */
+function stopSignal(interruption: AbortSignal, timeoutMs: Millis | undefined): AbortSignal {
+  if (timeoutMs === undefined) return interruption;
+  const aborter = new AbortController();
+  const error = new ShoalError("ERR_TIMEOUT", formatDuration(timeoutMs));
+  const timer = setTimeout(() => aborter.abort(error), timeoutMs);
+  timer.unref();
+  return AbortSignal.any([interruption, aborter.signal]);
+}
+
+function report(
+  snapshot: JobSnapshot,
+  about: { durationMs: Millis; json: boolean; context: CommandContext },
+): void {
+  const { terminal } = about.context;
+  const [file] = snapshot.files;
+  if (file === undefined) return;
+  const { destination, integrity, originBytes, peerBytes, wastedBytes } = file;
+  const length = file.length ?? file.transferredBytes;
+  const durationMs = Math.round(about.durationMs);
+  if (about.json) {
+    const bytes = { length, originBytes, peerBytes, wastedBytes };
+    const { contentId } = file;
+    terminal.json({ type: "done", destination, contentId, integrity, ...bytes, durationMs });
+    return;
+  }
+  const rate = formatRate((length * 1_000) / about.durationMs);
+  const speed = `${formatBytes(length)} in ${formatDuration(durationMs)} (${rate})`;
+  const sources = `${formatBytes(originBytes)} from the origin, ${formatBytes(peerBytes)} from peers`;
+  terminal.say(`Saved ${escapeText(destination)}: ${speed}; ${sources}.\n${CHECKED[integrity]}\n`);
+}
+
+const CHECKED = {
+  pieces: "Every piece was checked against the manifest.",
+  digest: "The SHA-256 is as expected.",
+  none: "Not checked: name --content-id or --sha256 to have the bytes verified.",
+} as const;

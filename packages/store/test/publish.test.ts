@@ -1,0 +1,199 @@
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { realDisk } from "../src/disk.ts";
+import type { Disk } from "../src/disk.ts";
+import { makeContent, openTestStore, partNames, specOf, temporaryDirectory } from "./harness.ts";
+import type { TestStore } from "./harness.ts";
+
+interface Ready extends TestStore {
+  readonly directory: string;
+  readonly destination: string;
+  readonly state: string;
+  readonly content: ReturnType<typeof makeContent>;
+  publish(overwrite: boolean): Promise<void>;
+}
+
+/** A store whose content is complete and verified as transfer 1. */
+async function ready(disk?: Disk): Promise<Ready> {
+  const directory = temporaryDirectory();
+  const state = join(directory, "state");
+  const destination = join(directory, "inner", "f");
+  fs.mkdirSync(join(directory, "inner"));
+  const content = makeContent();
+  const store = await openTestStore(state, disk);
+  await store.open(1, specOf(content, destination));
+  await store.fill(1, content);
+  await store.do({ type: "verifyContent", transferId: 1, readBack: false });
+  await store.events.next("contentVerified");
+  const publish = (overwrite: boolean) =>
+    store.do({ type: "publishContent", transferId: 1, overwrite });
+  return { ...store, directory, destination, state, content, publish };
+}
+
+describe("publishing", () => {
+  test("leaves an existing file alone unless it may be overwritten (R-FS-07)", async () => {
+    const { publish, events, destination, content, directory } = await ready();
+    fs.writeFileSync(destination, "mine");
+    await publish(false);
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DESTINATION_EXISTS");
+    expect(fs.readFileSync(destination, "utf8")).toBe("mine");
+    await publish(true);
+    await events.next("contentPublished");
+    expect(Buffer.compare(fs.readFileSync(destination), content.bytes)).toBe(0);
+    expect(partNames(join(directory, "inner"))).toEqual([]);
+  });
+
+  const obstacles: Array<[string, (path: string) => void]> = [
+    ["a directory", (path) => fs.mkdirSync(path)],
+    ["a symbolic link", (path) => fs.symlinkSync("/dev/null", path)],
+    ["a FIFO", (path) => void execFileSync("mkfifo", [path])],
+  ];
+  test.each(obstacles)("refuses %s at the destination (R-FS-06)", async (_, place) => {
+    const { publish, events, destination, open, content, do: run } = await ready();
+    place(destination);
+    const before = fs.lstatSync(destination).ino;
+    await publish(true);
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DESTINATION_TYPE");
+    expect(fs.lstatSync(destination).ino).toBe(before);
+    const spec = { ...specOf(content, destination), fileIndex: 1 };
+    await run({ type: "openContent", transferId: 2, spec });
+    expect((await events.next("contentFailed")).error.code).toBe("ERR_DESTINATION_TYPE");
+    fs.rmSync(destination, { recursive: true });
+    await publish(true);
+    await events.next("contentPublished");
+    expect(await open(3, specOf(content, destination))).toEqual(Uint8Array.of(0b1111_1000));
+  });
+
+  test("does not follow a directory that was moved away or removed (R-FS-04)", async () => {
+    const { publish, events, directory, destination } = await ready();
+    const inner = join(directory, "inner");
+    fs.renameSync(inner, `${inner}2`);
+    await publish(true);
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DIRECTORY_MISSING");
+    fs.symlinkSync(`${directory}/state`, inner);
+    await publish(true);
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DESTINATION_MOVED");
+    expect(fs.existsSync(destination)).toBe(false);
+    fs.rmSync(inner);
+    fs.renameSync(`${inner}2`, inner);
+    await publish(true);
+    await events.next("contentPublished");
+  });
+
+  test("never publishes a file that took the part file's name", async () => {
+    const { publish, events, directory, destination } = await ready();
+    const inner = join(directory, "inner");
+    const part = join(inner, partNames(inner)[0] ?? "");
+    fs.rmSync(part);
+    fs.writeFileSync(part, "not ours");
+    await publish(true);
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DISK_IO");
+    expect(fs.existsSync(destination)).toBe(false);
+  });
+});
+
+/** Stops at the first call of one kind after the intent was committed, as a crash would. */
+function stoppingDisk(
+  kind: "rename" | "link" | "unlink" | "directory sync",
+): Disk & { arm(): void } {
+  let isArmed = false;
+  const crash = (): never => {
+    throw Object.assign(new Error("stopped"), { code: "EIO" });
+  };
+  const guard =
+    <Args extends unknown[], Result>(name: string, call: (...args: Args) => Result) =>
+    (...args: Args): Result =>
+      isArmed && name === kind ? crash() : call(...args);
+  return {
+    ...realDisk,
+    rename: guard("rename", realDisk.rename),
+    link: guard("link", realDisk.link),
+    unlink: guard("unlink", realDisk.unlink),
+    sync: async (fd) => {
+      const isDirectory = fs.fstatSync(fd).isDirectory();
+      if (isArmed && kind === "directory sync" && isDirectory) crash();
+      await realDisk.sync(fd);
+    },
+    arm: () => void (isArmed = true),
+  };
+}
+
+describe("a publication that was cut short", () => {
+  const cuts = [
+    ["rename", true],
+    ["link", false],
+    ["unlink", false],
+    ["directory sync", true],
+    ["directory sync", false],
+  ] as const;
+  test.each(cuts)(
+    "before its %s is finished by the next run (overwrite %s)",
+    async (kind, overwrite) => {
+      const disk = stoppingDisk(kind);
+      const { publish, events, close, state, directory, destination, content } = await ready(disk);
+      if (overwrite) fs.writeFileSync(destination, "old");
+      disk.arm();
+      await publish(overwrite);
+      const isPublished = kind === "unlink" || kind === "directory sync";
+      await events.next("publishFailed");
+      await close();
+      fs.rmSync(join(state, "clean"), { force: true });
+      if (!isPublished && overwrite) expect(fs.readFileSync(destination, "utf8")).toBe("old");
+      const second = await openTestStore(state);
+      const have = await second.open(1, specOf(content, destination));
+      expect(have).toEqual(Uint8Array.of(0b1111_1000));
+      await second.do({ type: "verifyContent", transferId: 1, readBack: false });
+      await second.events.next("contentVerified");
+      await second.do({ type: "publishContent", transferId: 1, overwrite });
+      await second.events.next("contentPublished");
+      expect(Buffer.compare(fs.readFileSync(destination), content.bytes)).toBe(0);
+      expect(partNames(join(directory, "inner"))).toEqual([]);
+    },
+  );
+
+  test("starts again when part file and destination are both gone", async () => {
+    const disk = stoppingDisk("directory sync");
+    const { publish, events, close, state, destination, content } = await ready(disk);
+    disk.arm();
+    await publish(true);
+    await events.next("publishFailed");
+    await close();
+    fs.rmSync(destination);
+    const second = await openTestStore(state);
+    expect(await second.open(1, specOf(content, destination))).toEqual(Uint8Array.of(0));
+  });
+});
+
+describe("after publication", () => {
+  test("a content that is opened again is complete as long as its file is unchanged", async () => {
+    const { publish, events, close, state, destination, content } = await ready();
+    await publish(false);
+    await events.next("contentPublished");
+    await close();
+    const second = await openTestStore(state);
+    const spec = specOf(content, destination);
+    expect(await second.open(1, spec)).toEqual(Uint8Array.of(0b1111_1000));
+    await second.do({ type: "closeContent", transferId: 1, outcome: "keep" });
+    await second.events.next("contentClosed");
+    fs.writeFileSync(destination, "changed");
+    expect(await second.open(1, spec)).toEqual(Uint8Array.of(0));
+  });
+
+  test("a job's deletion and a discard leave the file and its content", async () => {
+    const { publish, events, do: run, destination, content, close, state } = await ready();
+    await publish(false);
+    await events.next("contentPublished");
+    await run({ type: "closeContent", transferId: 1, outcome: "discard" });
+    await events.next("contentClosed");
+    await run({ type: "deleteJob", jobId: specOf(content, destination).jobId });
+    await events.next("jobDeleted");
+    expect(fs.existsSync(destination)).toBe(true);
+    await close();
+    const second = await openTestStore(state);
+    await second.do({ type: "loadState" });
+    const { contents } = await second.events.next("stateLoaded");
+    expect(contents.map(({ contentId }) => contentId)).toEqual([content.contentId]);
+  });
+});
