@@ -7,6 +7,7 @@
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
 export interface ChildOptions<Report> {
@@ -41,6 +42,7 @@ const WAIT_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** What is kept of what a child writes on its way out, for the message about its end. */
 const LAST_WORDS_LENGTH_MAX = 4_096;
+const LAST_WORDS_TIMEOUT_MS = 500;
 
 export class Child<
   Order extends object,
@@ -74,10 +76,13 @@ export class Child<
       this.#lastWords = (this.#lastWords + bytes.toString()).slice(-LAST_WORDS_LENGTH_MAX);
     });
     this.#process.on("error", (error) => this.#fail(error));
-    this.#process.on("close", (code, by) => {
-      const words = `${name} ended unexpectedly (${by ?? code}). ${this.#lastWords}`;
-      this.#fail(new ChildFailure(words.trim()));
-      resolve();
+    // Not `close`, which does not come when the channel is closed while reports are under way.
+    this.#process.on("exit", (code, by) => {
+      void this.#readLastWords().then((lastWords) => {
+        const words = `${name} ended unexpectedly (${by ?? code}). ${lastWords}`;
+        this.#fail(new ChildFailure(words.trim()));
+        resolve();
+      });
     });
   }
 
@@ -136,6 +141,14 @@ export class Child<
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** What the child wrote to stderr, to its end where that comes soon. */
+  async #readLastWords(): Promise<string> {
+    const { stderr } = this.#process;
+    const signal = AbortSignal.timeout(LAST_WORDS_TIMEOUT_MS);
+    if (stderr?.closed === false) await once(stderr, "close", { signal }).catch(() => {});
+    return this.#lastWords;
   }
 
   #take(report: Report): void {

@@ -69,7 +69,7 @@ describe("flash crowd with something wrong", () => {
     const honest = runFlags(`${SMALL} --seed 42`);
     checkCrowd(`${SMALL} --seed 42 --peer 0=corrupt`, (report) => {
       expect(report.corruptPieces).toBeGreaterThan(0);
-      // The second bad piece ends it: nobody is fooled more often (R-SCH-07).
+      // The second corrupt piece ends it: nobody is fooled more often (R-SCH-07).
       expect(report.corruptPieces).toBeLessThanOrEqual(2 * (PEERS - 1));
       expect(report.bans).toBeGreaterThan(0);
       expect(report.maxMs).toBeLessThanOrEqual(1.5 * honest.maxMs);

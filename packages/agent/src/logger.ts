@@ -26,7 +26,7 @@ export function logNotice(logger: Logger, notice: Notice): void {
       return logger.warn({ peerId: notice.peerId, offence: notice.offence }, "peer banned");
     case "contentServed": {
       const message = notice.served ? "content is on offer" : "content is no longer on offer";
-      return logger.info({ contentId: notice.contentId }, message);
+      return logger.debug({ contentId: notice.contentId }, message);
     }
     case "originAsked": {
       const { firstPiece, pieceCount, reason } = notice;

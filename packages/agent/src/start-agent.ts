@@ -144,10 +144,7 @@ const PAYLOADS = {
 };
 
 /** Resolves when the stored state is in; rejects when it cannot be used. */
-function startEngine(
-  engine: Engine<PieceBytes>,
-  ports: EnginePorts<PieceBytes>,
-): Promise<void> {
+function startEngine(engine: Engine<PieceBytes>, ports: EnginePorts<PieceBytes>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const unsubscribe = engine.onNotice((notice) => {
     if (notice.type === "ready") resolve();

@@ -53,7 +53,12 @@ export function flashCrowdCommand(): Command {
     .option("--arrival-ms <number>", "time within which the agents start", nonNegative, 1_000)
     .option("--head-start-ms <number>", "how long agent 0 is alone at first", nonNegative, 0)
     .option("--limit-ms <number>", "virtual time after which the run is given up", positive)
-    .option("--peer <index=how>", `a bad peer: ${Object.keys(BEHAVIOURS).join(", ")}`, addPeer, {})
+    .option(
+      "--peer <index=how>",
+      `a peer that harms: ${Object.keys(BEHAVIOURS).join(", ")}`,
+      addPeer,
+      {},
+    )
     .option(
       "--trouble <what@from-until>",
       "the origin is down, silent or answers a status",

@@ -1,5 +1,5 @@
 /**
- * Lower bounds on distribution times (Kumar and Ross's fluid model; docs/simulation.md): what no
+ * Lower bounds on distribution times (the fluid model of Kumar and Ross): what no
  * scheduler can beat, and what reports divide by. Pure.
  */
 import type { Millis } from "@shoal/core";

@@ -151,9 +151,9 @@ export class SimAgent {
     return this.#run?.swarm.connectionCount ?? 0;
   }
 
-  /** Payloads that somebody holds. */
-  get borrowed(): number {
-    return this.#run?.payloads.borrowed ?? 0;
+  /** Of the run that is under way. */
+  get payloads(): SimPayloads | undefined {
+    return this.#run?.payloads;
   }
 
   /** Calls `listener` with the notices of this and later runs. */

@@ -9,7 +9,7 @@
  *                      A connection may be lost at an instant drawn from the seed.
  *
  * Knows peers as members of the network. Does not know contents or pieces. Called by `SimSwarm`,
- * and by scenarios that introduce peers, break connections or partition the network.
+ * and by scenarios that introduce peers to each other.
  */
 import { assert } from "@shoal/core";
 import type { Millis, PeerId, Random, SwarmEvent } from "@shoal/core";
@@ -40,7 +40,6 @@ export class SimNetwork {
   readonly #options: Required<SimNetworkOptions>;
   readonly #swarms = new Map<PeerId, SimSwarm>();
   readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
-  #messages = 0;
   #lostBytes = 0;
 
   constructor(
@@ -64,11 +63,6 @@ export class SimNetwork {
 
   get dialTimeoutMs(): Millis {
     return this.#options.dialTimeoutMs;
-  }
-
-  /** Control messages delivered. */
-  get messages(): number {
-    return this.#messages;
   }
 
   /** Bytes of pieces that arrived after nobody wanted them any more. */
@@ -131,11 +125,6 @@ export class SimNetwork {
     return this.clock.now() + connectionLifeMs * 2 * this.#random.fraction();
   }
 
-  /** Breaks the connection between two peers, if there is one, as a failing network would. */
-  loseConnection(a: PeerId, b: PeerId): void {
-    this.#swarms.get(a)?.connectionLost(b);
-  }
-
   /**
    * Tells a peer about up to `count` others chosen by the seed, spread over `withinMs`. Addresses
    * are hints as discovery gives them.
@@ -159,7 +148,6 @@ export class SimNetwork {
     if (deliveries === undefined || delivery === undefined) return;
     deliveries.delete(tick);
     const { ends, events } = delivery;
-    this.#messages += events.length;
     for (let i = 0; i < events.length; i++) swarm.receive(ends[i]!, events[i]!);
   }
 }

@@ -63,11 +63,6 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 20_000;
   }
 
-  /** Requests under way. */
-  get size(): number {
-    return this.#requests.size;
-  }
-
   execute(command: OriginCommand): void {
     if (this.#isClosed) return;
     switch (command.type) {

@@ -64,11 +64,6 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     deps.disk.wasClosed = false;
   }
 
-  /** Contents that are open. */
-  get size(): number {
-    return this.#opens.size;
-  }
-
   execute(command: StoreCommand, payload?: SimPayload): void {
     if (this.#isClosed) {
       if (payload !== undefined) this.#deps.payloads.release(payload);

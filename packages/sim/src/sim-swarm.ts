@@ -3,8 +3,8 @@
  * other agents send becomes events with the meaning of the real adapter's.
  *
  * Knows this agent's connections, the requests on them and the pieces being sent. Decides nothing,
- * except to misbehave as its options say: behaviours make this agent a bad peer for others while
- * its engine stays honest. Called by the engine (`execute`, `close`) and by the network; calls the
+ * except to misbehave as its options say: behaviours make this agent harm others while its
+ * engine stays honest. Called by the engine (`execute`, `close`) and by the network; calls the
  * engine's sink, never from inside `execute`.
  */
 import { assert, LIMITS, NO_BUFFER } from "@shoal/core";
@@ -301,6 +301,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   #upload(end: ConnectionEnd, what: UploadSpec, arrived: () => void): void {
     const { requestId, byteLength } = what;
     const { clock } = this.#network;
+    assert(byteLength > 0, "an upload has bytes");
     const upload = new Upload(end, byteLength, (_, arrivesAt) => {
       end.uploads.delete(requestId);
       const latencyMs = this.#network.latencyMs(this, end.other.swarm);
@@ -308,7 +309,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
       this.#uploadFinished(end.other.swarm.peerId, requestId, byteLength);
     });
     end.uploads.set(requestId, upload);
-    if (!this.behaviour.stalls && byteLength > 0) this.uplink.add(upload);
+    if (!this.behaviour.stalls) this.uplink.add(upload);
   }
 
   /** Ends an upload before its last byte has left. */

@@ -17,6 +17,7 @@ import type {
   TransferId,
 } from "@shoal/core";
 import { CommandLane } from "./command-lane.ts";
+import type { ContentKey } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import { JobTable } from "./job-table.ts";
 import { removeLeftover } from "./leftovers.ts";
@@ -33,9 +34,10 @@ type TransferCommand = Exclude<
 
 /** One transfer id in use. */
 interface Slot {
+  /** One per content, so that it is closed for one transfer before it is opened for the next. */
   readonly lane: CommandLane;
-  /** The job whose content it is; `undefined` for shared files. */
-  readonly jobId: JobId | undefined;
+  /** The content of a job; `undefined` for shared files. */
+  readonly key: ContentKey | undefined;
   content: PartContent | SharedContent | undefined;
   isStopped: boolean;
 }
@@ -72,7 +74,7 @@ export class DiskStore {
       case "deleteJob":
         return this.#deleteJob(command.jobId);
       case "openContent":
-        return this.#open(command.transferId, command.spec.jobId, (slot) =>
+        return this.#open(command.transferId, command.spec, (slot) =>
           this.#openContent(slot, command),
         );
       case "openShared":
@@ -156,13 +158,18 @@ export class DiskStore {
     return found;
   }
 
+  /** Published contents stay open: peers are served from them when their job is forgotten. */
   async #deleteJob(jobId: JobId): Promise<void> {
     const closes: Array<Promise<void>> = [];
     for (const [transferId, slot] of this.#slots) {
-      if (slot.jobId !== jobId) continue;
+      if (slot.key?.jobId !== jobId || isPublished(slot)) continue;
       stop(slot);
-      closes.push(slot.lane.run(() => this.#closeSlot(slot, "discard")));
-      this.#slots.delete(transferId);
+      const discard = async (): Promise<void> => {
+        if (isPublished(slot)) return;
+        await this.#closeSlot(slot, "discard");
+        this.#forget(transferId, slot);
+      };
+      closes.push(slot.lane.run(discard));
     }
     await Promise.all(closes);
     this.#jobs.delete(jobId);
@@ -170,29 +177,44 @@ export class DiskStore {
 
   #open(
     transferId: TransferId,
-    jobId: JobId | undefined,
+    key: ContentKey | undefined,
     work: (slot: Slot) => Promise<void>,
   ): Promise<void> {
-    const slot: Slot = { lane: new CommandLane(), jobId, content: undefined, isStopped: false };
+    const lane = this.#laneOf(key);
+    const slot: Slot = { lane, key, content: undefined, isStopped: false };
     this.#slots.set(transferId, slot);
-    return slot.lane.run(async () => {
+    return lane.run(async () => {
       try {
         await work(slot);
       } catch (cause) {
-        const content = slot.content;
-        slot.content = undefined;
-        if (content instanceof PartContent) await content.close("keep");
-        if (this.#slots.get(transferId) === slot) this.#slots.delete(transferId);
+        await this.#closeSlot(slot, "keep");
+        // Whoever stopped it waits for another answer.
+        if (slot.isStopped) return;
+        this.#forget(transferId, slot);
         const error = diskErrorInfo(cause, `transfer ${transferId}`);
         this.#context.emit({ type: "contentFailed", transferId, error });
       }
     });
   }
 
+  #laneOf(key: ContentKey | undefined): CommandLane {
+    for (const slot of this.#slots.values()) {
+      const isSame = slot.key?.jobId === key?.jobId && slot.key?.fileIndex === key?.fileIndex;
+      if (key !== undefined && isSame) return slot.lane;
+    }
+    return new CommandLane();
+  }
+
+  /** Frees the id, unless it names another transfer already. */
+  #forget(transferId: TransferId, slot: Slot): void {
+    if (this.#slots.get(transferId) === slot) this.#slots.delete(transferId);
+  }
+
   async #openContent(slot: Slot, { transferId, spec }: Command<"openContent">): Promise<void> {
     let content: PartContent;
     try {
-      content = await openPart(this.#context, transferId, spec);
+      const isStopped = (): boolean => slot.isStopped;
+      content = await openPart(this.#context, { transferId, spec, isStopped });
       slot.content = content;
       if (slot.isStopped) return;
       if (content.record.mustRecheck) await content.recheck();
@@ -240,7 +262,7 @@ export class DiskStore {
     stop(slot);
     return slot.lane.run(async () => {
       await this.#closeSlot(slot, command.outcome);
-      if (this.#slots.get(transferId) === slot) this.#slots.delete(transferId);
+      this.#forget(transferId, slot);
       this.#context.emit({ type: "contentClosed", transferId });
     });
   }
@@ -278,6 +300,10 @@ export class DiskStore {
     const leftover = await content.close(outcome);
     if (leftover !== undefined) removeLeftover(this.#context, leftover);
   }
+}
+
+function isPublished({ content }: Slot): boolean {
+  return content instanceof PartContent && content.isPublished;
 }
 
 /** Long scans end early; the answer that still comes is that of the command that stopped them. */

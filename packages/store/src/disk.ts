@@ -21,25 +21,25 @@ export interface DiskSpace {
  * pool, so that hashing and writing go on meanwhile. Every failure is Node's error with its `code`.
  */
 export interface Disk {
-  open(path: string, flags: number, mode: number): number;
-  close(fd: number): void;
+  readonly open: (path: string, flags: number, mode: number) => number;
+  readonly close: (fd: number) => void;
   /** Returns the bytes read; 0 at the end of the file. */
-  read(fd: number, bytes: Uint8Array, position: number): number;
+  readonly read: (fd: number, bytes: Uint8Array, position: number) => number;
   /** Returns the bytes written, which may be fewer than given. */
-  write(fd: number, bytes: Uint8Array, position: number): number;
-  stat(fd: number): BigIntStats;
+  readonly write: (fd: number, bytes: Uint8Array, position: number) => number;
+  readonly stat: (fd: number) => BigIntStats;
   /** Does not follow a symbolic link in the last component. */
-  lstat(path: string): BigIntStats;
-  truncate(fd: number, length: number): void;
-  chmod(fd: number, mode: number): void;
-  rename(from: string, to: string): void;
-  link(from: string, to: string): void;
-  unlink(path: string): void;
-  space(path: string): DiskSpace;
+  readonly lstat: (path: string) => BigIntStats;
+  readonly truncate: (fd: number, length: number) => void;
+  readonly chmod: (fd: number, mode: number) => void;
+  readonly rename: (from: string, to: string) => void;
+  readonly link: (from: string, to: string) => void;
+  readonly unlink: (path: string) => void;
+  readonly space: (path: string) => DiskSpace;
   /** Data and what is needed to read it back. */
-  syncData(fd: number): Promise<void>;
+  readonly syncData: (fd: number) => Promise<void>;
   /** Data and all metadata; for a directory, its names. */
-  sync(fd: number): Promise<void>;
+  readonly sync: (fd: number) => Promise<void>;
 }
 
 const fdatasync = promisify(fs.fdatasync);

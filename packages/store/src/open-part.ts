@@ -33,17 +33,18 @@ import type { StoreContext } from "./store-context.ts";
  */
 export async function openPart(
   context: StoreContext,
-  transferId: TransferId,
-  spec: OpenContent,
+  { transferId, spec, isStopped }: OpenPartOptions,
 ): Promise<PartContent> {
   const problem = checkDestination(spec.destination);
   if (problem !== undefined) throw new ShoalError("ERR_DESTINATION_INVALID", problem);
   const manifest = readManifest(spec);
   const found = context.tables.content(spec);
   const record = found?.state === "finalizing" ? await settleFinalizing(context, found) : found;
-  const parts = { transferId, manifest, contentDigest: spec.contentDigest };
+  const parts = { transferId, manifest, contentDigest: spec.contentDigest, isStopped };
   if (record !== undefined) {
     const resumed = await resume(context, { ...parts, spec, record });
+    // A check that was stopped says nothing about the file.
+    if (resumed === undefined && isStopped()) throw new ShoalError("ERR_AGENT_CLOSED");
     if (resumed !== undefined) return resumed;
     const leftover = context.tables.forgetContent(record);
     if (record.state !== "published") removeLeftover(context, leftover);
@@ -51,9 +52,14 @@ export async function openPart(
   return create(context, { ...parts, spec });
 }
 
-interface Parts {
+export interface OpenPartOptions {
   readonly transferId: TransferId;
   readonly spec: OpenContent;
+  /** Asked while a published file is read; true gives the opening up. */
+  readonly isStopped: () => boolean;
+}
+
+interface Parts extends OpenPartOptions {
   readonly manifest: StoredManifest | undefined;
   readonly contentDigest: Uint8Array | undefined;
 }

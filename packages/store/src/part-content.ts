@@ -12,7 +12,7 @@
  *
  * Knows one content. Called by `DiskStore`, one step at a time except for reads and `stop`.
  */
-import { DIGEST_LENGTH, errorInfo, matchesDigest, PieceSet } from "@shoal/core";
+import { DIGEST_LENGTH, matchesDigest, PieceSet, ShoalError } from "@shoal/core";
 import type { ErrorInfo, Manifest, PieceIndex, PieceLayout, TransferId } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
@@ -71,6 +71,11 @@ export class PartContent {
 
   get layout(): PieceLayout {
     return this.record.layout;
+  }
+
+  /** The file is at its destination; nothing but reading is left to do. */
+  get isPublished(): boolean {
+    return this.#state.kind === "published";
   }
 
   /** Bit map of claimed pieces. */
@@ -151,11 +156,15 @@ export class PartContent {
   async verify(readBack: boolean): Promise<void> {
     const { transferId } = this;
     await this.#syncs;
-    const finding = await this.#check(readBack);
-    if (finding === "stopped") return;
-    if (finding === "right") this.#context.emit({ type: "contentVerified", transferId });
-    else if (finding === "failed") this.#answerState();
-    else this.#context.emit({ type: "contentMismatch", transferId, pieces: finding });
+    if (this.#state.kind === "failed") return this.#answer(this.#state.error);
+    try {
+      const finding = await this.#check(readBack);
+      if (finding === "stopped") return;
+      if (finding === "right") this.#context.emit({ type: "contentVerified", transferId });
+      else this.#context.emit({ type: "contentMismatch", transferId, pieces: finding });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Moves the file to its destination. Answers `contentPublished` or `publishFailed`. */
@@ -163,19 +172,15 @@ export class PartContent {
     const { transferId, record } = this;
     const { emit } = this.#context;
     await this.#syncs;
+    const state = this.#state;
+    if (state.kind === "failed") {
+      emit({ type: "publishFailed", transferId, error: state.error });
+      return;
+    }
     try {
       const finding = await this.#check(false);
       if (finding === "stopped") return;
-      const state = this.#state;
-      if (finding === "failed" && state.kind === "failed") {
-        emit({ type: "publishFailed", transferId, error: state.error });
-        return;
-      }
-      if (finding !== "right") {
-        const error = errorInfo("ERR_CONTENT_MISMATCH", record.destination);
-        emit({ type: "publishFailed", transferId, error });
-        return;
-      }
+      if (finding !== "right") throw new ShoalError("ERR_CONTENT_MISMATCH", record.destination);
       if (state.kind === "receiving") {
         await publishPart(this.#context, state.part, { record, overwrite });
         this.#state = { kind: "published" };
@@ -254,22 +259,15 @@ export class PartContent {
     }
   }
 
-  async #check(readBack: boolean): Promise<Finding | "failed"> {
+  async #check(readBack: boolean): Promise<Finding> {
     const state = this.#state;
-    if (state.kind === "published") return "right";
-    if (state.kind !== "receiving") return "failed";
+    if (state.kind !== "receiving") return "right";
     if (!this.#claims.isFull) return this.#claims.missing();
-    const { part } = state;
-    try {
-      const finding = await this.#checkPart(part, readBack);
-      // A read may have found a piece lost meanwhile.
-      if (finding === "right" && !this.#claims.isFull) return this.#claims.missing();
-      this.#isVerified = finding === "right";
-      return finding;
-    } catch (error) {
-      this.#fail(error, { isAnswered: true });
-      return "failed";
-    }
+    const finding = await this.#checkPart(state.part, readBack);
+    // A read may have found a piece lost meanwhile.
+    if (finding === "right" && !this.#claims.isFull) return this.#claims.missing();
+    this.#isVerified = finding === "right";
+    return finding;
   }
 
   async #checkPart(part: PartFile, readBack: boolean): Promise<Finding> {
@@ -350,12 +348,13 @@ export class PartContent {
   /** Keeps what was written before the failure, as far as it can be synced, and then fails. */
   async #failAfterWrite(error: unknown): Promise<void> {
     await this.#flush();
-    if (this.#state.kind === "receiving") this.#fail(error);
-    else this.#answerState();
+    const state = this.#state;
+    if (state.kind === "failed") this.#answer(state.error);
+    else this.#fail(error);
   }
 
   /** receiving -> failed. */
-  #fail(cause: unknown, { isAnswered = false } = {}): void {
+  #fail(cause: unknown): void {
     const state = this.#state;
     this.#claims.forgetUnclaimed();
     if (state.kind !== "receiving") return;
@@ -365,17 +364,11 @@ export class PartContent {
     if (error.code !== "ERR_DISK_FULL") {
       this.#update(() => ({ mustRecheck: true, mustReadBack: true }));
     }
-    if (!isAnswered) this.#answer(error);
+    this.#answer(error);
   }
 
   #answer(error: ErrorInfo): void {
     this.#context.emit({ type: "contentFailed", transferId: this.transferId, error });
-  }
-
-  #answerState(): void {
-    const state = this.#state;
-    if (state.kind === "failed") this.#answer(state.error);
-    else this.#answer(errorInfo("ERR_JOB_STATE", `${this.record.destination} is ${state.kind}`));
   }
 
   #release(part: PartFile, withDirectory = true): void {

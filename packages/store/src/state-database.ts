@@ -78,7 +78,7 @@ export class StateDatabase {
 
   /**
    * Opens `state.db`, creating it where there is none. `isClean` chooses the quick check over the
-   * full one. Throws what SQLite throws, except about damage.
+   * full one. Throws `ERR_STATE_NEWER`, or what SQLite throws except about damage.
    */
   static open(stateDirectory: string, { isClean }: { isClean: boolean }): OpenedDatabase {
     const path = join(stateDirectory, "state.db");
@@ -187,6 +187,8 @@ function connect(path: string, isClean: boolean): DatabaseSync {
   createPrivateFile(path);
   const database = new DatabaseSync(path, { timeout: 5_000 });
   try {
+    // The log may hold a version that the file's first bytes do not show yet.
+    refuseNewer(Number(database.prepare("PRAGMA user_version").get()?.["user_version"]));
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     database.exec("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
     const check = isClean ? "quick_check" : "integrity_check";
@@ -204,25 +206,30 @@ function connect(path: string, isClean: boolean): DatabaseSync {
   }
 }
 
+/** Where SQLite's file format keeps `user_version`, as a big-endian number. */
+const USER_VERSION_OFFSET = 60;
+
 /**
- * Throws `ERR_STATE_NEWER` for a database of a newer version, over a connection that cannot write:
- * nothing of it is touched. A damaged database passes; `StateDatabase.open` deals with it.
+ * Throws `ERR_STATE_NEWER` for a database of a newer version, by its first bytes: opening it with
+ * SQLite, even for reading, would leave files behind. What is no database passes; opening decides.
  */
 export function checkStateVersion(stateDirectory: string): void {
   const path = join(stateDirectory, "state.db");
   if (!fs.existsSync(path)) return;
-  let database: DatabaseSync | undefined;
-  try {
-    database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
-    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
-    if (version > SCHEMA_VERSION) {
-      throw new ShoalError("ERR_STATE_NEWER", `version ${version}, this is ${SCHEMA_VERSION}`);
-    }
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-  } finally {
-    if (database !== undefined) closeDamaged(database);
-  }
+  const header = new DataView(new ArrayBuffer(USER_VERSION_OFFSET + 4));
+  const fd = fs.openSync(path, "r");
+  const count = fs.readSync(fd, header);
+  fs.closeSync(fd);
+  if (count < header.byteLength || header.getUint32(0) !== SQLITE_MAGIC) return;
+  refuseNewer(header.getUint32(USER_VERSION_OFFSET));
+}
+
+/** "SQLi", with which every database begins. */
+const SQLITE_MAGIC = 0x53514c69;
+
+function refuseNewer(version: number): void {
+  if (version <= SCHEMA_VERSION) return;
+  throw new ShoalError("ERR_STATE_NEWER", `version ${version}, this is ${SCHEMA_VERSION}`);
 }
 
 class DamageError extends Error {

@@ -89,3 +89,20 @@ test("answers each commit, also those that come while a sync runs", async () => 
   expect((await events.next("piecesCommitted")).pieces).toEqual([1]);
   expect((await events.next("piecesCommitted")).pieces).toEqual([]);
 });
+
+test("closes a content for one transfer before it opens it for the next", async () => {
+  const directory = temporaryDirectory();
+  const content = makeContent();
+  const spec = specOf(content, join(directory, "f"));
+  const { events, do: run, ...store } = await openTestStore(join(directory, "state"));
+  await store.open(1, spec);
+  await run({ type: "storePiece", transferId: 1, piece: 0, bufferId: 0 }, pieceOf(content, 0));
+  await events.next("pieceStored");
+  void run({ type: "commitPieces", transferId: 1 });
+  void run({ type: "closeContent", transferId: 1, outcome: "keep" });
+  await run({ type: "openContent", transferId: 2, spec });
+  expect((await events.next("piecesCommitted")).transferId).toBe(1);
+  await events.next("contentClosed");
+  expect((await events.next("contentOpened")).have).toEqual(Uint8Array.of(0b1000_0000));
+  await store.fill(2, content, [1, 2, 3, 4]);
+});

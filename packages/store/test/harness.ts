@@ -157,12 +157,16 @@ export interface TestStore {
   readonly store: DiskStore;
   readonly events: EventLog;
   readonly report: StartReport;
-  do(command: StoreCommand, bytes?: Uint8Array): Promise<void>;
+  readonly do: (command: StoreCommand, bytes?: Uint8Array) => Promise<void>;
   /** Stores all pieces in `pieces` and commits them. */
-  fill(transferId: number, content: TestContent, pieces?: Iterable<number>): Promise<void>;
+  readonly fill: (
+    transferId: number,
+    content: TestContent,
+    pieces?: Iterable<number>,
+  ) => Promise<void>;
   /** Opens, and returns which pieces the store says it has. */
-  open(transferId: number, spec: OpenContent): Promise<Uint8Array>;
-  close(): Promise<void>;
+  readonly open: (transferId: number, spec: OpenContent) => Promise<Uint8Array>;
+  readonly close: () => Promise<void>;
 }
 
 export async function openTestStore(stateDirectory: string, disk?: Disk): Promise<TestStore> {
@@ -209,7 +213,7 @@ export interface ThreadedStore {
   /** Payloads of `pieceRead`, by request id. */
   readonly payloads: Map<number, PieceBytes>;
   /** Sends a piece in a buffer of the pool. */
-  send(transferId: number, piece: number, bytes: Uint8Array): void;
+  readonly send: (transferId: number, piece: number, bytes: Uint8Array) => void;
 }
 
 export async function openThreadedStore(stateDirectory: string): Promise<ThreadedStore> {

@@ -12,7 +12,7 @@ interface Ready extends TestStore {
   readonly destination: string;
   readonly state: string;
   readonly content: ReturnType<typeof makeContent>;
-  publish(overwrite: boolean): Promise<void>;
+  readonly publish: (overwrite: boolean) => Promise<void>;
 }
 
 /** A store whose content is complete and verified as transfer 1. */
@@ -140,7 +140,8 @@ describe("a publication that was cut short", () => {
       await events.next("publishFailed");
       await close();
       fs.rmSync(join(state, "clean"), { force: true });
-      if (!isPublished && overwrite) expect(fs.readFileSync(destination, "utf8")).toBe("old");
+      const isOld = overwrite && fs.readFileSync(destination, "utf8") === "old";
+      expect(isOld).toBe(overwrite && !isPublished);
       const second = await openTestStore(state);
       const have = await second.open(1, specOf(content, destination));
       expect(have).toEqual(Uint8Array.of(0b1111_1000));
@@ -195,5 +196,18 @@ describe("after publication", () => {
     await second.do({ type: "loadState" });
     const { contents } = await second.events.next("stateLoaded");
     expect(contents.map(({ contentId }) => contentId)).toEqual([content.contentId]);
+  });
+
+  test("peers are served from a file whose job is forgotten while it is open", async () => {
+    const { publish, events, do: run, content, destination } = await ready();
+    await publish(false);
+    await events.next("contentPublished");
+    await run({ type: "deleteJob", jobId: specOf(content, destination).jobId });
+    await events.next("jobDeleted");
+    const bytes = new Uint8Array(content.layout.length(0));
+    await run({ type: "readPiece", transferId: 1, piece: 0, requestId: 1 }, bytes);
+    await events.next("pieceRead");
+    await run({ type: "closeContent", transferId: 1, outcome: "keep" });
+    await events.next("contentClosed");
   });
 });

@@ -16,11 +16,11 @@ import type { Terminal } from "./terminal.ts";
 
 export interface AgentCommandOptions {
   readonly state?: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
   readonly listen?: readonly string[];
-  readonly share: readonly string[];
+  readonly share?: readonly string[];
   readonly mdns: boolean;
-  readonly setting: Partial<Settings>;
+  readonly setting?: Partial<Settings>;
   readonly json?: true;
 }
 
@@ -34,14 +34,14 @@ export async function runAgentCommand(
   const log = new CalmLog(terminal);
   await using agent = await startAgent({
     stateDirectory,
-    peers: options.peer,
+    peers: options.peer ?? [],
     mdns: options.mdns,
-    settings: options.setting,
+    settings: options.setting ?? {},
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
   });
   try {
-    for (const path of options.share) {
+    for (const path of options.share ?? []) {
       const contentId = await agent.share(path, { signal });
       terminal.say(`Sharing ${escapeText(path)} as ${contentId}.\n`);
     }
@@ -59,13 +59,13 @@ function announce(
   about: { stateDirectory: string; terminal: Terminal; json: boolean },
 ): void {
   const { terminal, stateDirectory } = about;
-  const { peerId, addresses, servedContents } = agent;
+  const { peerId, addresses, servedContents: contents } = agent;
   if (about.json) {
-    terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents: servedContents });
+    terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents });
     return;
   }
   terminal.say(`The agent runs; its state is in ${escapeText(stateDirectory)}.\n`);
-  terminal.say(`${formatCount(servedContents.length, "content")} on offer. Peers reach it at:\n`);
+  terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);
   if (addresses.length === 0) terminal.say("(no address: it can only dial)\n");
 }
@@ -90,6 +90,7 @@ export class CalmLog implements Logger {
   readonly #now: () => number;
   readonly #lines = new Map<string, { since: number; count: number; unsaid: number }>();
   #sentBytes = 0;
+  #contentCount = 0;
 
   constructor(terminal: Pick<Terminal, "say">, now: () => number = () => performance.now()) {
     this.#terminal = terminal;
@@ -106,8 +107,13 @@ export class CalmLog implements Logger {
     this.#write(fields, message);
   }
 
-  /** One line about uploads, if there were any, and about what was left unsaid. */
-  summarize(agent: Pick<Agent, "counters" | "connectedPeers">): void {
+  /** A line each about uploads, contents on offer and what was left unsaid, if there is news. */
+  summarize(agent: Pick<Agent, "counters" | "connectedPeers" | "servedContents">): void {
+    const contentCount = agent.servedContents.length;
+    if (contentCount !== this.#contentCount) {
+      this.#terminal.say(`${formatCount(contentCount, "content")} on offer\n`);
+      this.#contentCount = contentCount;
+    }
     const sentBytes = agent.counters().shoal_peer_sent_bytes_total;
     if (sentBytes !== this.#sentBytes) {
       const peers = formatCount(agent.connectedPeers.length, "peer");

@@ -27,10 +27,13 @@ export async function checkDestinationNow(path: string, overwrite: boolean): Pro
   if (!overwrite) throw new ShoalError("ERR_DESTINATION_EXISTS", path);
 }
 
-async function statOrNothing(path: string): Promise<{
-  isFile(): boolean;
-  isDirectory(): boolean;
-} | undefined> {
+async function statOrNothing(path: string): Promise<
+  | {
+      isFile(): boolean;
+      isDirectory(): boolean;
+    }
+  | undefined
+> {
   try {
     return await fs.lstat(path);
   } catch (error) {

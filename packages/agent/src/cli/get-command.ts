@@ -17,16 +17,16 @@ import { createDisplay } from "./progress-display.ts";
 import { openGetPlace } from "./state-place.ts";
 
 export interface GetOptions {
-  readonly output: string;
+  readonly output?: string;
   readonly contentId?: ContentId;
   readonly sha256?: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
   readonly listen?: readonly string[];
   readonly mdns: boolean;
   readonly overwrite?: true;
   readonly state?: string;
   readonly timeout?: Millis;
-  readonly setting: Partial<Settings>;
+  readonly setting?: Partial<Settings>;
   readonly json?: true;
 }
 
@@ -49,11 +49,12 @@ export async function runGet(
   options: GetOptions,
   context: CommandContext,
 ): Promise<void> {
+  if (options.output === undefined) throw new ShoalError("ERR_USAGE", "-o FILE is missing");
+  if (url === undefined && options.contentId === undefined) {
+    throw new ShoalError("ERR_USAGE", "name a URL, or --content-id and a --peer");
+  }
   const destination = resolve(options.output);
   const overwrite = options.overwrite ?? false;
-  if (url === undefined && options.contentId === undefined) {
-    throw new ShoalError("ERR_USAGE", "a URL or --content-id is needed");
-  }
   await checkDestinationNow(destination, overwrite);
   const { contentId, sha256 } = options;
   const file = {
@@ -67,7 +68,7 @@ export async function runGet(
   try {
     agent = await startAgent({
       stateDirectory: place.path,
-      peers: options.peer,
+      peers: options.peer ?? [],
       mdns: options.mdns,
       ...(options.listen === undefined ? {} : { listen: options.listen }),
       settings: { ...SETTINGS_OF_GET, ...options.setting },
@@ -81,14 +82,14 @@ export async function runGet(
   if (!delivery.isKept) await place.remove();
   if ("error" in delivery) {
     const { error, isKept } = delivery;
-    throw new GetFailure(error, isKept ? "What was fetched is kept: the same command goes on." : "");
+    throw new GetFailure(error, isKept ? KEPT : undefined);
   }
 }
 
+const KEPT = "What was fetched is kept; the same command goes on from there.";
+
 /** How it ended, and whether there is something to come back for. */
-type Delivery =
-  | { readonly isKept: false }
-  | { readonly error: unknown; readonly isKept: boolean };
+type Delivery = { readonly isKept: false } | { readonly error: unknown; readonly isKept: boolean };
 
 async function deliver(
   agent: Agent,
@@ -148,10 +149,13 @@ function report(
     terminal.json({ type: "done", destination, contentId, integrity, ...bytes, durationMs });
     return;
   }
-  const rate = formatRate((length * 1_000) / about.durationMs);
-  const speed = `${formatBytes(length)} in ${formatDuration(durationMs)} (${rate})`;
+  const receivedBytes = originBytes + peerBytes;
+  const rate = formatRate((receivedBytes * 1_000) / about.durationMs);
   const sources = `${formatBytes(originBytes)} from the origin, ${formatBytes(peerBytes)} from peers`;
-  terminal.say(`Saved ${escapeText(destination)}: ${speed}; ${sources}.\n${CHECKED[integrity]}\n`);
+  terminal.say(
+    `Saved ${escapeText(destination)} (${formatBytes(length)}) in ${formatDuration(durationMs)}: ` +
+      `${sources} (${rate}).\n${CHECKED[integrity]}\n`,
+  );
 }
 
 const CHECKED = {

@@ -1,9 +1,11 @@
 /**
  * Values of command-line options: durations, byte counts, settings, digests and content ids. A
- * parser returns the value or throws `ERR_USAGE` (or a code of its own) with what is wrong.
+ * parser returns the value or throws commander's `InvalidArgumentError`, whose text follows the
+ * option and the value in the message.
  */
-import { KiB, LIMITS, MiB, parseContentId, parseSha256Hex, SETTINGS, ShoalError } from "@shoal/core";
+import { KiB, LIMITS, MiB, parseContentId, parseSha256Hex, SETTINGS } from "@shoal/core";
 import type { ContentId, Millis, SettingName, SettingRow, Settings } from "@shoal/core";
+import { InvalidArgumentError } from "commander";
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -30,7 +32,7 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
 export function parseDuration(text: string): Millis {
   const durationMs = parseAmount(text, DURATION_UNITS_MS);
   if (durationMs === undefined || durationMs < 1 || durationMs > 2 ** 31 - 1) {
-    throw new ShoalError("ERR_USAGE", `"${text}" is not a duration such as 30s, 5min or 2h`);
+    throw new InvalidArgumentError("A duration is a number with a unit: 30s, 5min, 2h.");
   }
   return Math.round(durationMs);
 }
@@ -39,7 +41,7 @@ export function parseDuration(text: string): Millis {
 export function parseBytes(text: string): number {
   const bytes = parseAmount(text, BYTE_UNITS);
   if (bytes === undefined || !Number.isSafeInteger(bytes)) {
-    throw new ShoalError("ERR_USAGE", `"${text}" is not a number of bytes such as 65536 or 1MiB`);
+    throw new InvalidArgumentError("A number of bytes is whole: 65536, 256KiB, 1MiB.");
   }
   return bytes;
 }
@@ -50,7 +52,7 @@ export function parsePieceLength(text: string): number {
   const { pieceLengthMin: min, pieceLengthMax: max } = LIMITS;
   if (bytes < min || bytes > max || (bytes & (bytes - 1)) !== 0) {
     const range = `${min / KiB}KiB to ${max / MiB}MiB`;
-    throw new ShoalError("ERR_USAGE", `a piece length is a power of two from ${range}`);
+    throw new InvalidArgumentError(`A piece length is a power of two from ${range}.`);
   }
   return bytes;
 }
@@ -59,14 +61,15 @@ export function parsePieceLength(text: string): number {
 export function parseSetting(text: string): Partial<Settings> {
   const at = text.indexOf("=");
   const name = text.slice(0, Math.max(at, 0));
-  if (at < 1) throw new ShoalError("ERR_USAGE", `"${text}" is not NAME=VALUE`);
+  if (at < 1) throw new InvalidArgumentError("A setting is NAME=VALUE.");
   if (!Object.hasOwn(SETTINGS, name)) {
-    throw new ShoalError("ERR_SETTING_INVALID", `unknown ${name}`);
+    throw new InvalidArgumentError(`There is no setting "${name}".`);
   }
   const setting: SettingRow = SETTINGS[name as SettingName];
   const value = parseSettingValue(text.slice(at + 1), setting.unit);
-  if (value === undefined) {
-    throw new ShoalError("ERR_SETTING_INVALID", `${text} is not in ${setting.unit}`);
+  if (value === undefined || value < setting.min || value > setting.max) {
+    const range = `${setting.min} to ${setting.max}`;
+    throw new InvalidArgumentError(`It takes ${range}, in ${setting.unit}.`);
   }
   return { [name]: value };
 }
@@ -74,14 +77,16 @@ export function parseSetting(text: string): Partial<Settings> {
 /** A SHA-256 as 64 hex digits, in lower case. */
 export function parseSha256(text: string): string {
   if (parseSha256Hex(text) === undefined) {
-    throw new ShoalError("ERR_USAGE", "a SHA-256 has 64 hexadecimal digits");
+    throw new InvalidArgumentError("A SHA-256 has 64 hexadecimal digits.");
   }
   return text.toLowerCase();
 }
 
 export function parseContentIdText(text: string): ContentId {
   const contentId = parseContentId(text);
-  if (contentId === undefined) throw new ShoalError("ERR_CONTENT_ID_INVALID", text.slice(0, 128));
+  if (contentId === undefined) {
+    throw new InvalidArgumentError("A content id is what `shoal publish` prints.");
+  }
   return contentId;
 }
 

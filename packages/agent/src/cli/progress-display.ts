@@ -33,7 +33,7 @@ export function createDisplay(terminal: Terminal, options: DisplayOptions): Prog
     connectedCount: options.connectedCount(),
   });
   if (options.json) {
-    return createPacedDisplay(rate, JSON_INTERVAL_MS, (snapshot) => {
+    return createPacedDisplay(rate, { intervalMs: JSON_INTERVAL_MS, waits: false }, (snapshot) => {
       const { rateBytesPerSec, connectedCount } = viewOf(snapshot);
       const rounded = Math.round(rateBytesPerSec);
       const about = { rateBytesPerSec: rounded, connectedPeers: connectedCount };
@@ -41,7 +41,7 @@ export function createDisplay(terminal: Terminal, options: DisplayOptions): Prog
     });
   }
   if (terminal.isLive) return createLiveDisplay(terminal, rate, viewOf);
-  return createPacedDisplay(rate, LINE_INTERVAL_MS, (snapshot) => {
+  return createPacedDisplay(rate, { intervalMs: LINE_INTERVAL_MS, waits: true }, (snapshot) => {
     terminal.say(`${renderProgressLine(viewOf(snapshot))}\n`);
   });
 }
@@ -61,7 +61,7 @@ function createLiveDisplay(
   return {
     show(snapshot) {
       latest = snapshot;
-      rate.add(snapshot.transferredBytes, performance.now());
+      rate.add(receivedBytes(snapshot), performance.now());
       draw();
     },
     [Symbol.dispose]() {
@@ -72,27 +72,31 @@ function createLiveDisplay(
   };
 }
 
-/** Shows a snapshot at most every `intervalMs`, and the last one. */
+/**
+ * Shows a snapshot at most every `intervalMs`. `waits`: the first one waits as long as any other,
+ * because what is over sooner needs no line.
+ */
 function createPacedDisplay(
   rate: SlidingRate,
-  intervalMs: Millis,
+  { intervalMs, waits }: { intervalMs: Millis; waits: boolean },
   write: (snapshot: JobSnapshot) => void,
 ): ProgressDisplay {
-  let shownAt = -Infinity;
-  let unshown: JobSnapshot | undefined;
-  const show = (snapshot: JobSnapshot): void => {
-    shownAt = performance.now();
-    unshown = undefined;
-    write(snapshot);
-  };
+  let shownAt = waits ? performance.now() : -Infinity;
   return {
     show(snapshot) {
-      rate.add(snapshot.transferredBytes, performance.now());
-      if (performance.now() - shownAt >= intervalMs) show(snapshot);
-      else unshown = snapshot;
+      const now = performance.now();
+      rate.add(receivedBytes(snapshot), now);
+      // A failure is told by the command, once.
+      const hasFailed = snapshot.error !== undefined;
+      if (hasFailed || now - shownAt < intervalMs) return;
+      shownAt = now;
+      write(snapshot);
     },
-    [Symbol.dispose]() {
-      if (unshown !== undefined) show(unshown);
-    },
+    [Symbol.dispose]() {},
   };
+}
+
+/** What came in this run; bytes of earlier runs appear at once and are no speed. */
+function receivedBytes({ originBytes, peerBytes }: JobSnapshot): number {
+  return originBytes + peerBytes;
 }

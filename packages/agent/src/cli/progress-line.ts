@@ -19,7 +19,7 @@ import {
 export interface ProgressView {
   readonly name: string;
   readonly snapshot: JobSnapshot;
-  /** Verified bytes a second, over the last seconds. */
+  /** Received bytes a second, over the last seconds. */
   readonly rateBytesPerSec: number;
   /** Connected peers, whether or not they take part in this content. */
   readonly connectedCount: number;
@@ -76,7 +76,9 @@ function activityOf({ snapshot }: ProgressView): string {
     case "waiting":
       return "waiting";
     case "resolving":
-      return "finding out what the file is";
+      return snapshot.files[0].url === undefined
+        ? "looking for a peer that has it"
+        : "finding out what the file is";
     case "opening":
       return "preparing";
     case "fetching":
@@ -112,11 +114,8 @@ const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
 export class SlidingRate {
   readonly #samples: Array<{ readonly bytes: number; readonly at: Millis }> = [];
 
-  /** `bytes` is the running total. */
+  /** `bytes` is the running total, which never falls. */
   add(bytes: number, now: Millis): void {
-    const last = this.#samples.at(-1);
-    // A total that falls means that something was thrown away: begin anew.
-    if (last !== undefined && bytes < last.bytes) this.#samples.length = 0;
     this.#samples.push({ bytes, at: now });
     while (this.#samples.length > SAMPLES_MAX) this.#samples.shift();
   }

@@ -11,6 +11,8 @@ export interface Terminal {
   readonly stderr: Output;
   /** Whether a person watches stderr, so that a line may be drawn over itself. */
   readonly isLive: boolean;
+  /** Data as it is. */
+  out(text: string): void;
   /** One line of data. The caller has escaped it. */
   data(line: string): void;
   /** One object as a line of JSON, with unsafe characters escaped. */
@@ -25,10 +27,12 @@ const FLUSH_TIMEOUT_MS = 1_000;
 
 export function createTerminal(stdout: Output, stderr: Output): Terminal {
   for (const stream of [stdout, stderr]) stream.on("error", () => {});
-  const data = (line: string): void => void stdout.write(`${line}\n`);
+  const out = (text: string): void => void stdout.write(text);
+  const data = (line: string): void => out(`${line}\n`);
   return {
     stderr,
     isLive: stderr.isTTY === true && process.env["TERM"] !== "dumb",
+    out,
     data,
     json: (value) => data(escapeText(JSON.stringify(value))),
     say: (text) => void stderr.write(text),

@@ -208,6 +208,7 @@ export const ERRORS = {
     6,
     504,
   ),
+  ERR_TIMEOUT: row("The time allowed has passed", "Allow more time and try again.", 6, 504),
   ERR_JOB_NOT_FOUND: row("There is no such job", "List the jobs to see their ids.", 3, 404),
   ERR_JOB_STATE: row(
     "The job's state does not allow this",

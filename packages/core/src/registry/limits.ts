@@ -36,6 +36,10 @@ export const LIMITS = {
   dataFrameBytesMax: 256 * KiB,
   /** R-PEER-13: a have-map of the largest manifest. */
   haveMapBytesMax: 16 * KiB,
+  /** R-PEER-13: a peer says all it holds of a content at most once in this time. */
+  haveMapIntervalMs: 2_000,
+  /** R-FS-11: how often a job that waits for room on the disk is tried again. */
+  diskFullRetryMs: 30_000,
   /** R-PEER-13 */
   contentsPerPeerMax: 64,
   /** R-PEER-16 */

@@ -10,6 +10,7 @@ import { PieceSet } from "../content/piece-set.ts";
 import type { PieceLayout } from "../content/layout.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
+import { LIMITS } from "../registry/limits.ts";
 import type { OriginEvent, Validator } from "../ports/origin-port.ts";
 import type { RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, ContentId, Millis, PeerId, PieceIndex, TransferId } from "../units.ts";
@@ -56,6 +57,8 @@ export class Fetcher implements Stage {
   readonly #peers: PeerRequests | undefined;
   readonly #origin: OriginRuns;
   readonly #interested = new Set<PeerId>();
+  /** When each peer last said all it holds; doing so costs us, so it is bounded (R-PEER-13). */
+  readonly #bitfieldAt = new Map<PeerId, Millis>();
   #starvedSince: Millis | undefined;
   #starvedUntil: Millis = Infinity;
   #isStarted = false;
@@ -133,6 +136,7 @@ export class Fetcher implements Stage {
   peerGone(peerId: PeerId, now: Millis): void {
     const link = this.#peers?.links.get(peerId);
     this.#interested.delete(peerId);
+    this.#bitfieldAt.delete(peerId);
     this.#peers?.removeLink(peerId);
     if (link !== undefined) this.#ledger.picker.removeSource(link.slot);
     this.#swarm.leave(peerId);
@@ -247,8 +251,13 @@ export class Fetcher implements Stage {
     const { pieceCount: expected } = this.#options.layout;
     const have = pieceCount === expected ? PieceSet.fromBytes(expected, bits) : undefined;
     if (have === undefined) return false;
+    const sinceLast = now - (this.#bitfieldAt.get(link.peerId) ?? -Infinity);
+    this.#bitfieldAt.set(link.peerId, now);
+    if (sinceLast < LIMITS.haveMapIntervalMs) {
+      this.#deps.peers.offended(link.peerId, "requestFlood", now);
+      return true;
+    }
     this.#member(link, now);
-    this.#ledger.picker.removeSource(link.slot);
     this.#ledger.picker.addSource(link.slot, have);
     this.#swarm.setSeed(link.peerId, have.isFull);
     return true;

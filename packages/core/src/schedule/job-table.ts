@@ -255,7 +255,9 @@ export class JobTable {
     file.transfer?.close("keep");
     if (transient && job.apply("failedTransient")) {
       job.stuckSince ??= now;
-      job.retryAt = now + this.#deps.settings.jobRetryDelayMs;
+      const isDiskFull = error.code === "ERR_DISK_FULL";
+      job.retryAt =
+        now + (isDiskFull ? LIMITS.diskFullRetryMs : this.#deps.settings.jobRetryDelayMs);
     } else job.apply("failedFatal");
     this.#save(job, false);
   }

@@ -1,0 +1,138 @@
+/**
+ * The command line as commander sees it: names, help, examples and how each option is read. What
+ * the commands do is passed in, so that parsing can be tested without doing anything.
+ */
+import { Command, Option } from "commander";
+import type { Settings } from "@shoal/core";
+import type { AgentCommandOptions } from "./agent-command.ts";
+import type { GetOptions } from "./get-command.ts";
+import {
+  parseContentIdText,
+  parseDuration,
+  parsePieceLength,
+  parseSetting,
+  parseSha256,
+} from "./parse-values.ts";
+import type { PublishOptions } from "./publish-command.ts";
+
+/** What each command does with its arguments. */
+export interface CommandActions {
+  publish(file: string, options: PublishOptions): Promise<void>;
+  get(url: string | undefined, options: GetOptions): Promise<void>;
+  agent(options: AgentCommandOptions): Promise<void>;
+}
+
+export interface ProgramOutput {
+  readonly version: string;
+  /** Help and version that were asked for. */
+  writeOut(text: string): void;
+}
+
+/** A program that throws commander's errors instead of exiting, and writes no error itself. */
+export function createProgram(actions: CommandActions, output: ProgramOutput): Command {
+  const program = new Command("shoal")
+    .description("Downloads files from their HTTP origin and from peers that already have them.")
+    .usage("COMMAND [OPTIONS]")
+    .version(output.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => output.writeOut(text), writeErr: () => {} })
+    .addHelpText("before", PROGRAM_EXAMPLES);
+  addPublish(program, actions);
+  addGet(program, actions);
+  addAgent(program, actions);
+  program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
+  return program;
+}
+
+const PROGRAM_EXAMPLES = `Examples:
+  shoal publish disk.iso                       describe a file; prints its content id
+  shoal get https://example.org/disk.iso -o disk.iso --content-id bafyrei…
+  shoal agent --share disk.iso                 give a file to peers on the network
+
+`;
+
+function addPublish(program: Command, actions: CommandActions): void {
+  subcommand(program, "publish", [
+    "shoal publish disk.iso",
+    "shoal publish disk.iso --piece-length 4MiB --json",
+  ])
+    .summary("describe a file and print its content id")
+    .description("Writes FILE.shoal, the manifest to put beside FILE on a server.")
+    .argument("<FILE>", "the file to describe")
+    .addOption(valued("--piece-length <BYTES>", "default: by the file's length", parsePieceLength))
+    .option("--json", "print one JSON object")
+    .action((file: string, options: PublishOptions) => actions.publish(file, options));
+}
+
+function addGet(program: Command, actions: CommandActions): void {
+  const command = subcommand(program, "get", [
+    "shoal get https://example.org/disk.iso -o disk.iso",
+    "shoal get https://example.org/disk.iso -o disk.iso --sha256 9f86d081…",
+    "shoal get --content-id bafyrei… -o disk.iso --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…",
+  ])
+    .summary("download a file")
+    .description("Downloads a file. An interrupted download goes on with the same command.")
+    .argument("[URL]", "where the file comes from; not needed with --content-id and peers")
+    .option("-o, --output <FILE>", "where to put it (required)")
+    .addOption(
+      valued("--content-id <CID>", "the content it must be; lets peers help", parseContentIdText),
+    )
+    .addOption(
+      valued("--sha256 <HEX>", "the SHA-256 it must have", parseSha256).conflicts("contentId"),
+    )
+    .option("--overwrite", "replace the file when it exists")
+    .addOption(valued("--timeout <DURATION>", "give up after 30s, 5min, 2h", parseDuration));
+  addNetworkOptions(command)
+    .option("--state <DIR>", "keep state here (default: one directory for each FILE)")
+    .option("--json", "print progress and result as lines of JSON")
+    .action((url: string | undefined, options: GetOptions) => actions.get(url, options));
+}
+
+function addAgent(program: Command, actions: CommandActions): void {
+  const command = subcommand(program, "agent", [
+    "shoal agent",
+    "shoal agent --share disk.iso --listen /ip4/0.0.0.0/tcp/4001",
+  ])
+    .summary("run an agent that gives peers what it has")
+    .description("Runs until Ctrl-C. Prints the addresses that others pass to --peer.")
+    .addOption(listed("--share <FILE>", "offer a file (repeatable)"));
+  addNetworkOptions(command)
+    .option("--state <DIR>", "keep state here (default: ~/.local/state/shoal/agent)")
+    .option("--json", "print the addresses as a line of JSON")
+    .action((options: AgentCommandOptions) => actions.agent(options));
+}
+
+function subcommand(program: Command, name: string, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  ${example}\n`).join("");
+  return program
+    .command(name)
+    .allowExcessArguments(false)
+    .helpOption("-h, --help", "print this help")
+    .addHelpText("before", `Examples:\n${lines}\n`);
+}
+
+function addNetworkOptions(command: Command): Command {
+  return command
+    .addOption(listed("--peer <MULTIADDR>", "connect to this peer (repeatable)"))
+    .addOption(listed("--listen <MULTIADDR>", "listen here (repeatable; default: any port)"))
+    .option("--no-mdns", "do not look for peers on the local network")
+    .addOption(
+      new Option(
+        "--setting <NAME=VALUE>",
+        "change a setting (repeatable; see docs/settings.md)",
+      ).argParser((text, before?: Partial<Settings>) => ({ ...before, ...parseSetting(text) })),
+    );
+}
+
+function valued<T>(flags: string, help: string, parse: (text: string) => T): Option {
+  return new Option(flags, help).argParser((text) => parse(text));
+}
+
+function listed(flags: string, help: string): Option {
+  return new Option(flags, help).argParser((text, before: readonly string[] | undefined) => [
+    ...(before ?? []),
+    text,
+  ]);
+}
