@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { MiB } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { processesNaming, runProgram, sha256Of, TestSite } from "./harness.ts";
-import type { AgentReport } from "./../../examples/main-job/agent-process.ts";
+import type { AgentReport } from "../../examples/main-job/agent-process.ts";
 import type { DeliveryResult } from "../../examples/main-job/delivery.ts";
 import { scale } from "../long.ts";
 
@@ -38,8 +38,10 @@ describe("the main job", () => {
         onStderr: (text) => (text.includes("agent 1 ") ? "SIGINT" : undefined),
       },
     );
-    expect(exitCode, stderr).toBe(130);
-    expect(stderr).toContain("Stopped.");
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 130,
+      stderr: expect.stringContaining("Stopped."),
+    });
     expect(await readdir(site.directory)).toEqual([]);
     expect(await processesNaming(site.directory)).toEqual([]);
   });

@@ -18,6 +18,7 @@ import {
   isMarkedClean,
   lockStateDirectory,
   prepareStateDirectory,
+  readDefaultMode,
   removeCleanMarker,
   writeCleanMarker,
 } from "./state-directory.ts";
@@ -26,8 +27,6 @@ import type { EmitEvent, StoreContext } from "./store-context.ts";
 
 export interface DiskStoreOptions {
   readonly stateDirectory: string;
-  /** Mode of published files: 0666 without the bits of the process's umask. */
-  readonly publishedMode: number;
   readonly emit: EmitEvent;
   readonly disk?: Disk;
 }
@@ -64,12 +63,13 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<OpenedDi
 }
 
 async function start(
-  { stateDirectory, publishedMode, emit, disk = realDisk }: DiskStoreOptions,
+  { stateDirectory, emit, disk = realDisk }: DiskStoreOptions,
   releaseLock: () => void,
 ): Promise<OpenedDiskStore> {
   checkStateVersion(stateDirectory);
   const isMarked = isMarkedClean(stateDirectory);
   removeCleanMarker(stateDirectory);
+  const publishedMode = readDefaultMode(stateDirectory);
   const opened = StateDatabase.open(stateDirectory, { isClean: isMarked });
   const { database, damagedPath } = opened;
   const wasClean = isMarked && damagedPath === undefined;

@@ -62,7 +62,7 @@ export interface Store extends Port<StoreCommand, PieceBytes>, AsyncDisposable {
  */
 export async function openStore(deps: StoreDeps, options: StoreOptions): Promise<Store> {
   const { stateDirectory } = options;
-  const data: StoreWorkerData = { stateDirectory, publishedMode: 0o666 & ~process.umask() };
+  const data: StoreWorkerData = { stateDirectory };
   const worker = startWorker("store-worker", data);
   const started = Promise.withResolvers<StartReport>();
   const onMessage = (message: FromWorker): void => {

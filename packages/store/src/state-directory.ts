@@ -44,6 +44,21 @@ export function prepareStateDirectory(path: string): void {
   }
 }
 
+/**
+ * The mode that new files get here: 0666 without the bits of the process's umask, which a library
+ * cannot ask for without changing it for a moment under everybody else.
+ */
+export function readDefaultMode(path: string): number {
+  const probe = join(path, `probe.${randomBytes(8).toString("hex")}`);
+  const fd = fs.openSync(probe, "wx", 0o666);
+  try {
+    return fs.fstatSync(fd).mode & 0o666;
+  } finally {
+    fs.closeSync(fd);
+    fs.unlinkSync(probe);
+  }
+}
+
 export interface StateLock {
   release(): void;
 }

@@ -12,14 +12,13 @@ import type { FromWorker, StoreWorkerData, ToWorker } from "./worker-messages.ts
 
 const port = parentPort;
 assert(port !== null, "this module runs in a worker thread");
-const { stateDirectory, publishedMode } = workerData as StoreWorkerData;
+const { stateDirectory } = workerData as StoreWorkerData;
 
 const send = (message: FromWorker): void => port.postMessage(message);
 
 try {
   const opened = await openDiskStore({
     stateDirectory,
-    publishedMode,
     emit: (event, layout) => {
       const wire = layout === undefined ? {} : { layout: toWireLayout(layout) };
       send({ kind: "event", event, ...wire });

@@ -45,7 +45,6 @@ export type FromWorker =
 
 export interface StoreWorkerData {
   readonly stateDirectory: string;
-  readonly publishedMode: number;
 }
 
 export function toWireLayout({ contentLength, boundaries }: PieceLayout): WireLayout {

@@ -36,7 +36,7 @@ describe("a content from its first piece to its destination", () => {
     await run({ type: "publishContent", transferId: 1, overwrite: false });
     await events.next("contentPublished");
     expect(Buffer.compare(fs.readFileSync(destination), content.bytes)).toBe(0);
-    expect(fs.statSync(destination).mode & 0o777).toBe(0o644);
+    expect(fs.statSync(destination).mode & 0o777).toBe(0o666 & ~process.umask());
     expect(partNames(directory)).toEqual([]);
     for (const piece of allPieces(content)) {
       const bytes = new Uint8Array(layout.length(piece));

@@ -173,7 +173,6 @@ export async function openTestStore(stateDirectory: string, disk?: Disk): Promis
   const events = new EventLog();
   const opened = await openDiskStore({
     stateDirectory,
-    publishedMode: 0o644,
     emit: (event) => events.push(event),
     ...(disk === undefined ? {} : { disk }),
   });

@@ -206,7 +206,7 @@ describe("after publication", () => {
     await events.next("jobDeleted");
     const bytes = new Uint8Array(content.layout.length(0));
     await run({ type: "readPiece", transferId: 1, piece: 0, requestId: 1 }, bytes);
-    await events.next("pieceRead");
+    expect((await events.next("pieceRead")).requestId).toBe(1);
     await run({ type: "closeContent", transferId: 1, outcome: "keep" });
     await events.next("contentClosed");
   });

@@ -50,7 +50,6 @@ const PROGRAM_EXAMPLES = `Examples:
   shoal publish disk.iso                       describe a file; prints its content id
   shoal get https://example.org/disk.iso -o disk.iso --content-id bafyrei…
   shoal agent --share disk.iso                 give a file to peers on the network
-
 `;
 
 function addPublish(program: Command, actions: CommandActions): void {
@@ -110,7 +109,7 @@ function subcommand(program: Command, name: string, examples: readonly string[])
     .command(name)
     .allowExcessArguments(false)
     .helpOption("-h, --help", "print this help")
-    .addHelpText("before", `Examples:\n${lines}\n`);
+    .addHelpText("before", `Examples:\n${lines}`);
 }
 
 function addNetworkOptions(command: Command): Command {

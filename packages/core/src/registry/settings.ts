@@ -174,6 +174,13 @@ export const SETTINGS = {
     unit: "count",
     help: "Pieces sent to one peer at a time (R-PEER-27).",
   },
+  coldStartMs: {
+    default: 1_000,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Time at the start of a transfer in which the origin is asked for little at a time, when peers are in sight but have not spoken yet.",
+  },
   connectionsMax: {
     default: 64,
     min: 1,

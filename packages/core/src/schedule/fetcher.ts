@@ -105,7 +105,8 @@ export class Fetcher implements Stage {
       case "peerJoined":
         this.#interested.add(link.peerId);
         this.#member(link, now);
-        this.#origin.wake();
+        this.#origin.memberJoined(now);
+        this.#sendClaims([link.peerId], [...this.#origin.claims()]);
         break;
       case "peerBitfield":
         if (!this.#peerBitfield(link, event.pieceCount, event.bits, now)) return false;
@@ -348,18 +349,23 @@ export class Fetcher implements Stage {
   }
 
   #announceClaims(): void {
+    const claims = this.#origin.claimsDue.splice(0);
+    if (claims.length === 0) return;
+    this.#sendClaims(
+      [...this.#interested].filter((peerId) => !this.#isSeed(peerId)),
+      claims,
+    );
+  }
+
+  #sendClaims(
+    peerIds: readonly PeerId[],
+    claims: ReadonlyArray<{ readonly first: PieceIndex; readonly count: number }>,
+  ): void {
     const { contentId } = this.#options;
-    for (const { first, count } of this.#origin.claimsDue.splice(0)) {
-      const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
-      if (contentId === undefined || peerIds.length === 0) continue;
+    if (contentId === undefined || peerIds.length === 0) return;
+    for (const { first: firstPiece, count: pieceCount } of claims) {
       this.#deps.counters.add("shoal_claims_sent_total");
-      this.#deps.outbox.swarm({
-        type: "sendClaim",
-        peerIds,
-        contentId,
-        firstPiece: first,
-        pieceCount: count,
-      });
+      this.#deps.outbox.swarm({ type: "sendClaim", peerIds, contentId, firstPiece, pieceCount });
     }
   }
 

@@ -14,11 +14,13 @@ import type { ErrorInfo } from "../registry/errors.ts";
 import type { Random } from "../random.ts";
 import type { OriginFailure, Validator } from "../ports/origin-port.ts";
 import type { Millis, PieceIndex, RequestId } from "../units.ts";
+import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import type { OriginReason } from "./notice.ts";
 import type { Outbox } from "./outbox.ts";
 import { isFree, OriginPolicy } from "./origin-policy.ts";
 import { backoffMs } from "./pace.ts";
+import type { PeerTable } from "./peer-table.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 
@@ -32,6 +34,7 @@ interface OriginRun {
   readonly requestId: RequestId;
   readonly first: PieceIndex;
   readonly count: number;
+  readonly reason: OriginReason;
   readonly startedAt: Millis;
   /** Pieces of the run that have not come yet. */
   readonly owed: Set<PieceIndex>;
@@ -43,6 +46,7 @@ export interface OriginRunsDeps {
   readonly random: Random;
   readonly settings: Settings;
   readonly counters: Counters;
+  readonly peers: PeerTable;
 }
 
 export interface OriginRunsOptions {
@@ -69,6 +73,7 @@ export class OriginRuns {
   readonly #policy: OriginPolicy;
   #validator: Validator | undefined;
   #mode: "range" | "stream";
+  readonly #startedAt: Millis;
   #failures = 0;
   #nextTryAt: Millis = 0;
   #searchAgainAt: Millis = 0;
@@ -94,6 +99,7 @@ export class OriginRuns {
     this.#validator = options.verified ? undefined : options.validator;
     this.#mode = options.acceptsRanges ? "range" : "stream";
     this.#cursor = parts.peers === undefined ? 0 : parts.swarm.startPiece();
+    this.#startedAt = now;
     this.#policy = new OriginPolicy(deps, parts, now);
   }
 
@@ -131,7 +137,7 @@ export class OriginRuns {
       this.#deadline = waitUntil;
       return;
     }
-    while (this.#runs.size < this.#connectionsMax() && this.#ledger.hasBudget()) {
+    while (this.#runs.size < this.#connectionsMax(now) && this.#ledger.hasBudget()) {
       const run = this.#findRun(now);
       if (run === undefined) {
         this.#searchAgainAt = now + RECHECK_MS;
@@ -140,6 +146,7 @@ export class OriginRuns {
       }
       this.#start(run, url, now);
     }
+    if (this.#isColdStart(now)) this.#deadline = this.#startedAt + this.#deps.settings.coldStartMs;
   }
 
   /** A piece of a run has come; false when the run is not ours any more. */
@@ -163,6 +170,29 @@ export class OriginRuns {
       const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", `piece ${piece}, ${tries} times`);
       this.failure = { error, fatal: true };
       this.cancelAll();
+    }
+  }
+
+  /** The runs under way, to tell a newcomer of them. */
+  *claims(): Generator<{ readonly first: PieceIndex; readonly count: number }> {
+    for (const { first, count } of this.#runs.values()) yield { first, count };
+  }
+
+  /**
+   * A member has come. Runs begun when fewer were known, and now the share of others, are given up
+   * as long as that wastes little: it is what keeps a cold start of many at one copy.
+   */
+  memberJoined(now: Millis): void {
+    this.wake();
+    const isYoung = now - this.#startedAt < this.#deps.settings.coldStartMs;
+    for (const run of this.#runs.values()) {
+      const isFresh = isYoung && run.owed.size === run.count;
+      if (run.reason !== "noPeers" && !(run.reason === "owned" && isFresh)) continue;
+      for (const piece of run.owed) {
+        if (this.#swarm.ownership(piece, now) !== OWNERSHIP.others) continue;
+        this.#cancel(run);
+        break;
+      }
     }
   }
 
@@ -228,10 +258,7 @@ export class OriginRuns {
   }
 
   cancelAll(): void {
-    for (const run of this.#runs.values()) {
-      this.#end(run);
-      this.#deps.outbox.origin({ type: "cancelOrigin", requestId: run.requestId });
-    }
+    for (const run of this.#runs.values()) this.#cancel(run);
   }
 
   /** When `fill` may find something that it does not find now. */
@@ -240,12 +267,20 @@ export class OriginRuns {
   }
 
   /** Alone: as configured. In a swarm the members' connections add up, so each has fewer. */
-  #connectionsMax(): number {
+  #connectionsMax(now: Millis): number {
     const strongly = this.#options.verified || this.#validator?.etag !== undefined;
-    if (this.#mode === "stream" || !strongly) return 1;
+    if (this.#mode === "stream" || !strongly || this.#isColdStart(now)) return 1;
     const { originConnectionsMax } = this.#deps.settings;
     const members = this.#swarm.fetchingMemberCount;
     return Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
+  }
+
+  /** Peers are in sight and have not spoken yet: begin, but with little. */
+  #isColdStart(now: Millis): boolean {
+    if (this.#peers === undefined || this.#swarm.memberCount > 0) return false;
+    const { peers, settings } = this.#deps;
+    const isYoung = now - this.#startedAt < settings.coldStartMs;
+    return isYoung && (peers.links.size > 0 || peers.hopeful);
   }
 
   #findRun(now: Millis): NextRun | undefined {
@@ -258,7 +293,7 @@ export class OriginRuns {
       const reason = this.#policy.reasonFor(first, now);
       if (reason === undefined) continue;
       const { originRunBytes, originExtentBytes } = this.#deps.settings;
-      const isAlone = reason === "noPeers" || reason === "peersSlow";
+      const isAlone = reason === "peersSlow" || (reason === "noPeers" && !this.#isColdStart(now));
       const within = layout.piecesWithin(first, isAlone ? originRunBytes : originExtentBytes);
       let count = 1;
       while (count < within && this.#policy.reasonFor(first + count, now) === reason) count++;
@@ -312,7 +347,15 @@ export class OriginRuns {
       if (this.#policy.wasCorrupt(piece)) fresh = true;
     }
     const requestId = outbox.nextRequestId();
-    this.#runs.set(requestId, { requestId, first, count, startedAt: now, owed, claimedAt: now });
+    this.#runs.set(requestId, {
+      requestId,
+      first,
+      count,
+      reason,
+      startedAt: now,
+      owed,
+      claimedAt: now,
+    });
     this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
     this.claimsDue.push({ first, count });
     counters.add("shoal_origin_requests_total");
@@ -335,6 +378,11 @@ export class OriginRuns {
       fresh,
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     });
+  }
+
+  #cancel(run: OriginRun): void {
+    this.#end(run);
+    this.#deps.outbox.origin({ type: "cancelOrigin", requestId: run.requestId });
   }
 
   #end(run: OriginRun): void {

@@ -8,36 +8,46 @@ import type { Millis } from "../units.ts";
 /** Share by which every wait is jittered (R-TIME-05). */
 const JITTER_SHARE = 0.2;
 
-/** Bytes per second, forgetting exponentially: what came `memoryMs` ago counts for a third. */
+/** Parts of the window that are forgotten one at a time. */
+const SLICES = 8;
+
+/**
+ * Bytes per second over the last `windowMs`. Sums and divisions only: exponentials may differ
+ * between engines, and a simulation must give the same trace on every machine.
+ */
 export class RateMeter {
-  readonly #memoryMs: Millis;
-  #weight = 0;
-  #updatedAt: Millis;
+  readonly #sliceMs: Millis;
+  readonly #slices = new Float64Array(SLICES);
+  #slice: number;
   readonly #startedAt: Millis;
 
-  constructor(now: Millis, memoryMs: Millis = 2_000) {
-    this.#memoryMs = memoryMs;
-    this.#updatedAt = now;
+  constructor(now: Millis, windowMs: Millis = 2_000) {
+    this.#sliceMs = windowMs / SLICES;
+    this.#slice = Math.floor(now / this.#sliceMs);
     this.#startedAt = now;
   }
 
   add(bytes: number, now: Millis): void {
-    this.#decay(now);
-    this.#weight += bytes;
+    this.#forget(now);
+    this.#slices[this.#slice % SLICES]! += bytes;
   }
 
-  /** In bytes per second. A young meter is scaled up to the time it has existed. */
+  /** A young meter is averaged over the time it has existed, at least one slice. */
   rateBytesPerSec(now: Millis): number {
-    this.#decay(now);
-    const age = Math.max(1, now - this.#startedAt);
-    const seen = 1 - Math.exp(-age / this.#memoryMs);
-    return (this.#weight * 1_000) / (this.#memoryMs * seen);
+    this.#forget(now);
+    let bytes = 0;
+    for (let i = 0; i < SLICES; i++) bytes += this.#slices[i]!;
+    const intoSliceMs = now - this.#slice * this.#sliceMs;
+    const seenMs = Math.min(now - this.#startedAt, (SLICES - 1) * this.#sliceMs + intoSliceMs);
+    return (bytes * 1_000) / Math.max(seenMs, this.#sliceMs);
   }
 
-  #decay(now: Millis): void {
-    if (now <= this.#updatedAt) return;
-    this.#weight *= Math.exp((this.#updatedAt - now) / this.#memoryMs);
-    this.#updatedAt = now;
+  #forget(now: Millis): void {
+    const slice = Math.floor(now / this.#sliceMs);
+    if (slice <= this.#slice) return;
+    const stale = Math.min(slice - this.#slice, SLICES);
+    for (let i = 1; i <= stale; i++) this.#slices[(this.#slice + i) % SLICES] = 0;
+    this.#slice = slice;
   }
 }
 
@@ -47,6 +57,6 @@ export function backoffMs(
   { min, max }: { readonly min: Millis; readonly max: Millis },
   random: Random,
 ): Millis {
-  const doubled = min * 2 ** Math.min(failures - 1, 30);
+  const doubled = min * (1 << Math.min(failures - 1, 30));
   return random.jitter(Math.min(doubled, max), JITTER_SHARE);
 }

@@ -143,15 +143,17 @@ export class Resolver implements Stage {
 
   pollDeadline(): Millis {
     if (this.outcome !== undefined) return Infinity;
-    const retryAt = this.#origin.name === "waiting" ? this.#origin.retryAt : Infinity;
-    return this.#file.contentId === undefined ? retryAt : Math.min(retryAt, this.#giveUpAt);
+    if (this.#origin.name === "waiting") return this.#origin.retryAt;
+    // A question to the origin has a timeout of its own; patience is for what comes after it.
+    const isAnswered = this.#origin.name === "none" && this.#file.contentId !== undefined;
+    return isAnswered ? this.#giveUpAt : Infinity;
   }
 
   handleTimeout(now: Millis): void {
     if (this.#origin.name === "waiting" && this.#origin.retryAt <= now) {
       this.#askOrigin(this.#origin.what);
     }
-    if (this.#file.contentId !== undefined && now >= this.#giveUpAt) this.#fail();
+    if (this.#origin.name === "none" && now >= this.#giveUpAt) this.#fail();
   }
 
   #peerManifest(bytes: Uint8Array, now: Millis): void {

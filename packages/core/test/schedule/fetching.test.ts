@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PieceSet } from "@shoal/core";
-import { fetching, PIECE_LENGTH, pieces } from "./harness.ts";
-import type { Harness } from "./harness.ts";
+import { fetching, Harness, manifestOf, PIECE_LENGTH, pieces, request } from "./harness.ts";
 
 describe("fetching from peers", () => {
   test("does not request the same piece twice, nor a piece it holds", () => {
@@ -126,6 +125,47 @@ describe("fetching from the origin", () => {
     expect(right.size).toBeGreaterThan(64);
     expect(left.isDisjointFrom(right)).toBe(true);
     expect(left.union(right).size).toBe(256);
+  });
+
+  test("runs begun alone are given up when a member comes whose share they are", () => {
+    const { h, contentId } = fetching(new PieceSet(256), { selfId: "left", settings });
+    const alone = h.take("fetchRange");
+    expect(alone).toHaveLength(4);
+    h.peer("right", contentId);
+    const cancelled = new Set(h.take("cancelOrigin").map(({ requestId }) => requestId));
+    expect(cancelled.size).toBeGreaterThan(0);
+    const kept = alone.filter(({ requestId }) => !cancelled.has(requestId));
+    const share = ownShare("left", "right");
+    for (const { firstPiece, pieceCount } of [...kept, ...h.take("fetchRange")]) {
+      for (let i = 0; i < pieceCount; i++) expect(share).toContain(firstPiece + i);
+    }
+  });
+
+  test("a newcomer is told of the runs under way", () => {
+    const { h, contentId } = fetching(new PieceSet(256), { members: ["right"], settings });
+    const runs = h.take("fetchRange");
+    h.take("sendClaim");
+    h.peer("late", contentId);
+    const given = new Set(h.take("cancelOrigin").map(({ requestId }) => requestId));
+    const told = h.take("sendClaim").filter(({ peerIds }) => peerIds.includes("late"));
+    const toldOf = new Set(told.map(({ firstPiece }) => firstPiece));
+    for (const { requestId, firstPiece } of runs) {
+      expect(toldOf.has(firstPiece)).toBe(!given.has(requestId));
+    }
+    expect(told.length).toBeGreaterThan(0);
+  });
+
+  test("with peers in sight the first request is small, and grows when nobody speaks", () => {
+    const h = new Harness();
+    const { bytes, contentId } = manifestOf(1024);
+    h.send({ type: "peerConnected", peerId: "a", host: "10.0.0.1", requestsMax: 8 });
+    h.create(request({ contentId }));
+    const { requestId, transferId } = h.takeOne("fetchManifest");
+    h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
+    h.open(new PieceSet(1024));
+    expect(h.takeOne("fetchRange").pieceCount).toBe(64);
+    h.advanceTo(1_100);
+    expect(h.take("fetchRange").map(({ pieceCount }) => pieceCount)).toEqual([128, 128, 128]);
   });
 
   test("a silent member's share falls to the others after the stall timeout", () => {

@@ -68,9 +68,9 @@ describe("uploads", () => {
 
   test("who asks about a content hears what we hold of it, now or when there is something", () => {
     const { h, contentId } = fetching(pieces("...."));
+    for (const range of h.take("fetchRange")) h.deliverRange(range);
     h.peer("a", contentId);
     expect(h.take("sendBitfield")).toEqual([]);
-    for (const range of h.take("fetchRange")) h.deliverRange(range);
     h.commit([0, 1, 2, 3]);
     expect(h.takeOne("sendHave")).toMatchObject({ peerIds: ["a"], pieces: [0, 1, 2, 3] });
     h.peer("b", contentId);

@@ -1,0 +1,79 @@
+import { contentIdOf } from "@shoal/core";
+import { CommanderError } from "commander";
+import { beforeEach, expect, test } from "vitest";
+import { createProgram } from "../../src/cli/program.ts";
+
+let calls: unknown[][] = [];
+let written = "";
+beforeEach(() => {
+  calls = [];
+  written = "";
+});
+
+async function run(line: string): Promise<void> {
+  const note =
+    (name: string) =>
+    (...args: unknown[]) => {
+      calls.push([name, ...args]);
+      return Promise.resolve();
+    };
+  const actions = { publish: note("publish"), get: note("get"), agent: note("agent") };
+  const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
+  const argv = line.split(" ").filter((word) => word !== "");
+  await createProgram(actions, output).parseAsync(argv, { from: "user" });
+}
+
+const contentId = contentIdOf(new Uint8Array(1));
+const sha256 = "ab".repeat(32);
+
+test.each<[string, unknown[]]>([
+  ["publish f", ["publish", "f", {}]],
+  [
+    "publish f --piece-length 1MiB --json",
+    ["publish", "f", { pieceLength: 1_048_576, json: true }],
+  ],
+  ["get http://a/f -o f", ["get", "http://a/f", { output: "f", mdns: true }]],
+  [
+    `get --content-id ${contentId} -o f --peer /a --peer /b --listen /c --no-mdns`,
+    ["get", undefined, { output: "f", contentId, peer: ["/a", "/b"], listen: ["/c"], mdns: false }],
+  ],
+  [
+    `get u -o f --sha256 ${sha256} --overwrite --timeout 2min --state s`,
+    [
+      "get",
+      "u",
+      { output: "f", sha256, overwrite: true, timeout: 120_000, state: "s", mdns: true },
+    ],
+  ],
+  [
+    "get u -o f --setting uploadsMax=0 --setting banMs=1s",
+    ["get", "u", { output: "f", mdns: true, setting: { uploadsMax: 0, banMs: 1_000 } }],
+  ],
+  ["agent", ["agent", { mdns: true }]],
+  ["agent --share a --share b --json", ["agent", { share: ["a", "b"], mdns: true, json: true }]],
+])("reads: shoal %s", async (line, expected) => {
+  await run(line);
+  expect(calls[0]?.slice(0, expected.length)).toEqual(expected);
+});
+
+test.each([
+  ["gett", "unknown command 'gett'\n(Did you mean get?)"],
+  ["get u -o f --pear x", "unknown option '--pear'\n(Did you mean --peer?)"],
+  ["get u v -o f", "too many arguments"],
+  ["publish", "missing required argument 'FILE'"],
+  [`get u -o f --sha256 ${sha256} --content-id ${contentId}`, "cannot be used with"],
+  ["get u -o f --timeout soon", "A duration is a number with a unit"],
+  ["get u -o", "argument missing"],
+])("refuses: shoal %s", async (line, words) => {
+  await expect(run(line)).rejects.toThrow(words);
+  expect(calls).toEqual([]);
+});
+
+test.each(["--help", "get --help", "publish --help", "agent --help"])(
+  "begins the help of %s with an example",
+  async (line) => {
+    const asked = await run(line).catch((error: unknown) => error);
+    expect((asked as CommanderError).exitCode).toBe(0);
+    expect(written).toMatch(/^Examples:\n {2}shoal \w+.*\n[^]*\n\nUsage: shoal/);
+  },
+);
