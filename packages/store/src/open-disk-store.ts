@@ -4,7 +4,6 @@
  *
  * Called by the worker and by tests, which bring a disk that fails.
  */
-import fs from "node:fs";
 import { errorInfo, ShoalError } from "@shoal/core";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
 import { realDisk } from "./disk.ts";
@@ -114,11 +113,10 @@ async function recover(context: StoreContext): Promise<void> {
   for (const leftover of context.tables.leftovers()) removeLeftover(context, leftover);
 }
 
-/** Without the marker the next start hashes more than it needs to; that is all. */
 function markClean(stateDirectory: string): void {
   try {
     writeCleanMarker(stateDirectory);
   } catch {
-    fs.rmSync(`${stateDirectory}/clean`, { force: true });
+    removeCleanMarker(stateDirectory);
   }
 }

@@ -188,22 +188,27 @@ function connect(path: string, isClean: boolean): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5_000 });
   try {
     // The log may hold a version that the file's first bytes do not show yet.
-    refuseNewer(Number(database.prepare("PRAGMA user_version").get()?.["user_version"]));
+    const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    refuseNewer(version);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     database.exec("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF");
     const check = isClean ? "quick_check" : "integrity_check";
     const found = database.prepare(`PRAGMA ${check}(1)`).get()?.[check];
     if (found !== "ok") throw new DamageError(typeof found === "string" ? found : check);
-    database.exec("BEGIN IMMEDIATE");
-    for (const [table, columns] of Object.entries(TABLES)) {
-      database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
-    }
-    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+    if (version < SCHEMA_VERSION) createTables(database);
     return database;
   } catch (error) {
     closeDamaged(database);
     throw error;
   }
+}
+
+function createTables(database: DatabaseSync): void {
+  database.exec("BEGIN IMMEDIATE");
+  for (const [table, columns] of Object.entries(TABLES)) {
+    database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
+  }
+  database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }
 
 /** Where SQLite's file format keeps `user_version`, as a big-endian number. */

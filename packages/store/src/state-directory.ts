@@ -115,8 +115,8 @@ export function createPrivateFile(path: string): void {
 /** Whether the last run ended in order and nothing has changed the database since. */
 export function isMarkedClean(path: string): boolean {
   try {
-    const marked = fs.readFileSync(join(path, "clean"), { encoding: "utf8" });
-    return marked === digestOfDatabase(path);
+    const digest = digestOfDatabase(path);
+    return digest !== undefined && digest === fs.readFileSync(join(path, "clean"), "utf8");
   } catch {
     return false; // No marker, or one that cannot be read: an unclean stop.
   }
@@ -127,20 +127,26 @@ export function removeCleanMarker(path: string): void {
   fs.rmSync(join(path, "clean"), { force: true, recursive: true });
 }
 
-/** The last thing a run does, after the database is closed. */
+/**
+ * The last thing a run does, after the database is closed. Without the marker the next start hashes
+ * more than it needs to; that is all.
+ */
 export function writeCleanMarker(path: string): void {
+  const digest = digestOfDatabase(path);
+  if (digest === undefined) return;
   const fd = fs.openSync(join(path, "clean"), "wx", 0o600);
   try {
-    fs.writeSync(fd, digestOfDatabase(path));
+    fs.writeSync(fd, digest);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
   }
 }
 
-function digestOfDatabase(path: string): string {
+/** `undefined` while the database is not complete without its log, as after a full disk. */
+function digestOfDatabase(path: string): string | undefined {
   const log = fs.statSync(join(path, "state.db-wal"), { throwIfNoEntry: false });
-  if (log !== undefined && log.size > 0) return "not closed";
+  if (log !== undefined && log.size > 0) return undefined;
   return sha256Hex(fs.readFileSync(join(path, "state.db")));
 }
 

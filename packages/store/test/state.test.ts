@@ -109,6 +109,12 @@ describe("the state directory", () => {
     expect((await load(state)).report.wasClean).toBe(false);
     expect((await load(state)).report.wasClean).toBe(true);
   });
+
+  test("is not clean while its database has a log, whatever the marker says", async () => {
+    const { state } = await makeState(temporaryDirectory());
+    fs.writeFileSync(join(state, "state.db-wal"), "something");
+    expect((await load(state)).report.wasClean).toBe(false);
+  });
 });
 
 describe("the database", () => {

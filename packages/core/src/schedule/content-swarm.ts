@@ -30,7 +30,21 @@ export const OWNERSHIP = { others: 0, own: 1, inherited: 2 } as const;
 /** Runs that one member may claim at a time; more replace the oldest. */
 const CLAIMS_PER_MEMBER_MAX = 16;
 
+export interface Extent {
+  readonly first: PieceIndex;
+  /** One past the last piece. */
+  readonly end: PieceIndex;
+  /** How strongly this agent claims to own it; the owner's is the greatest of all. */
+  readonly weight: number;
+}
+
 export class ContentSwarm {
+  /**
+   * All extents, the strongest first. Whoever sees only a part of a swarm takes itself for the
+   * owner of some extents whose owner it cannot see. Those are weak ones: fetched last, they have
+   * mostly come from the swarm before their turn.
+   */
+  readonly byWeight: readonly Extent[];
   readonly #selfHash: number;
   readonly #members = new Map<PeerId, Member>();
   readonly #stallTimeoutMs: Millis;
@@ -52,14 +66,16 @@ export class ContentSwarm {
     this.#stallTimeoutMs = options.stallTimeoutMs;
     this.#claimed = new Uint8Array(layout.pieceCount);
     this.#extentOf = new Uint32Array(layout.pieceCount);
-    let extent = -1;
-    let next: PieceIndex = 0;
-    while (next < layout.pieceCount) {
-      const count = layout.piecesWithin(next, options.extentBytes);
-      this.#extentOf.fill(++extent, next, next + count);
-      next += count;
+    const extents: Extent[] = [];
+    let first: PieceIndex = 0;
+    while (first < layout.pieceCount) {
+      const end = first + layout.piecesWithin(first, options.extentBytes);
+      this.#extentOf.fill(extents.length, first, end);
+      extents.push({ first, end, weight: weightOf(this.#selfHash, extents.length) });
+      first = end;
     }
-    this.#extentCount = extent + 1;
+    this.#extentCount = extents.length;
+    this.byWeight = extents.toSorted((a, b) => b.weight - a.weight);
     this.#owned = new Uint8Array(this.#extentCount).fill(OWNERSHIP.own);
   }
 
@@ -145,13 +161,6 @@ export class ContentSwarm {
     return this.#owned[this.#extentOf[piece]!]!;
   }
 
-  /** Where this agent begins to look for runs, so that agents that know nobody begin apart. */
-  startPiece(): PieceIndex {
-    if (this.#extentCount === 0) return 0;
-    const extent = (mix32(this.#selfHash) >>> 0) % this.#extentCount;
-    return this.#extentOf.indexOf(extent);
-  }
-
   /** The next instant at which silence may change owners or end claims. */
   pollDeadline(): Millis {
     return this.#members.size === 0 ? Infinity : Math.max(0, this.#ownershipUntil);
@@ -188,10 +197,9 @@ export class ContentSwarm {
   }
 
   #ownershipOf(extent: number, rivals: readonly number[], silent: readonly number[]): number {
-    const salt = mix32(extent);
-    const own = mix32(this.#selfHash ^ salt) >>> 0;
-    for (const rival of rivals) if (mix32(rival ^ salt) >>> 0 > own) return OWNERSHIP.others;
-    for (const gone of silent) if (mix32(gone ^ salt) >>> 0 > own) return OWNERSHIP.inherited;
+    const own = weightOf(this.#selfHash, extent);
+    for (const rival of rivals) if (weightOf(rival, extent) > own) return OWNERSHIP.others;
+    for (const gone of silent) if (weightOf(gone, extent) > own) return OWNERSHIP.inherited;
     return OWNERSHIP.own;
   }
 
@@ -205,4 +213,8 @@ export class ContentSwarm {
     const end = claim.first + claim.count;
     for (let piece = claim.first; piece < end; piece++) this.#claimed[piece]!--;
   }
+}
+
+function weightOf(memberHash: number, extent: number): number {
+  return mix32(memberHash ^ mix32(extent)) >>> 0;
 }

@@ -7,7 +7,6 @@
  * (R-TIME-05). Called by `Fetcher`.
  */
 import type { Counters } from "../registry/counters.ts";
-import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
@@ -18,17 +17,13 @@ import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import type { OriginReason } from "./notice.ts";
 import type { Outbox } from "./outbox.ts";
-import { isFree, OriginPolicy } from "./origin-policy.ts";
+import { OriginPolicy } from "./origin-policy.ts";
 import { backoffMs } from "./pace.ts";
 import type { PeerTable } from "./peer-table.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
-
-interface NextRun {
-  readonly first: PieceIndex;
-  readonly count: number;
-  readonly reason: OriginReason;
-}
+import { RunSearch } from "./run-search.ts";
+import type { NextRun } from "./run-search.ts";
 
 interface OriginRun {
   readonly requestId: RequestId;
@@ -68,9 +63,9 @@ export class OriginRuns {
   readonly #options: OriginRunsOptions;
   readonly #ledger: PieceLedger;
   readonly #swarm: ContentSwarm;
-  readonly #peers: PeerRequests | undefined;
   readonly #runs = new Map<RequestId, OriginRun>();
   readonly #policy: OriginPolicy;
+  readonly #search: RunSearch;
   #validator: Validator | undefined;
   #mode: "range" | "stream";
   readonly #startedAt: Millis;
@@ -78,7 +73,6 @@ export class OriginRuns {
   #nextTryAt: Millis = 0;
   #searchAgainAt: Millis = 0;
   #deadline: Millis = Infinity;
-  #cursor: PieceIndex;
   /** The last failure; fatal when the URL will never work. */
   failure: { readonly error: ErrorInfo; readonly fatal: boolean } | undefined;
   /** Why later bytes cannot follow the stored ones: another file, or no way to tell. */
@@ -93,14 +87,13 @@ export class OriginRuns {
     this.#deps = deps;
     this.#ledger = parts.ledger;
     this.#swarm = parts.swarm;
-    this.#peers = parts.peers;
     this.#options = options;
     // With digests the bytes prove themselves, whatever the server calls them (R-HTTP-11).
     this.#validator = options.verified ? undefined : options.validator;
     this.#mode = options.acceptsRanges ? "range" : "stream";
-    this.#cursor = parts.peers === undefined ? 0 : parts.swarm.startPiece();
     this.#startedAt = now;
     this.#policy = new OriginPolicy(deps, parts, now);
+    this.#search = new RunSearch(deps, { ...parts, policy: this.#policy }, options.verified, now);
   }
 
   /** Runs under way. */
@@ -138,7 +131,11 @@ export class OriginRuns {
       return;
     }
     while (this.#runs.size < this.#connectionsMax(now) && this.#ledger.hasBudget()) {
-      const run = this.#findRun(now);
+      const run = this.#search.find(now, {
+        mode: this.#mode,
+        isCombinable: this.#isCombinable,
+        runCount: this.#runs.size,
+      });
       if (run === undefined) {
         this.#searchAgainAt = now + RECHECK_MS;
         this.#deadline = this.#ledger.picker.missingCount === 0 ? Infinity : this.#searchAgainAt;
@@ -146,7 +143,8 @@ export class OriginRuns {
       }
       this.#start(run, url, now);
     }
-    if (this.#isColdStart(now)) this.#deadline = this.#startedAt + this.#deps.settings.coldStartMs;
+    if (this.#search.isColdStart(now))
+      this.#deadline = this.#startedAt + this.#deps.settings.coldStartMs;
   }
 
   /** A piece of a run has come; false when the run is not ours any more. */
@@ -266,72 +264,17 @@ export class OriginRuns {
     return this.#deadline;
   }
 
+  /** Whether bytes of several requests may be put together (R-HTTP-13). */
+  get #isCombinable(): boolean {
+    return this.#options.verified || this.#validator?.etag !== undefined;
+  }
+
   /** Alone: as configured. In a swarm the members' connections add up, so each has fewer. */
   #connectionsMax(now: Millis): number {
-    const strongly = this.#options.verified || this.#validator?.etag !== undefined;
-    if (this.#mode === "stream" || !strongly || this.#isColdStart(now)) return 1;
+    if (this.#mode === "stream" || !this.#isCombinable || this.#search.isColdStart(now)) return 1;
     const { originConnectionsMax } = this.#deps.settings;
     const members = this.#swarm.fetchingMemberCount;
     return Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
-  }
-
-  /** Peers are in sight and have not spoken yet: begin, but with little. */
-  #isColdStart(now: Millis): boolean {
-    if (this.#peers === undefined || this.#swarm.memberCount > 0) return false;
-    const { peers, settings } = this.#deps;
-    const isYoung = now - this.#startedAt < settings.coldStartMs;
-    return isYoung && (peers.links.size > 0 || peers.hopeful);
-  }
-
-  #findRun(now: Millis): NextRun | undefined {
-    const { layout, picker } = this.#ledger;
-    if (picker.missingCount === 0) return undefined;
-    if (this.#mode === "stream" || !this.#options.verified) return this.#findWholeRun();
-    this.#policy.note(now, this.#runs.size);
-    for (let step = 0; step < layout.pieceCount; step++) {
-      const first = (this.#cursor + step) % layout.pieceCount;
-      const reason = this.#policy.reasonFor(first, now);
-      if (reason === undefined) continue;
-      const { originRunBytes, originExtentBytes } = this.#deps.settings;
-      const isAlone = reason === "peersSlow" || (reason === "noPeers" && !this.#isColdStart(now));
-      const within = layout.piecesWithin(first, isAlone ? originRunBytes : originExtentBytes);
-      let count = 1;
-      while (count < within && this.#policy.reasonFor(first + count, now) === reason) count++;
-      return { first, count, reason };
-    }
-    return this.#findEndgameRun(now);
-  }
-
-  /** Without ranges or without digests: one request for everything from the first missing piece. */
-  #findWholeRun(): NextRun | undefined {
-    const { layout, picker } = this.#ledger;
-    let first = 0;
-    while (first < layout.pieceCount && !isFree(picker, first)) first++;
-    if (first === layout.pieceCount) return undefined;
-    const { verified } = this.#options;
-    const reason = verified ? "noPeers" : "noManifest";
-    if (this.#mode === "stream") return { first, count: layout.pieceCount - first, reason };
-    const isCombinable = this.#validator?.etag !== undefined;
-    const within = isCombinable
-      ? layout.piecesWithin(first, this.#deps.settings.originRunBytes)
-      : layout.pieceCount - first;
-    let count = 1;
-    while (count < within && isFree(picker, first + count)) count++;
-    return { first, count, reason };
-  }
-
-  /** A peer owes one of the last pieces and has been silent for the stall timeout. */
-  #findEndgameRun(now: Millis): NextRun | undefined {
-    const { picker, layout } = this.#ledger;
-    const askedAt = this.#peers?.oldestAskedAt;
-    const isLate = askedAt !== undefined && now - askedAt > this.#deps.settings.stallTimeoutMs;
-    if (!isLate || picker.freeCount > 0 || this.#runs.size > 0) return undefined;
-    if (picker.missingCount > LIMITS.endgamePiecesMax) return undefined;
-    for (let piece = 0; piece < layout.pieceCount; piece++) {
-      if (picker.isHeld(piece) || picker.requestedCount(piece) !== 1) continue;
-      return { first: piece, count: 1, reason: "peersSilent" };
-    }
-    return undefined;
   }
 
   #start({ first, count, reason }: NextRun, url: string, now: Millis): void {
@@ -356,7 +299,7 @@ export class OriginRuns {
       owed,
       claimedAt: now,
     });
-    this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
+    this.#search.started(first, count);
     this.claimsDue.push({ first, count });
     counters.add("shoal_origin_requests_total");
     outbox.notice({

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { MiB } from "@shoal/core";
 import type { Notice } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { startAgent } from "../src/index.ts";
-import type { Agent, AgentOptions, LogFields } from "../src/index.ts";
+import { startAgent } from "@shoal/agent";
+import type { Agent, AgentOptions, LogFields } from "@shoal/agent";
 
 let directory = "";
 beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), "shoal-agent-"))));

@@ -1,0 +1,139 @@
+/**
+ * Finds the next run of pieces to ask of the origin: where it begins, how long it is, and why.
+ *
+ *   alone          from the cursor on, long runs
+ *   in a swarm     extents by weight, the strongest of this agent first, an extent at a time
+ *   no digests     from the first missing piece on, as far as bytes may be put together
+ *
+ * Knows pieces and reasons (`OriginPolicy`); begins nothing. Called by `OriginRuns`.
+ */
+import { LIMITS } from "../registry/limits.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { Millis, PieceIndex } from "../units.ts";
+import type { ContentSwarm } from "./content-swarm.ts";
+import type { OriginReason } from "./notice.ts";
+import { isFree } from "./origin-policy.ts";
+import type { OriginPolicy, OriginPolicyParts } from "./origin-policy.ts";
+import type { PeerRequests } from "./peer-requests.ts";
+import type { PeerTable } from "./peer-table.ts";
+import type { PieceLedger } from "./piece-ledger.ts";
+
+export interface NextRun {
+  readonly first: PieceIndex;
+  readonly count: number;
+  readonly reason: OriginReason;
+}
+
+export interface SearchSituation {
+  readonly mode: "range" | "stream";
+  /** Whether bytes of several requests may be put together (R-HTTP-13). */
+  readonly isCombinable: boolean;
+  readonly runCount: number;
+}
+
+export class RunSearch {
+  readonly #settings: Settings;
+  readonly #known: PeerTable;
+  readonly #ledger: PieceLedger;
+  readonly #swarm: ContentSwarm;
+  readonly #peers: PeerRequests | undefined;
+  readonly #policy: OriginPolicy;
+  readonly #verified: boolean;
+  readonly #startedAt: Millis;
+  #cursor: PieceIndex;
+
+  constructor(
+    deps: { settings: Settings; peers: PeerTable },
+    parts: OriginPolicyParts & { policy: OriginPolicy },
+    verified: boolean,
+    now: Millis,
+  ) {
+    this.#settings = deps.settings;
+    this.#known = deps.peers;
+    this.#ledger = parts.ledger;
+    this.#swarm = parts.swarm;
+    this.#peers = parts.peers;
+    this.#policy = parts.policy;
+    this.#verified = verified;
+    this.#startedAt = now;
+    // Agents that do not know each other yet begin apart, each with its strongest extent.
+    this.#cursor = parts.peers === undefined ? 0 : (parts.swarm.byWeight[0]?.first ?? 0);
+  }
+
+  /** The run has been asked for: alone, the next one follows it. */
+  started(first: PieceIndex, count: number): void {
+    this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
+  }
+
+  /** Peers are in sight and have not spoken yet: begin, but with little. */
+  isColdStart(now: Millis): boolean {
+    if (this.#peers === undefined || this.#swarm.memberCount > 0) return false;
+    const isYoung = now - this.#startedAt < this.#settings.coldStartMs;
+    return isYoung && (this.#known.links.size > 0 || this.#known.hopeful);
+  }
+
+  /** The next run to ask for; `undefined` when there is no reason to ask for any. */
+  find(now: Millis, situation: SearchSituation): NextRun | undefined {
+    const { layout, picker } = this.#ledger;
+    if (picker.missingCount === 0) return undefined;
+    if (situation.mode === "stream" || !this.#verified) return this.#findWholeRun(situation);
+    this.#policy.note(now, situation.runCount);
+    if (this.#swarm.memberCount === 0) {
+      for (let step = 0; step < layout.pieceCount; step++) {
+        const run = this.#runFrom((this.#cursor + step) % layout.pieceCount, now);
+        if (run !== undefined) return run;
+      }
+      return undefined;
+    }
+    for (const { first, end } of this.#swarm.byWeight) {
+      for (let piece = first; piece < end; piece++) {
+        const run = this.#runFrom(piece, now);
+        if (run !== undefined) return run;
+      }
+    }
+    return situation.runCount > 0 ? undefined : this.#findEndgameRun(now);
+  }
+
+  /** The run that begins with the piece, if there is a reason to ask for it. */
+  #runFrom(first: PieceIndex, now: Millis): NextRun | undefined {
+    const reason = this.#policy.reasonFor(first, now);
+    if (reason === undefined) return undefined;
+    const { originRunBytes, originExtentBytes } = this.#settings;
+    const isAlone = reason === "peersSlow" || (reason === "noPeers" && !this.isColdStart(now));
+    const runBytes = isAlone ? originRunBytes : originExtentBytes;
+    const within = this.#ledger.layout.piecesWithin(first, runBytes);
+    let count = 1;
+    while (count < within && this.#policy.reasonFor(first + count, now) === reason) count++;
+    return { first, count, reason };
+  }
+
+  /** Without ranges or without digests: one request for everything from the first missing piece. */
+  #findWholeRun({ mode, isCombinable }: SearchSituation): NextRun | undefined {
+    const { layout, picker } = this.#ledger;
+    let first = 0;
+    while (first < layout.pieceCount && !isFree(picker, first)) first++;
+    if (first === layout.pieceCount) return undefined;
+    const reason = this.#verified ? "noPeers" : "noManifest";
+    if (mode === "stream") return { first, count: layout.pieceCount - first, reason };
+    const within = isCombinable
+      ? layout.piecesWithin(first, this.#settings.originRunBytes)
+      : layout.pieceCount - first;
+    let count = 1;
+    while (count < within && isFree(picker, first + count)) count++;
+    return { first, count, reason };
+  }
+
+  /** A peer owes one of the last pieces and has been silent for the stall timeout. */
+  #findEndgameRun(now: Millis): NextRun | undefined {
+    const { picker, layout } = this.#ledger;
+    const askedAt = this.#peers?.oldestAskedAt;
+    const isLate = askedAt !== undefined && now - askedAt > this.#settings.stallTimeoutMs;
+    if (!isLate || picker.freeCount > 0) return undefined;
+    if (picker.missingCount > LIMITS.endgamePiecesMax) return undefined;
+    for (let piece = 0; piece < layout.pieceCount; piece++) {
+      if (picker.isHeld(piece) || picker.requestedCount(piece) !== 1) continue;
+      return { first: piece, count: 1, reason: "peersSilent" };
+    }
+    return undefined;
+  }
+}

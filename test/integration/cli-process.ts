@@ -1,0 +1,118 @@
+/**
+ * The `shoal` command as a user runs it: a process with a home of its own, whose files can be looked
+ * at before, during and after.
+ */
+import { spawn } from "node:child_process";
+import type { ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { root, until } from "./harness.ts";
+
+const MAIN = join(root, "packages", "agent", "src", "main.ts");
+const TIMEOUT_MS = 30_000;
+
+export interface CliResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One run of the command. Killed when it is disposed of. */
+export class CliProcess implements AsyncDisposable {
+  stdout = "";
+  stderr = "";
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #ended: Promise<unknown>;
+
+  constructor(args: readonly string[], { home, cwd }: { home: string; cwd: string }) {
+    const { XDG_STATE_HOME: _, ...env } = process.env;
+    this.#child = spawn(process.execPath, ["--conditions=shoal-source", MAIN, ...args], {
+      cwd,
+      env: { ...env, HOME: home },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
+    this.#ended = once(this.#child, "close");
+    this.#child.stdout.on("data", (bytes: Buffer) => (this.stdout += bytes.toString()));
+    this.#child.stderr.on("data", (bytes: Buffer) => (this.stderr += bytes.toString()));
+  }
+
+  /** What it has written to stdout, as JSON lines. */
+  get objects(): readonly Record<string, unknown>[] {
+    const lines = this.stdout.split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Closes the reader of its stdout, as `| head` does. */
+  stopReading(): void {
+    this.#child.stdout.destroy();
+  }
+
+  async ended(): Promise<CliResult> {
+    await this.#ended;
+    const { exitCode } = this.#child;
+    return { exitCode, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+}
+
+/** A user's home and working directory, both empty at first. */
+export class CliUser {
+  readonly home: string;
+  readonly cwd: string;
+
+  private constructor(directory: string) {
+    this.home = join(directory, "home");
+    this.cwd = join(directory, "downloads");
+  }
+
+  static async create(directory: string): Promise<CliUser> {
+    const user = new CliUser(directory);
+    await mkdir(user.home);
+    await mkdir(user.cwd);
+    return user;
+  }
+
+  /** Starts the command without discovery, which would leave the machine. */
+  start(...args: string[]): CliProcess {
+    const [command = "", ...rest] = args;
+    const local = command === "get" || command === "agent";
+    const network = local ? ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"] : [];
+    return new CliProcess([command, ...network, ...rest].filter(Boolean), this);
+  }
+
+  async run(...args: string[]): Promise<CliResult> {
+    await using process = this.start(...args);
+    return await process.ended();
+  }
+
+  /** Every file and directory below home and the working directory. */
+  async leftovers(): Promise<readonly string[]> {
+    const [home, cwd] = await Promise.all([
+      readdir(this.home, { recursive: true }),
+      readdir(this.cwd, { recursive: true }),
+    ]);
+    return [...home.map((name) => `home/${name}`), ...cwd];
+  }
+}
+
+/** Starts `shoal agent` and waits until it runs. */
+export async function startCliAgent(
+  user: CliUser,
+  ...args: string[]
+): Promise<{ process: CliProcess; addresses: readonly string[] }> {
+  const process = user.start("agent", "--json", ...args);
+  await until(() => process.stdout.includes("\n"), `shoal agent: ${process.stderr}`);
+  return { process, addresses: process.objects[0]?.["addresses"] as string[] };
+}
