@@ -58,7 +58,7 @@ export interface DeliveryResult {
   readonly sha256: string;
   readonly contentId: string;
   readonly agents: readonly AgentResult[];
-  /** Bytes of bodies that the origin sent, the manifest included. */
+  /** Bytes of the file that the origin sent; its manifest, of 32 bytes per piece, not counted. */
   readonly originSentBytes: number;
 }
 
@@ -99,7 +99,7 @@ export async function deliver(
   onStep(`Delivering ${contentId}`);
   const url = urls[source.name] ?? "";
   const reports = await swarm.download({ url, contentId, timeoutMs });
-  origin.send({ type: "count" });
+  origin.send({ type: "count", name: source.name });
   const { sentBytes: originSentBytes } = await origin.next("counted");
 
   onStep("Reading the published files back");

@@ -37,6 +37,10 @@ const interruption = new AbortController();
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(name, () => interruption.abort(new Interruption(name)));
 }
+for (const stream of [process.stdout, process.stderr]) {
+  // Whoever read along has gone.
+  stream.on("error", () => interruption.abort(new Interruption("SIGPIPE")));
+}
 process.exitCode = await main(parseOptions());
 
 async function main(options: Options): Promise<number> {

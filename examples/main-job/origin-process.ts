@@ -10,9 +10,10 @@ export interface OriginProcessOptions extends ServeFilesOptions {
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** Asks for the count of bytes sent. */
+/** Asks how many bytes of a file were sent. */
 export interface OriginOrder {
   readonly type: "count";
+  readonly name: string;
 }
 
 export type OriginReport =
@@ -25,7 +26,10 @@ process.on("disconnect", () => process.exit(0));
 const { files, ...options } = JSON.parse(process.argv[2] ?? "{}") as OriginProcessOptions;
 const origin = await serveFiles(files, options);
 const urls = Object.fromEntries(Object.keys(files).map((name) => [name, origin.urlOf(name)]));
-process.on("message", () => report({ type: "counted", sentBytes: origin.sentBytes }));
+process.on("message", (message) => {
+  const { name } = message as OriginOrder;
+  report({ type: "counted", sentBytes: origin.sentBytesOf(name) });
+});
 report({ type: "ready", urls });
 
 function report(message: OriginReport): void {

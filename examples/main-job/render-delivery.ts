@@ -5,24 +5,35 @@ import stringWidth from "string-width";
 import type { AgentProgress, DeliveryResult } from "./delivery.ts";
 
 const BAR_LENGTH = 20;
+/** Columns keep their places while states change. */
+const STATE_LENGTH = "transferring".length;
 
 /** One line per agent: how far it is, and where its bytes came from. */
 export function renderProgress(agents: readonly AgentProgress[], elapsedMs: number): string {
   const rows = agents.map(({ name, snapshot }) => {
-    if (snapshot === undefined) return [name, bar(0), "", "starting"];
+    if (snapshot === undefined)
+      return [name, bar(0), "".padStart(5), "starting".padEnd(STATE_LENGTH)];
     const { transferredBytes, length, originBytes, peerBytes, state } = snapshot;
     const share = length === undefined || length === 0 ? 0 : transferredBytes / length;
     return [
       name,
       bar(share),
-      `${Math.floor(share * 100)} %`,
-      state,
+      `${Math.floor(share * 100)} %`.padStart(5),
+      state.padEnd(STATE_LENGTH),
       `${mib(transferredBytes)} MiB`,
       `origin ${mib(originBytes)}`,
       `peers ${mib(peerBytes)}`,
     ];
   });
-  const [head, ...rest] = columns(rows, ["left", "left", "right", "left", "right", "right"]);
+  const [head, ...rest] = columns(rows, [
+    "left",
+    "left",
+    "left",
+    "left",
+    "right",
+    "right",
+    "right",
+  ]);
   const seconds = `${(elapsedMs / 1_000).toFixed(1)} s`;
   return [`${head ?? ""}   ${seconds}`, ...rest].join("\n");
 }
@@ -63,7 +74,7 @@ export function originCopies({ originSentBytes, length }: DeliveryResult): numbe
 }
 
 function bar(share: number): string {
-  const full = Math.round(share * BAR_LENGTH);
+  const full = Math.floor(share * BAR_LENGTH);
   return "█".repeat(full) + "░".repeat(BAR_LENGTH - full);
 }
 

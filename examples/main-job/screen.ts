@@ -8,6 +8,7 @@ export class Screen {
   readonly #isLive = process.stderr.isTTY;
   readonly #live = createLogUpdate(process.stderr);
   readonly #intervalMs = this.#isLive ? 200 : 2_000;
+  #latest: readonly AgentProgress[] = [];
   #startedAt: number | undefined;
   #shownAt = 0;
 
@@ -26,17 +27,24 @@ export class Screen {
   }
 
   progress(agents: readonly AgentProgress[]): void {
+    this.#latest = agents;
     const now = performance.now();
     this.#startedAt ??= now;
     if (now - this.#shownAt < this.#intervalMs) return;
     this.#shownAt = now;
-    const elapsedMs = now - this.#startedAt;
-    if (this.#isLive) this.#live(renderProgress(agents, elapsedMs));
-    else process.stderr.write(`${renderProgressLine(agents, elapsedMs)}\n`);
+    this.#show(now - this.#startedAt);
   }
 
-  /** Leaves the live part as it is; what follows is written below. */
+  /** Shows how it ended and leaves it there; what follows is written below. */
   end(): void {
+    if (this.#startedAt === undefined) return;
+    this.#show(performance.now() - this.#startedAt);
     if (this.#isLive) this.#live.done();
+    this.#startedAt = undefined;
+  }
+
+  #show(elapsedMs: number): void {
+    if (this.#isLive) this.#live(renderProgress(this.#latest, elapsedMs));
+    else process.stderr.write(`${renderProgressLine(this.#latest, elapsedMs)}\n`);
   }
 }

@@ -9,6 +9,9 @@ import { basename, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { MiB } from "@shoal/core";
+// Not the fetch of Node 24, which can crash the process when a server ends the connection early
+// (nodejs/undici#5360).
+import { fetch } from "undici";
 
 export interface SourceFile {
   /** A name for it in URLs. */

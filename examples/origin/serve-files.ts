@@ -23,8 +23,8 @@ export interface ServeFilesOptions {
 export interface FileOrigin extends AsyncDisposable {
   /** Where the file given under `name` is. */
   urlOf(name: string): string;
-  /** Bytes of files sent so far, without HTTP headers. */
-  readonly sentBytes: number;
+  /** Bytes of the file given under `name` that were sent so far, without HTTP headers. */
+  sentBytesOf(name: string): number;
   /** Stops at once, in the middle of answers too. Idempotent. */
   close(): Promise<void>;
 }
@@ -52,9 +52,7 @@ export async function serveFiles(
   };
   return {
     urlOf: (name) => `http://127.0.0.1:${port}/${encodeURIComponent(name)}`,
-    get sentBytes() {
-      return pacer.passedBytes;
-    },
+    sentBytesOf: (name) => pacer.passedBytes.get(name) ?? 0,
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -88,7 +86,7 @@ async function answer(
   });
   if (request.method === "HEAD" || start === end) return void response.end();
   const body = createReadStream(path, { start, end: end - 1, highWaterMark: CHUNK_BYTES });
-  await pipeline(body, (chunks: AsyncIterable<Buffer>) => pacer.pass(chunks), response);
+  await pipeline(body, (chunks: AsyncIterable<Buffer>) => pacer.pass(name, chunks), response);
 }
 
 const CHUNK_BYTES = 128 * 1024;
@@ -125,9 +123,9 @@ function rangeIn(
   return start < end ? { start, end } : "unsatisfiable";
 }
 
-/** Counts the bytes of all answers, and lets them pass no faster than the rate allows. */
+/** Counts the bytes of each file, and lets those of all answers pass no faster than the rate. */
 class Pacer {
-  passedBytes = 0;
+  readonly passedBytes = new Map<string, number>();
   readonly #rateBytesPerSec: number;
   readonly #signal: AbortSignal;
   #freeAt = 0;
@@ -137,13 +135,13 @@ class Pacer {
     this.#signal = signal;
   }
 
-  async *pass(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  async *pass(name: string, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       const now = performance.now();
       this.#freeAt = Math.max(now, this.#freeAt) + (chunk.length * 1_000) / this.#rateBytesPerSec;
       const waitMs = this.#freeAt - now;
       if (waitMs > 1) await delay(waitMs, undefined, { signal: this.#signal });
-      this.passedBytes += chunk.length;
+      this.passedBytes.set(name, (this.passedBytes.get(name) ?? 0) + chunk.length);
       yield chunk;
     }
   }

@@ -14,20 +14,20 @@ const office = {
   downRateBytesPerSec: 100 * MiB,
 };
 
-test("30 machines update at once over one slow line", () => {
+await test("30 machines update at once over one slow line", () => {
   const report = runFlashCrowd(office);
   assert.equal(report.completed, office.peers);
   assert.ok(report.originCopies < 1.5, `${report.originCopies} copies crossed the line`);
   assert.ok(report.p50Ratio < 1.5, `${report.p50Ratio} of the lower bound`);
 });
 
-test("a machine that sends corrupt pieces does no harm", () => {
+await test("a machine that sends corrupt pieces does no harm", () => {
   const report = runFlashCrowd({ ...office, behaviours: { 3: { corruptShare: 1 } } });
   assert.equal(report.completed, office.peers);
   assert.ok(report.bans > 0);
 });
 
-test("the same seed gives the same run", () => {
+await test("the same seed gives the same run", () => {
   const [first, second] = [runFlashCrowd(office), runFlashCrowd(office)];
   assert.equal(first.traceHash, second.traceHash);
 });

@@ -5,8 +5,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { statSync } from "node:fs";
+import { chmod, chown, mkdir, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { root, until } from "./harness.ts";
 
@@ -19,6 +20,27 @@ export interface CliResult {
   readonly stderr: string;
 }
 
+interface CliPlace {
+  readonly home: string;
+  readonly cwd: string;
+  /** The user to run as. Default: whoever runs the tests. */
+  readonly uid?: number;
+}
+
+/** Who may write nowhere but where it is allowed to; a superuser may write everywhere. */
+const NOBODY = 65_534;
+const isSuperuser = process.getuid?.() === 0;
+
+/** Whether a process without privileges can be had, and read this repository. */
+export const canBeNobody = process.getuid !== undefined && (!isSuperuser || isOpenToAll(MAIN));
+
+function isOpenToAll(path: string): boolean {
+  for (let at = dirname(path); at !== dirname(at); at = dirname(at)) {
+    if ((statSync(at).mode & 0o001) === 0) return false;
+  }
+  return true;
+}
+
 /** One run of the command. Killed when it is disposed of. */
 export class CliProcess implements AsyncDisposable {
   stdout = "";
@@ -26,7 +48,7 @@ export class CliProcess implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #ended: Promise<unknown>;
 
-  constructor(args: readonly string[], { home, cwd }: { home: string; cwd: string }) {
+  constructor(args: readonly string[], { home, cwd, uid }: CliPlace) {
     const { XDG_STATE_HOME: _, ...env } = process.env;
     this.#child = spawn(process.execPath, ["--conditions=shoal-source", MAIN, ...args], {
       cwd,
@@ -34,6 +56,7 @@ export class CliProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
       timeout: TIMEOUT_MS,
       killSignal: "SIGKILL",
+      ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     this.#ended = once(this.#child, "close");
     this.#child.stdout.on("data", (bytes: Buffer) => (this.stdout += bytes.toString()));
@@ -67,6 +90,8 @@ export class CliProcess implements AsyncDisposable {
   }
 }
 
+const STANDARD = new Set([".local", join(".local", "state")]);
+
 /** A user's home and working directory, both empty at first. */
 export class CliUser {
   readonly home: string;
@@ -97,13 +122,27 @@ export class CliUser {
     return await process.ended();
   }
 
-  /** Every file and directory below home and the working directory. */
-  async leftovers(): Promise<readonly string[]> {
+  /** Runs the command as somebody who may write to `home` and not to `cwd`. */
+  async runAsNobody(...args: string[]): Promise<CliResult> {
+    await chmod(dirname(this.home), 0o755);
+    await chmod(this.cwd, 0o555);
+    if (isSuperuser) await chown(this.home, NOBODY, NOBODY);
+    const place = { home: this.home, cwd: this.cwd, ...(isSuperuser ? { uid: NOBODY } : {}) };
+    await using process = new CliProcess(args, place);
+    return await process.ended();
+  }
+
+  /**
+   * Every file and directory below home and the working directory. `butStandard`: apart from the
+   * directories that every program shares, which a later run does not take for its own.
+   */
+  async leftovers({ butStandard = false } = {}): Promise<readonly string[]> {
     const [home, cwd] = await Promise.all([
       readdir(this.home, { recursive: true }),
       readdir(this.cwd, { recursive: true }),
     ]);
-    return [...home.map((name) => `home/${name}`), ...cwd];
+    const own = butStandard ? home.filter((name) => !STANDARD.has(name)) : home;
+    return [...own.map((name) => `home/${name}`), ...cwd];
   }
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { contentIdOf, MiB, SIDECAR_SUFFIX } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { CliUser, startCliAgent } from "./cli-process.ts";
+import { canBeNobody, CliUser, startCliAgent } from "./cli-process.ts";
 import type { CliResult } from "./cli-process.ts";
 import { sha256Of, TestSite, until } from "./harness.ts";
 import type { TestContent } from "./harness.ts";
@@ -141,13 +141,6 @@ describe("shoal get", () => {
         "The destination directory does not exist",
         () => [url, "-o", "no/f"],
       ],
-      [
-        "the directory cannot be written",
-        8,
-        "destination directory cannot be written",
-        () => [url, "-o", "/proc/self/task/f"],
-      ],
-      ["the destination is a directory", 8, "not a regular file", () => [url, "-o", user.cwd]],
       ["the URL has another scheme", 2, "The URL cannot be used", () => ["ftp://a/f", "-o", "f"]],
       [
         "a peer's address is not one",
@@ -156,10 +149,14 @@ describe("shoal get", () => {
         () => [url, "-o", "f", "--peer", "x"],
       ],
       ["a flag is unknown", 2, "Unknown option '--pear'", () => [url, "-o", "f", "--pear", "x"]],
-      ["the output is missing", 2, "-o FILE", () => [url]],
-      ["there is neither URL nor content id", 2, "name a URL", () => ["-o", "f"]],
     ])("when %s", async (_name, exitCode, words, args) => {
       expectFailure(await user.run("get", ...args()), exitCode, words);
+      expect(await user.leftovers()).toEqual([]);
+    });
+
+    test.skipIf(!canBeNobody)("when the directory cannot be written", async () => {
+      const result = await user.runAsNobody("get", url, "-o", "f");
+      expectFailure(result, 8, "The destination directory cannot be written");
       expect(await user.leftovers()).toEqual([]);
     });
 
@@ -209,7 +206,7 @@ describe("an interrupted shoal get", () => {
   });
 
   test("goes on where Ctrl-C stopped it, and then leaves nothing", async () => {
-    const origin = await serveSlowly(8 * MiB);
+    const origin = await serveSlowly(16 * MiB);
     await using process = user.start(...args, "--json");
     await until(() => transferredBytes(process.objects) > 6 * MiB, "some of the file");
     process.kill("SIGINT");
@@ -229,7 +226,7 @@ describe("an interrupted shoal get", () => {
     expect(origin.sentBytes).toBeLessThan(LENGTH + 20 * MiB);
     const received = /: ([0-9.]+) MiB from the origin/.exec(result.stderr)?.[1];
     expect(Number(received)).toBeLessThanOrEqual(18);
-    expect(await user.leftovers()).toEqual(["f"]);
+    expect(await user.leftovers({ butStandard: true })).toEqual(["f"]);
   });
 
   test("that has fetched nothing yet leaves nothing", async () => {
@@ -243,7 +240,7 @@ describe("an interrupted shoal get", () => {
   });
 
   test("begins anew when it is asked for something else", async () => {
-    await serveSlowly(8 * MiB);
+    await serveSlowly(16 * MiB);
     await using process = user.start(...args, "--json");
     await until(() => transferredBytes(process.objects) > 4 * MiB, "some of the file");
     process.kill("SIGTERM");
@@ -252,22 +249,22 @@ describe("an interrupted shoal get", () => {
     const { url } = await site.serve(other);
     expect((await user.run("get", url, "-o", "f")).exitCode).toBe(0);
     expect(await sha256Of(inCwd("f"))).toBe(other.sha256);
-    expect(await user.leftovers()).toEqual(["f"]);
+    expect(await user.leftovers({ butStandard: true })).toEqual(["f"]);
   });
 
   test("goes on after a SIGKILL", async () => {
-    await serveSlowly(8 * MiB);
+    await serveSlowly(16 * MiB);
     await using process = user.start(...args, "--json");
     await until(() => transferredBytes(process.objects) > 6 * MiB, "some of the file");
     process.kill("SIGKILL");
     await process.ended();
     expect((await user.run(...args)).exitCode).toBe(0);
     expect(await sha256Of(inCwd("f"))).toBe(content.sha256);
-    expect(await user.leftovers()).toEqual(["f"]);
+    expect(await user.leftovers({ butStandard: true })).toEqual(["f"]);
   });
 
   test("keeps what it has when the origin goes away", async () => {
-    const origin = await site.serve(content, { rateBytesPerSec: 8 * MiB });
+    const origin = await site.serve(content, { rateBytesPerSec: 16 * MiB });
     args = ["get", origin.url, "-o", "f", "--content-id", content.contentId];
     await using process = user.start(...args);
     const state = join(user.home, ".local/state/shoal/get");

@@ -64,11 +64,9 @@ describe("a download", () => {
   test("comes from the origin alone when there are no peers", async () => {
     await using site = await TestSite.create();
     const content = await site.publish("file.bin", 32 * MiB);
-    const origin = await site.serve(content);
-    const { snapshot, sha256 } = await download(site, {
-      url: origin.url,
-      contentId: content.contentId,
-    });
+    const { url } = await site.serve(content);
+    const { contentId } = content;
+    const { snapshot, sha256 } = await download(site, { url, contentId });
     expect(sha256).toBe(content.sha256);
     expect(snapshot).toMatchObject({ originBytes: content.length, peerBytes: 0, wastedBytes: 0 });
   });
@@ -76,8 +74,8 @@ describe("a download", () => {
   test("comes from the origin alone without a manifest", async () => {
     await using site = await TestSite.create();
     const content = await site.publish("file.bin", 32 * MiB);
-    const origin = await site.serve(content);
-    const { sha256 } = await download(site, { url: origin.urlOf("file.bin") });
+    const { url } = await site.serve(content);
+    const { sha256 } = await download(site, { url });
     expect(sha256).toBe(content.sha256);
   });
 

@@ -33,6 +33,13 @@ export interface TestContent {
   readonly manifestBytes: Uint8Array;
 }
 
+/** An origin that serves one content. */
+export interface TestOrigin extends FileOrigin {
+  readonly url: string;
+  /** Bytes of the content sent so far. */
+  readonly sentBytes: number;
+}
+
 export type AgentProcess = Child<AgentOrder, AgentReport>;
 
 export interface AgentProcessOptions extends Partial<AgentOptions> {
@@ -85,13 +92,16 @@ export class TestSite implements AsyncDisposable {
   }
 
   /** An origin with the content and its sidecar manifest. */
-  async serve(
-    { name, path }: TestContent,
-    options: ServeFilesOptions = {},
-  ): Promise<FileOrigin & { readonly url: string }> {
+  async serve({ name, path }: TestContent, options: ServeFilesOptions = {}): Promise<TestOrigin> {
     const sidecar = { [name + SIDECAR_SUFFIX]: path + SIDECAR_SUFFIX };
     const origin = this.use(await serveFiles({ [name]: path, ...sidecar }, options));
-    return Object.assign(origin, { url: origin.urlOf(name) });
+    return {
+      ...origin,
+      url: origin.urlOf(name),
+      get sentBytes() {
+        return origin.sentBytesOf(name);
+      },
+    };
   }
 
   /** An agent process; its state directory has its name. */

@@ -42,7 +42,8 @@ export async function openGetPlace(
   const firstMade = await makeDirectory(path);
   const remove = async (): Promise<void> => {
     await fs.rm(path, { recursive: true, force: true });
-    await removeEmpty(dirname(path), firstMade ?? home);
+    const isMadeAbove = firstMade !== undefined && home.startsWith(firstMade);
+    await removeEmpty(dirname(path), isMadeAbove ? firstMade : home);
   };
   return { path, remove, removeIfNew: async () => void (firstMade && (await remove())) };
 }
