@@ -59,6 +59,33 @@ test(`resumes after each of ${KILLS} kills, re-fetching at most what was not com
   expect(await readdir(dirname(destination))).toEqual(["file.bin"]);
 }, 60_000);
 
+test("a kill while it publishes leaves the whole file or none, and the next run finishes", async () => {
+  await using site = await TestSite.create();
+  const content = await site.publish("file.bin", 8 * MiB);
+  const { url } = await site.serve(content);
+  for (const delayMs of [0, 4, 8, 16]) {
+    const name = `killed-after-${delayMs}`;
+    const destination = join(await site.makeDirectory(name), "file.bin");
+    using sentry = new Sentry(destination);
+    const onReport = (report: AgentReport): void => {
+      if (report.type !== "progress" || report.snapshot.state !== "transferred") return;
+      setTimeout(() => void agent.kill(), delayMs);
+    };
+    const agent = site.startAgent(name, { onReport });
+    await agent.next("ready");
+    const { contentId } = content;
+    agent.send({ type: "download", job: { files: [{ url, contentId, destination }] } });
+    await agent.ended;
+    const next = site.startAgent(name);
+    await next.next("ready");
+    await until(() => sentry.count > 0, `the file is published after ${delayMs} ms`);
+    await next.close();
+    expect(sentry.lengths).toEqual(new Set([content.length]));
+    expect(await sha256Of(destination)).toBe(content.sha256);
+    expect(await readdir(dirname(destination))).toEqual(["file.bin"]);
+  }
+});
+
 /** How things stood when a run began to fetch. */
 interface Mark {
   /** What the origin had sent when the run began. */

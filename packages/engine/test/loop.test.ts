@@ -142,3 +142,12 @@ test("close stops sources before the store, and later payloads are released", as
   sink({ type: "peerPiece", peerId: "a", requestId: 1, bufferId: 0 }, { name: "after" });
   expect(released).toEqual(["after"]);
 });
+
+test("a verb's commands have reached their ports when a listener's act returns to the loop", () => {
+  const { engine, sink, types } = start();
+  engine.onNotice(({ type }) => {
+    if (type === "peerConnected") engine.act((scheduler, now) => scheduler.createJob(job, now));
+  });
+  sink({ type: "peerConnected", peerId: "a", host: "h", requestsMax: 1 });
+  expect(types()).toEqual(["loadState", "saveJob", "probeOrigin"]);
+});

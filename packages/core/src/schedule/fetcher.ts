@@ -20,6 +20,7 @@ import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
 import { PeerRequests } from "./peer-requests.ts";
 import { PieceLedger } from "./piece-ledger.ts";
+import type { PieceOrigin } from "./piece-ledger.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
 export interface FetcherOptions {
@@ -178,10 +179,11 @@ export class Fetcher implements Stage {
     this.#deps.counters.add("shoal_verified_bytes_total", length);
     if (from === "origin") this.#origin.pieceStored();
     else {
-      this.#deps.peers.credit(from, now);
+      this.#deps.peers.credit(from.peerId, now);
       this.#origin.peerPieceStored(length, now);
     }
-    this.#deps.outbox.notice({ type: "pieceStored", transferId, piece, from });
+    const sender = from === "origin" ? from : from.peerId;
+    this.#deps.outbox.notice({ type: "pieceStored", transferId, piece, from: sender });
     this.#settle(now);
   }
 
@@ -192,7 +194,10 @@ export class Fetcher implements Stage {
     this.#deps.counters.add("shoal_wasted_bytes_total", this.#options.layout.length(piece));
     this.#deps.counters.add("shoal_corrupt_pieces_total");
     if (from === "origin") this.#origin.pieceCorrupt(piece);
-    else this.#deps.peers.offended(from, "corruptPiece", now);
+    else {
+      this.#peers?.cancelLink(from);
+      this.#deps.peers.offended(from.peerId, "corruptPiece", now);
+    }
     this.#settle(now);
   }
 
@@ -291,7 +296,7 @@ export class Fetcher implements Stage {
     this.#deps.counters.add("shoal_peer_received_bytes_total", length);
     link.received.add(length, now);
     this.#swarm.heard(link.peerId, now);
-    this.#receive(piece, link.peerId, bufferId);
+    this.#receive(piece, link, bufferId);
   }
 
   #peerRefused(requestId: number, reason: RefusalReason, now: Millis): void {
@@ -321,7 +326,7 @@ export class Fetcher implements Stage {
     else this.#waste(piece, bufferId);
   }
 
-  #receive(piece: PieceIndex, from: "origin" | PeerId, bufferId: BufferId): void {
+  #receive(piece: PieceIndex, from: PieceOrigin, bufferId: BufferId): void {
     if (this.#ledger.received(piece, from, bufferId)) this.#peers?.cancelPiece(piece);
     else this.#waste(piece, bufferId);
   }

@@ -132,6 +132,11 @@ export class PeerRequests {
     for (const request of this.#byPiece.get(piece)?.slice() ?? []) this.#cancel(request);
   }
 
+  /** Withdraws everything asked of one peer, whose word is in doubt. */
+  cancelLink(link: Link): void {
+    for (const request of this.#requests.values()) if (request.link === link) this.#cancel(request);
+  }
+
   cancelAll(): void {
     for (const request of this.#requests.values()) this.#cancel(request);
   }
@@ -162,7 +167,7 @@ export class PeerRequests {
   #askNext(link: Link, now: Millis): boolean {
     const { picker, layout } = this.#ledger;
     if (!this.#ledger.hasBudget() || !picker.interesting(link.slot)) return false;
-    if (link.outstanding >= this.#deps.peers.depth(link, layout.pieceLengthMax, now)) return false;
+    if (!this.#deps.peers.hasRoom(link, layout.pieceLengthMax, now)) return false;
     if (picker.pick(link.slot, 1, this.#picked) === 1) {
       this.#ask(link, this.#picked[0]!, now);
       return true;

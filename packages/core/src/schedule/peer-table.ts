@@ -27,6 +27,8 @@ export interface Link {
   readonly requestsMax: number;
   /** Requests of ours, of all transfers, not yet answered. */
   outstanding: number;
+  /** Pieces it has delivered that the store has not judged yet. */
+  unverified: number;
   /** Verified pieces since connection or the last offence; ends probation (R-SCH-06). */
   goodPieces: number;
   /** Nothing is asked of the peer before this instant: it said it was busy. */
@@ -158,6 +160,7 @@ export class PeerTable {
       slot: this.#freeSlots.pop() ?? this.#slotCount++,
       requestsMax: event.requestsMax,
       outstanding: 0,
+      unverified: 0,
       goodPieces: 0,
       busyUntil: 0,
       received: new RateMeter(now),
@@ -216,13 +219,17 @@ export class PeerTable {
     }
   }
 
-  /** How many requests the peer may hold at a time, by what it has proved (R-SCH-06). */
-  depth(link: Link, pieceLength: number, now: Millis): number {
-    if (now < link.busyUntil) return 0;
-    if (link.goodPieces < PROBATION_PIECES) return 1;
+  /**
+   * Whether the peer may be asked for one more piece, by what it has proved: on probation one at a
+   * time, until the last one is verified (R-SCH-06, R-SCH-07); later as many as keep it busy.
+   */
+  hasRoom(link: Link, pieceLength: number, now: Millis): boolean {
+    if (now < link.busyUntil) return false;
+    if (link.goodPieces < PROBATION_PIECES) return link.outstanding + link.unverified === 0;
     const rate = link.received.rateBytesPerSec(now);
     const ahead = 2 + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
-    return Math.min(ahead, link.requestsMax, this.#deps.settings.inFlightPerPeerMax);
+    const { inFlightPerPeerMax } = this.#deps.settings;
+    return link.outstanding < Math.min(ahead, link.requestsMax, inFlightPerPeerMax);
   }
 
   /** Dials whom it is time to dial, static peers first, within the bounds. */

@@ -14,11 +14,13 @@ import type { PieceSet } from "../content/piece-set.ts";
 import { Picker } from "../picker/picker.ts";
 import type { Random } from "../random.ts";
 import type { Settings } from "../registry/settings.ts";
-import type { Millis, PeerId, PieceIndex, TransferId } from "../units.ts";
+import type { Millis, PieceIndex, TransferId } from "../units.ts";
 import type { FlowGate } from "./flow-gate.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Link } from "./peer-table.ts";
 
-export type PieceOrigin = "origin" | PeerId;
+/** Who sent a piece. */
+export type PieceOrigin = "origin" | Link;
 
 export interface PieceLedgerDeps {
   readonly outbox: Outbox;
@@ -101,6 +103,7 @@ export class PieceLedger {
     if (this.picker.isHeld(piece)) return false;
     this.picker.markHeld(piece);
     this.#storing.set(piece, from);
+    if (from !== "origin") from.unverified++;
     this.#storingBytes += this.layout.length(piece);
     this.#deps.flowGate.add(this.layout.length(piece));
     const transferId = this.#transferId;
@@ -159,9 +162,7 @@ export class PieceLedger {
 
   /** Gives back the budget of pieces the store will never answer for. */
   close(): void {
-    this.#deps.flowGate.add(-this.#storingBytes);
-    this.#storing.clear();
-    this.#storingBytes = 0;
+    for (const piece of this.#storing.keys()) this.#unstore(piece);
   }
 
   checkInvariants(): void {
@@ -184,6 +185,7 @@ export class PieceLedger {
     const from = this.#storing.get(piece);
     if (from === undefined) return undefined;
     this.#storing.delete(piece);
+    if (from !== "origin") from.unverified--;
     this.#storingBytes -= this.layout.length(piece);
     this.#deps.flowGate.add(-this.layout.length(piece));
     return from;
