@@ -9,6 +9,7 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { AGENT_NODE_FLAGS } from "@shoal/agent";
 
 export interface ChildOptions<Report> {
   /** What to call it in messages. */
@@ -66,7 +67,7 @@ export class Child<
     this.#onReport = onReport;
     this.#signal = signal;
     this.#process = fork(fileURLToPath(script), [JSON.stringify(argument)], {
-      execArgv: ["--conditions=shoal-source"],
+      execArgv: ["--conditions=shoal-source", ...AGENT_NODE_FLAGS],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const { promise, resolve } = Promise.withResolvers<void>();

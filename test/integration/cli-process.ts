@@ -9,7 +9,10 @@ import { statSync } from "node:fs";
 import { chmod, chown, mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
+import { AGENT_NODE_FLAGS } from "@shoal/agent";
 import { root, until } from "./harness.ts";
+
+const NODE_FLAGS = [...AGENT_NODE_FLAGS, "--conditions=shoal-source"];
 
 const MAIN = join(root, "packages", "agent", "src", "main.ts");
 const TIMEOUT_MS = 30_000;
@@ -50,7 +53,7 @@ export class CliProcess implements AsyncDisposable {
 
   constructor(args: readonly string[], { home, cwd, uid }: CliPlace) {
     const { XDG_STATE_HOME: _, ...env } = process.env;
-    this.#child = spawn(process.execPath, ["--conditions=shoal-source", MAIN, ...args], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
       cwd,
       env: { ...env, HOME: home },
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,5 +1,6 @@
 /** `@shoal/agent`: `startAgent()` for embedding; the `shoal` command is `main.ts`. */
 export type { Logger, LogFields } from "./logger.ts";
+export { AGENT_NODE_FLAGS } from "./node-flags.ts";
 export { startAgent } from "./start-agent.ts";
 export type { Agent, AgentOptions } from "./start-agent.ts";
 export { ERRORS, ShoalError } from "@shoal/core";

@@ -152,16 +152,17 @@ export class Engine<Payload> {
     this.#arm();
   }
 
+  /** Commands first, then one notice, whose listeners may act and so cause more of both. */
   #drain(ports: EnginePorts<Payload>): void {
-    let command = this.#scheduler.pollCommand();
-    while (command !== undefined) {
-      this.#execute(ports, command);
-      command = this.#scheduler.pollCommand();
-    }
-    let notice = this.#scheduler.pollNotice();
-    while (notice !== undefined) {
+    for (;;) {
+      const command = this.#scheduler.pollCommand();
+      if (command !== undefined) {
+        this.#execute(ports, command);
+        continue;
+      }
+      const notice = this.#scheduler.pollNotice();
+      if (notice === undefined) return;
       for (const listener of this.#listeners) listener(notice);
-      notice = this.#scheduler.pollNotice();
     }
   }
 

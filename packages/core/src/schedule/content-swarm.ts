@@ -49,7 +49,7 @@ export class ContentSwarm {
   readonly #members = new Map<PeerId, Member>();
   readonly #stallTimeoutMs: Millis;
   /** Per piece: how many members claim it. */
-  readonly #claimed: Uint8Array;
+  readonly #claimed: Uint16Array;
   readonly #extentOf: Uint32Array;
   readonly #extentCount: number;
   /** Per extent, an `OWNERSHIP` value. Recomputed when the active members change. */
@@ -64,7 +64,7 @@ export class ContentSwarm {
   ) {
     this.#selfHash = hashText32(options.selfId);
     this.#stallTimeoutMs = options.stallTimeoutMs;
-    this.#claimed = new Uint8Array(layout.pieceCount);
+    this.#claimed = new Uint16Array(layout.pieceCount);
     this.#extentOf = new Uint32Array(layout.pieceCount);
     const extents: Extent[] = [];
     let first: PieceIndex = 0;

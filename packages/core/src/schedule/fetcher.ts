@@ -279,8 +279,8 @@ export class Fetcher implements Stage {
     }
     const isSeed = this.#ledger.picker.sourceCount(link.slot) === pieceCount;
     if (isSeed) this.#swarm.setSeed(link.peerId, true);
-    if (this.#isStarted && this.#status.name === "fetching")
-      this.#peers?.fillFrom(link.peerId, now);
+    if (!this.#isStarted || this.#status.name !== "fetching") return true;
+    this.#peers?.fillFrom(link.peerId, now);
     return true;
   }
 
@@ -327,8 +327,9 @@ export class Fetcher implements Stage {
   }
 
   #receive(piece: PieceIndex, from: PieceOrigin, bufferId: BufferId): void {
-    if (this.#ledger.received(piece, from, bufferId)) this.#peers?.cancelPiece(piece);
-    else this.#waste(piece, bufferId);
+    if (!this.#ledger.received(piece, from, bufferId)) return this.#waste(piece, bufferId);
+    this.#peers?.cancelPiece(piece);
+    this.#origin.pieceCameElsewhere(piece);
   }
 
   #waste(piece: PieceIndex, bufferId: BufferId): void {

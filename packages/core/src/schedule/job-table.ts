@@ -90,6 +90,7 @@ export class JobTable {
       case "resume":
         if (job.files.length === 0) return refusal("ERR_JOB_STATE", "the job has no files");
         job.state = next;
+        job.error = undefined;
         job.retryAt = Infinity;
         break;
       case "suspend":
@@ -129,6 +130,8 @@ export class JobTable {
         this.#save(job, false);
         break;
       case "publishFailed":
+        // Opened again, by the next acknowledge, it fetches what was damaged.
+        if (report.error.code === "ERR_CONTENT_MISMATCH") transfer.close("keep");
         this.#settleAcknowledge(job, report.error);
         break;
       case "closed":
@@ -236,7 +239,9 @@ export class JobTable {
   #stopFiles(job: Job, outcome: "keep" | "discard"): void {
     for (const file of job.files) {
       if (file.transferred && outcome === "keep") continue;
-      if (file.transfer !== undefined) file.resolution ??= file.transfer.resolution;
+      // What has failed is being closed; whether to believe it again was decided then.
+      const isFailed = file.transfer === undefined || file.transfer.phase === "waiting";
+      if (!isFailed) file.resolution ??= file.transfer?.resolution;
       if (!file.published) file.transfer?.close(outcome);
     }
   }

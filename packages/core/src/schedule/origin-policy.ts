@@ -18,6 +18,8 @@ import type { PieceLedger } from "./piece-ledger.ts";
 
 /** Peers are not called slow when they will be done this soon anyway. */
 const NEARLY_DONE_MS = 5_000;
+/** R-SCH-03: what claims and ownership hold back is for others to fetch no longer than this. */
+const PATIENCE_MS = 10_000;
 /** The origin must be this much faster than all peers together to take what they have. */
 const ORIGIN_ADVANTAGE = 2;
 
@@ -35,6 +37,8 @@ export class OriginPolicy {
   readonly #corrupt = new Map<PieceIndex, number>();
   readonly #peerRate: RateMeter;
   #peerPieceAt: Millis;
+  /** This agent was idle for the patience and got nothing: members only say that they fetch. */
+  #othersGiveNothing = false;
   #originRateBytesPerSec: number | undefined;
   #runCount = 0;
   /** Since when this agent has had nothing under way, and how long it then waits before stealing. */
@@ -54,6 +58,7 @@ export class OriginPolicy {
   peerPieceStored(bytes: number, now: Millis): void {
     this.#peerRate.add(bytes, now);
     this.#peerPieceAt = now;
+    this.#othersGiveNothing = false;
   }
 
   /** The rate of all runs together, judged by one that has just finished. */
@@ -85,6 +90,8 @@ export class OriginPolicy {
       // Idle members wait differently long, so that they do not all take the same run.
       const spread = 1 + this.#random.fraction() * swarm.memberCount;
       this.#stealAfterMs = this.#settings.stealDelayMs * spread;
+    } else if (now - Math.max(this.#idleSince, this.#peerPieceAt) > PATIENCE_MS) {
+      this.#othersGiveNothing = true;
     }
   }
 
@@ -98,6 +105,7 @@ export class OriginPolicy {
       if (this.#peersAreSilent(now)) return "peersSilent";
       return this.#peersAreSlow(now) ? "peersSlow" : undefined;
     }
+    if (this.#othersGiveNothing) return "peersSilent";
     if (swarm.isClaimed(piece, now)) return undefined;
     switch (swarm.ownership(piece, now)) {
       case OWNERSHIP.own:

@@ -155,6 +155,15 @@ export class OriginRuns {
     return true;
   }
 
+  /** A peer was sooner with the piece: a run is given up when nothing it still owes is missing. */
+  pieceCameElsewhere(piece: PieceIndex): void {
+    const { picker } = this.#ledger;
+    for (const run of this.#runs.values()) {
+      if (!run.owed.has(piece)) continue;
+      if ([...run.owed].every((owed) => picker.isHeld(owed))) this.#cancel(run);
+    }
+  }
+
   pieceStored(): void {
     this.#failures = 0;
     if (this.failure?.fatal === false) this.failure = undefined;
@@ -222,7 +231,6 @@ export class OriginRuns {
     const run = this.#runs.get(requestId);
     if (run === undefined) return;
     this.#end(run);
-    const { settings, random } = this.#deps;
     this.#deps.counters.add("shoal_origin_failures_total");
     switch (failure.kind) {
       case "rangeBroken":
@@ -233,25 +241,19 @@ export class OriginRuns {
         return;
       case "changed":
         this.cancelAll();
-        if (!this.#options.verified) this.changed = failure.error;
+        if (this.#options.verified) this.#waitAfterFailure(failure, now);
+        else this.changed = failure.error;
         return;
       case "fatal":
         this.failure = { error: failure.error, fatal: true };
         this.cancelAll();
         return;
       case "transient":
-      case "timeout": {
-        this.failure = { error: failure.error, fatal: false };
+      case "timeout":
         if (!this.#options.verified && this.#validator?.etag === undefined) {
           this.changed = failure.error; // R-HTTP-13: only a strong ETag tells files apart.
         }
-        // Runs that fail together are one failure: the wait began with the first.
-        if (now < this.#nextTryAt) return;
-        this.#failures++;
-        const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
-        const waitMs = failure.retryAfterMs ?? backoffMs(this.#failures, bounds, random);
-        this.#nextTryAt = now + waitMs;
-      }
+        this.#waitAfterFailure(failure, now);
     }
   }
 
@@ -321,6 +323,17 @@ export class OriginRuns {
       fresh,
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     });
+  }
+
+  #waitAfterFailure(failure: OriginFailure, now: Millis): void {
+    this.failure = { error: failure.error, fatal: false };
+    // Runs that fail together are one failure: the wait began with the first.
+    if (now < this.#nextTryAt) return;
+    this.#failures++;
+    const { settings, random } = this.#deps;
+    const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
+    const waitMs = failure.retryAfterMs ?? backoffMs(this.#failures, bounds, random);
+    this.#nextTryAt = now + waitMs;
   }
 
   #cancel(run: OriginRun): void {

@@ -30,6 +30,8 @@ export interface PeerRequestsDeps {
 
 /** R-SCH-02: a piece may take this many times as long as expected. */
 const LATENESS_FACTOR = 8;
+/** How soon to look again at peers that other transfers keep busy. */
+const RECHECK_MS = 100;
 
 export class PeerRequests {
   readonly #deps: PeerRequestsDeps;
@@ -69,13 +71,16 @@ export class PeerRequests {
     this.#links.set(link.peerId, link);
   }
 
-  /** The peer is gone or left the content: its requests are free again. */
+  /** The peer is gone or left the content: its requests are withdrawn, and free again. */
   removeLink(peerId: PeerId): void {
     const link = this.#links.get(peerId);
     if (link === undefined) return;
     this.#links.delete(peerId);
+    const isConnected = this.#deps.peers.links.get(peerId) === link;
     for (const request of this.#requests.values()) {
-      if (request.link === link) this.#forget(request);
+      if (request.link !== link) continue;
+      if (isConnected) this.#cancel(request);
+      else this.#forget(request);
     }
   }
 
@@ -100,6 +105,7 @@ export class PeerRequests {
         if (link !== undefined && this.#askNext(link, now)) asked = true;
       }
     }
+    this.#watchSharedPeers(now);
   }
 
   /** Asks one peer, whose offer has just grown. */
@@ -162,6 +168,19 @@ export class PeerRequests {
       this.snub(request.link, now + this.#deps.settings.stallTimeoutMs);
       this.#deps.peers.offended(request.link.peerId, "stall", now);
     }
+  }
+
+  /** What other transfers keep busy or made busy comes free without any event here: look again. */
+  #watchSharedPeers(now: Millis): void {
+    if (this.#ledger.picker.freeCount === 0) return;
+    let owed = 0;
+    for (const link of this.#links.values()) {
+      if (!this.#ledger.picker.interesting(link.slot)) continue;
+      owed += link.outstanding + link.unverified;
+      if (link.busyUntil > now) this.#deadline = Math.min(this.#deadline, link.busyUntil);
+    }
+    const ownOwed = this.#requests.size + this.#ledger.storingCount;
+    if (owed > ownOwed) this.#deadline = Math.min(this.#deadline, now + RECHECK_MS);
   }
 
   #askNext(link: Link, now: Millis): boolean {

@@ -127,7 +127,12 @@ export class PeerTable {
       if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
       this.#peers.set(found.peerId, newPeer(found.peerId, addresses, found.isStatic, now));
     } else {
-      peer.addresses = addresses;
+      // Hints are unproved: what the user said of a peer comes before them.
+      const isWeaker = peer.isStatic && !found.isStatic;
+      const both = isWeaker
+        ? [...peer.addresses, ...addresses]
+        : [...addresses, ...peer.addresses];
+      peer.addresses = [...new Set(both)].slice(0, LIMITS.addressesPerPeerMax);
       if (found.isStatic && !peer.isStatic) {
         peer.isStatic = true;
         if (peer.state.name === "known") peer.state = { name: "known", dialAt: now };
@@ -142,23 +147,25 @@ export class PeerTable {
     now: Millis,
   ): Link | undefined {
     let peer = this.#peers.get(event.peerId);
+    const isBanned = peer?.state.name === "banned" && peer.state.until > now;
+    if (peer?.state.name === "dialling") this.#dialling--;
+    if (isBanned || this.#links.size >= this.#deps.settings.connectionsMax) {
+      const reason = isBanned ? "banned" : "too many connections";
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
+      if (peer?.state.name === "dialling") this.#waitBeforeDialling(peer, now);
+      return undefined;
+    }
     if (peer === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax) this.#forgetOne();
       peer = newPeer(event.peerId, [], false, now);
       this.#peers.set(event.peerId, peer);
     }
-    const isBanned = peer.state.name === "banned" && peer.state.until > now;
-    if (isBanned || this.#links.size >= this.#deps.settings.connectionsMax) {
-      const reason = isBanned ? "banned" : "too many connections";
-      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
-      return undefined;
-    }
-    if (peer.state.name === "dialling") this.#dialling--;
     const link: Link = {
       peerId: event.peerId,
       host: event.host,
       slot: this.#freeSlots.pop() ?? this.#slotCount++,
-      requestsMax: event.requestsMax,
+      // Who takes no request at all could never be asked, and would be waited for.
+      requestsMax: Math.max(1, event.requestsMax),
       outstanding: 0,
       unverified: 0,
       goodPieces: 0,
@@ -283,6 +290,7 @@ export class PeerTable {
     const banMs = Math.min(settings.banMs * 2 ** peer.bans, BAN_MS_MAX);
     if (peer.state.name === "dialling") this.#dialling--;
     const wasConnected = peer.state.name === "connected";
+    if (peer.state.name === "connected") peer.state.link.busyUntil = Infinity;
     peer.state = { name: "banned", until: now + banMs };
     this.#deadline = undefined;
     peer.bans++;
@@ -307,12 +315,17 @@ export class PeerTable {
     peer.score = Math.sign(peer.score) * Math.max(0, Math.abs(peer.score) - points);
   }
 
-  /** Makes room by forgetting the first peer that is merely known and not the user's choice. */
+  /**
+   * Makes room by forgetting the first peer that is merely known and not the user's choice, else
+   * the first that is banned: identities are free, so old bans of theirs must not fill the table.
+   */
   #forgetOne(): boolean {
-    for (const peer of this.#peers.values()) {
-      if (peer.state.name !== "known" || peer.isStatic) continue;
-      this.#peers.delete(peer.peerId);
-      return true;
+    for (const name of ["known", "banned"] as const) {
+      for (const peer of this.#peers.values()) {
+        if (peer.state.name !== name || peer.isStatic || this.#links.has(peer.peerId)) continue;
+        this.#peers.delete(peer.peerId);
+        return true;
+      }
     }
     return false;
   }

@@ -111,6 +111,7 @@ export class Resolver implements Stage {
   }
 
   originEvent(event: OriginEvent, now: Millis): void {
+    if (event.type === "rangePiece") return this.#deps.outbox.release(event.bufferId);
     const step = this.#origin;
     if (!("requestId" in step) || step.requestId !== event.requestId) return;
     this.#origin = { name: "none" };

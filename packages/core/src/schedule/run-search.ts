@@ -114,7 +114,11 @@ export class RunSearch {
     while (first < layout.pieceCount && !isFree(picker, first)) first++;
     if (first === layout.pieceCount) return undefined;
     const reason = this.#verified ? "noPeers" : "noManifest";
-    if (mode === "stream") return { first, count: layout.pieceCount - first, reason };
+    if (mode === "stream") {
+      let end = layout.pieceCount;
+      while (picker.isHeld(end - 1)) end--;
+      return { first, count: end - first, reason };
+    }
     const within = isCombinable
       ? layout.piecesWithin(first, this.#settings.originRunBytes)
       : layout.pieceCount - first;

@@ -345,7 +345,9 @@ export class Scheduler {
         const isOver = report.type === "closed" || report.type === "failed";
         if (isOver) this.#uploads.drop(transfer.transferId);
         if (report.type === "closed") this.#transfers.remove(transfer);
+        else if (isOver && transfer.jobId === undefined) transfer.close("keep");
         this.#jobs.report(transfer, report, now);
+        this.#transfers.noteState(transfer);
       }
       reports = this.#transfers.takeReports();
     }

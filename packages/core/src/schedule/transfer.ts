@@ -393,6 +393,6 @@ export class Transfer {
 
   #stopWork(): void {
     this.#stage()?.stop();
-    if (this.#state.name === "fetching") this.#lastStoredBytes = this.#state.fetcher.storedBytes;
+    this.#lastStoredBytes = this.storedBytes;
   }
 }

@@ -133,10 +133,10 @@ export class UploadQueue {
   }
 
   finished(peerId: PeerId, requestId: RequestId, sentBytes: number): void {
-    this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     const customer = this.#customers.get(peerId);
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return;
+    this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     customer.sentBytes += sentBytes;
     this.#forget(upload);
     this.#serve();
