@@ -25,10 +25,12 @@ function start() {
   };
   const released: string[] = [];
   const closed: string[] = [];
-  const executed: Array<[string, StoreCommand | OriginCommand | SwarmCommand, Payload?]> = [];
+  const executed: Array<
+    [string, StoreCommand | OriginCommand | SwarmCommand, Payload | undefined]
+  > = [];
   const port = (name: string) => ({
     execute: (command: StoreCommand | OriginCommand | SwarmCommand, payload?: Payload) => {
-      executed.push([name, command, ...(payload === undefined ? [] : [payload])]);
+      executed.push([name, command, payload]);
     },
     close: async () => void closed.push(name),
   });
