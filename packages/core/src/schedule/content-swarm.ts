@@ -155,6 +155,14 @@ export class ContentSwarm {
     return this.#claimed[piece]! > 0;
   }
 
+  /** Whether some member that is heard of says it is fetching anything at all. */
+  hasClaims(now: Millis): boolean {
+    for (const { claims, heardAt } of this.#members.values()) {
+      if (claims.length > 0 && now - heardAt <= this.#stallTimeoutMs) return true;
+    }
+    return false;
+  }
+
   /** Whether this agent is the one to fetch the piece from the origin: an `OWNERSHIP` value. */
   ownership(piece: PieceIndex, now: Millis): number {
     if (now >= this.#ownershipUntil) this.#recompute(now);

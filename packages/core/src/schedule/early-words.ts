@@ -1,15 +1,21 @@
 /**
  * What connected peers have said about a content, kept for a stage that begins later: a peer says
- * once that it takes part and once what it holds, however often we start over. Called by `Transfer`.
+ * once that it takes part, once what it holds and once what it has got since, however often we
+ * start over. Bounded by the connected peers and the largest have-map. Called by `Transfer`.
  */
-import type { Millis, PeerId } from "../units.ts";
+import { PieceSet } from "../content/piece-set.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
 import type { Link } from "./peer-table.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
 interface EarlyWord {
   readonly link: Link;
+  readonly contentId: ContentId;
   joined?: PeerEvent;
   bitfield?: PeerEvent;
+  /** Pieces announced after the bitfield. */
+  later?: PieceSet;
 }
 
 export class EarlyWords {
@@ -21,26 +27,69 @@ export class EarlyWords {
   }
 
   remember(event: PeerEvent, link: Link): void {
-    if (event.type === "peerLeft") this.#words.delete(link.peerId);
-    if (event.type !== "peerJoined" && event.type !== "peerBitfield") return;
-    const known = this.#words.get(link.peerId);
-    const word: EarlyWord = known?.link === link ? known : { link };
-    this.#words.set(link.peerId, word);
-    if (event.type === "peerJoined") word.joined = event;
-    else word.bitfield = event;
+    switch (event.type) {
+      case "peerLeft":
+        this.#words.delete(link.peerId);
+        return;
+      case "peerJoined":
+        this.#wordOf(link, event.contentId).joined = event;
+        return;
+      case "peerBitfield": {
+        const word = this.#wordOf(link, event.contentId);
+        word.bitfield = event;
+        delete word.later;
+        return;
+      }
+      case "peerHave": {
+        const word = this.#wordOf(link, event.contentId);
+        word.later ??= new PieceSet(LIMITS.piecesPerManifestMax);
+        rememberPieces(word.later, event.pieces);
+      }
+    }
   }
 
   forget(peerId: PeerId): void {
     this.#words.delete(peerId);
   }
 
+  /** Takes over what another transfer of the same content was told. */
+  learnFrom(others: EarlyWords): void {
+    for (const [peerId, { later, ...word }] of others.#words) {
+      const copy: EarlyWord = { ...word };
+      if (later !== undefined) {
+        copy.later = new PieceSet(later.pieceCount);
+        rememberPieces(copy.later, [...later]);
+      }
+      this.#words.set(peerId, copy);
+    }
+  }
+
   /** Tells a new stage everything. Returns the peers whose word cannot be true of the content. */
   tell(stage: Stage, now: Millis): Link[] {
     const liars: Link[] = [];
-    for (const { link, joined, bitfield } of this.#words.values()) {
+    for (const { link, contentId, joined, bitfield, later } of this.#words.values()) {
+      const { peerId } = link;
       if (joined !== undefined) stage.peerEvent(joined, link, now);
-      if (bitfield !== undefined && !stage.peerEvent(bitfield, link, now)) liars.push(link);
+      let isTrue = bitfield === undefined || stage.peerEvent(bitfield, link, now);
+      if (later !== undefined) {
+        const have = { type: "peerHave", peerId, contentId, pieces: [...later] } as const;
+        isTrue = stage.peerEvent(have, link, now) && isTrue;
+      }
+      if (!isTrue) liars.push(link);
     }
     return liars;
   }
+
+  #wordOf(link: Link, contentId: ContentId): EarlyWord {
+    const known = this.#words.get(link.peerId);
+    if (known?.link === link) return known;
+    const word: EarlyWord = { link, contentId };
+    this.#words.set(link.peerId, word);
+    return word;
+  }
+}
+
+/** Indexes that no manifest can have are passed over. */
+function rememberPieces(set: PieceSet, pieces: readonly PieceIndex[]): void {
+  for (const piece of pieces) if (piece < set.pieceCount) set.add(piece);
 }

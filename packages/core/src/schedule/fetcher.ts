@@ -106,7 +106,7 @@ export class Fetcher implements Stage {
       case "peerJoined":
         this.#interested.add(link.peerId);
         this.#member(link, now);
-        this.#origin.memberJoined(now);
+        this.#origin.memberJoined(link.peerId, now);
         this.#sendClaims([link.peerId], [...this.#origin.claims()]);
         break;
       case "peerBitfield":
@@ -277,8 +277,7 @@ export class Fetcher implements Stage {
       this.#ledger.picker.sourceHas(link.slot, piece);
       this.#swarm.delivered(link.peerId, piece, now);
     }
-    const isSeed = this.#ledger.picker.sourceCount(link.slot) === pieceCount;
-    if (isSeed) this.#swarm.setSeed(link.peerId, true);
+    if (this.#isSeed(link.peerId)) this.#swarm.setSeed(link.peerId, true);
     if (!this.#isStarted || this.#status.name !== "fetching") return true;
     this.#peers?.fillFrom(link.peerId, now);
     return true;
@@ -387,9 +386,9 @@ export class Fetcher implements Stage {
       this.#starvedUntil = Infinity;
       return;
     }
-    // Peers being dialled are worth waiting for, and peers that were just here may come back.
-    const { manifestTimeoutMs, stallTimeoutMs } = settings;
-    const waitMs = peers.hopeful ? manifestTimeoutMs : stallTimeoutMs;
+    // Peers being dialled are worth waiting for, and what members fetch; who was here may come back.
+    const briefMs = peers.hopeful ? settings.manifestTimeoutMs : settings.stallTimeoutMs;
+    const waitMs = this.#swarm.hasClaims(now) ? LIMITS.pieceTimeoutMsMax : briefMs;
     this.#starvedSince ??= now;
     this.#starvedUntil = this.#starvedSince + (this.#peers === undefined ? 0 : waitMs);
     if (now < this.#starvedUntil) return;

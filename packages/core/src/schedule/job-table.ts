@@ -260,9 +260,9 @@ export class JobTable {
     file.transfer?.close("keep");
     if (transient && job.apply("failedTransient")) {
       job.stuckSince ??= now;
-      const isDiskFull = error.code === "ERR_DISK_FULL";
-      job.retryAt =
-        now + (isDiskFull ? LIMITS.diskFullRetryMs : this.#deps.settings.jobRetryDelayMs);
+      const { jobRetryDelayMs, noProgressTimeoutMs } = this.#deps.settings;
+      const waitMs = error.code === "ERR_DISK_FULL" ? LIMITS.diskFullRetryMs : jobRetryDelayMs;
+      job.retryAt = Math.min(now + waitMs, Math.max(now, job.stuckSince + noProgressTimeoutMs));
     } else job.apply("failedFatal");
     this.#save(job, false);
   }

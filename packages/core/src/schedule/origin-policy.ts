@@ -37,7 +37,9 @@ export class OriginPolicy {
   readonly #corrupt = new Map<PieceIndex, number>();
   readonly #peerRate: RateMeter;
   #peerPieceAt: Millis;
-  /** This agent was idle for the patience and got nothing: members only say that they fetch. */
+  /** Since when nothing is asked of the origin, though pieces are missing. */
+  #waitingSince: Millis | undefined;
+  /** That lasted for the patience, and peers gave nothing meanwhile: they only say they would. */
   #othersGiveNothing = false;
   #originRateBytesPerSec: number | undefined;
   #runCount = 0;
@@ -59,6 +61,12 @@ export class OriginPolicy {
     this.#peerRate.add(bytes, now);
     this.#peerPieceAt = now;
     this.#othersGiveNothing = false;
+  }
+
+  /** A run has begun: from its end on waits are counted anew. */
+  runBegun(): void {
+    this.#idleSince = undefined;
+    this.#waitingSince = undefined;
   }
 
   /** The rate of all runs together, judged by one that has just finished. */
@@ -90,8 +98,12 @@ export class OriginPolicy {
       // Idle members wait differently long, so that they do not all take the same run.
       const spread = 1 + this.#random.fraction() * swarm.memberCount;
       this.#stealAfterMs = this.#settings.stealDelayMs * spread;
-    } else if (now - Math.max(this.#idleSince, this.#peerPieceAt) > PATIENCE_MS) {
-      this.#othersGiveNothing = true;
+    }
+    if (runCount > 0) this.#waitingSince = undefined;
+    else {
+      this.#waitingSince ??= now;
+      const since = Math.max(this.#waitingSince, this.#peerPieceAt);
+      if (now - since > PATIENCE_MS) this.#othersGiveNothing = true;
     }
   }
 

@@ -12,7 +12,8 @@ import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { Random } from "../random.ts";
 import type { OriginFailure, Validator } from "../ports/origin-port.ts";
-import type { Millis, PieceIndex, RequestId } from "../units.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import type { OriginReason } from "./notice.ts";
@@ -63,9 +64,12 @@ export class OriginRuns {
   readonly #options: OriginRunsOptions;
   readonly #ledger: PieceLedger;
   readonly #swarm: ContentSwarm;
+  readonly #peers: PeerRequests | undefined;
   readonly #runs = new Map<RequestId, OriginRun>();
   readonly #policy: OriginPolicy;
   readonly #search: RunSearch;
+  /** Members for which runs were given up when they came. */
+  readonly #yieldedTo = new Set<PeerId>();
   #validator: Validator | undefined;
   #mode: "range" | "stream";
   readonly #startedAt: Millis;
@@ -87,6 +91,7 @@ export class OriginRuns {
     this.#deps = deps;
     this.#ledger = parts.ledger;
     this.#swarm = parts.swarm;
+    this.#peers = parts.peers;
     this.#options = options;
     // With digests the bytes prove themselves, whatever the server calls them (R-HTTP-11).
     this.#validator = options.verified ? undefined : options.validator;
@@ -187,10 +192,14 @@ export class OriginRuns {
 
   /**
    * A member has come. Runs begun when fewer were known, and now the share of others, are given up
-   * as long as that wastes little: it is what keeps a cold start of many at one copy.
+   * as long as that wastes little: it is what keeps a cold start of many at one copy. Once only for
+   * each member, so that nobody stops our runs again and again by coming and going (R-SCH-03).
    */
-  memberJoined(now: Millis): void {
+  memberJoined(peerId: PeerId, now: Millis): void {
     this.wake();
+    const isKnown = this.#yieldedTo.has(peerId);
+    if (isKnown || this.#yieldedTo.size >= LIMITS.peersKnownMax) return;
+    this.#yieldedTo.add(peerId);
     const isYoung = now - this.#startedAt < this.#deps.settings.coldStartMs;
     for (const run of this.#runs.values()) {
       const isFresh = isYoung && run.owed.size === run.count;
@@ -284,6 +293,7 @@ export class OriginRuns {
     const { transferId } = this.#options;
     const owed = new Set<PieceIndex>();
     let fresh = false;
+    if (count === 1) this.#peers?.makeRoom(first);
     for (let piece = first; piece < first + count; piece++) {
       // A stream also passes over pieces that are here, or that two peers owe already.
       if (!isWanted(this.#ledger.picker, piece)) continue;
@@ -302,6 +312,7 @@ export class OriginRuns {
       claimedAt: now,
     });
     this.#search.started(first, count);
+    this.#policy.runBegun();
     this.claimsDue.push({ first, count });
     counters.add("shoal_origin_requests_total");
     outbox.notice({

@@ -8,6 +8,7 @@
 import { LIMITS } from "../registry/limits.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
+import { MiB } from "../units.ts";
 import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
@@ -30,6 +31,7 @@ export interface PeerRequestsDeps {
 
 /** R-SCH-02: a piece may take this many times as long as expected. */
 const LATENESS_FACTOR = 8;
+const RATE_ASSUMED_BYTES_PER_SEC = MiB;
 /** How soon to look again at peers that other transfers keep busy. */
 const RECHECK_MS = 100;
 
@@ -56,10 +58,19 @@ export class PeerRequests {
     return this.#requests.size;
   }
 
-  /** Since when the oldest request waits; `undefined` when none does. */
-  get oldestAskedAt(): Millis | undefined {
-    for (const request of this.#requests.values()) return request.askedAt;
+  /** A piece that has been owed for `lateMs` or half its time; the longest awaited first. */
+  latePiece(now: Millis, lateMs: Millis): PieceIndex | undefined {
+    for (const { piece, askedAt, deadline } of this.#requests.values()) {
+      const waitedMs = now - askedAt;
+      if (waitedMs > lateMs || 2 * waitedMs > deadline - askedAt) return piece;
+    }
     return undefined;
+  }
+
+  /** Of two peers that owe the piece the one asked first is let off, for the origin to be asked. */
+  makeRoom(piece: PieceIndex): void {
+    const [first, second] = this.#byPiece.get(piece) ?? [];
+    if (first !== undefined && second !== undefined) this.#cancel(first);
   }
 
   /** The peers that may be asked. */
@@ -213,8 +224,9 @@ export class PeerRequests {
   #ask(link: Link, piece: PieceIndex, now: Millis): void {
     const { outbox, settings } = this.#deps;
     const length = this.#ledger.layout.length(piece);
-    const rate = link.received.rateBytesPerSec(now);
-    const expectedMs = ((link.outstanding + 1) * length * 1_000) / Math.max(rate, 1);
+    // A peer that has delivered nothing lately is given the time of a modest one.
+    const rate = link.received.rateBytesPerSec(now) || RATE_ASSUMED_BYTES_PER_SEC;
+    const expectedMs = ((link.outstanding + 1) * length * 1_000) / rate;
     const patienceMs = Math.min(
       Math.max(settings.pieceTimeoutMsMin, LATENESS_FACTOR * expectedMs),
       LIMITS.pieceTimeoutMsMax,

@@ -129,9 +129,7 @@ export class PeerTable {
     } else {
       // Hints are unproved: what the user said of a peer comes before them.
       const isWeaker = peer.isStatic && !found.isStatic;
-      const both = isWeaker
-        ? [...peer.addresses, ...addresses]
-        : [...addresses, ...peer.addresses];
+      const both = isWeaker ? [...peer.addresses, ...addresses] : [...addresses, ...peer.addresses];
       peer.addresses = [...new Set(both)].slice(0, LIMITS.addressesPerPeerMax);
       if (found.isStatic && !peer.isStatic) {
         peer.isStatic = true;
@@ -303,6 +301,7 @@ export class PeerTable {
 
   #waitBeforeDialling(peer: Peer, now: Millis): void {
     const { settings, random } = this.#deps;
+    this.#deadline = undefined;
     peer.dialFailures++;
     const bounds = { min: settings.dialBackoffMsMin, max: settings.dialBackoffMsMax };
     peer.state = { name: "known", dialAt: now + backoffMs(peer.dialFailures, bounds, random) };

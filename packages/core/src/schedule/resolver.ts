@@ -20,7 +20,8 @@ import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { OriginEvent, Validator } from "../ports/origin-port.ts";
 import { validatorKey } from "../ports/origin-port.ts";
-import type { ContentId, Millis, PeerId, RequestId, TransferId } from "../units.ts";
+import type { OpenContent } from "../ports/store-port.ts";
+import type { ContentId, JobId, Millis, PeerId, RequestId, TransferId } from "../units.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { backoffMs } from "./pace.ts";
 import type { Link } from "./peer-table.ts";
@@ -60,14 +61,36 @@ export function unverifiedLayout(length: number): PieceLayout {
   return PieceLayout.fixed(length, choosePieceLength(length));
 }
 
+/** What the store is asked to open for a file of a job. */
+export function openSpec(
+  { layout, manifest, validatorKey: key }: Resolution,
+  { jobId, fileIndex, file }: { jobId: JobId; fileIndex: number; file: JobFileSpec },
+): OpenContent {
+  const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
+  return {
+    jobId,
+    fileIndex,
+    layout,
+    destination: file.destination,
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(digest === undefined ? {} : { contentDigest: digest }),
+    ...(key === undefined ? {} : { validatorKey: key }),
+  };
+}
+
+/** Peers asked for one manifest at a time; beyond it the one asked first is given up. */
+const ASKED_MAX = 4;
+
 export class Resolver implements Stage {
   readonly #deps: MachineDeps;
   readonly #transferId: TransferId;
   readonly #file: JobFileSpec;
   #origin: OriginStep = { name: "none" };
-  /** The peer asked for the manifest now. */
-  #asked: { readonly peerId: PeerId; readonly requestId: RequestId } | undefined;
+  /** The peers asked for the manifest now, by request, the latest last. */
+  readonly #asked = new Map<RequestId, PeerId>();
+  /** Who has it and has not been asked; and when the next is asked though others still owe it. */
   readonly #candidates = new Set<PeerId>();
+  #askAgainAt: Millis = Infinity;
   #failures = 0;
   #originError: { readonly error: ErrorInfo; readonly transient: boolean } | undefined;
   #giveUpAt: Millis;
@@ -92,22 +115,26 @@ export class Resolver implements Stage {
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     if (event.type === "peerBitfield") {
       // Who holds some of the content has its manifest.
-      this.#candidates.add(link.peerId);
-      this.#askPeer();
-    } else if (event.type === "peerManifest") this.#peerManifest(event.bytes, now);
-    else if (event.type === "requestRefused") this.#peerRefused(now);
+      const { peerId } = link;
+      if (![...this.#asked.values()].includes(peerId)) this.#candidates.add(peerId);
+      this.#askPeer(now);
+    } else if (event.type === "peerManifest") {
+      this.#peerManifest(event.requestId, event.bytes, now);
+    } else if (event.type === "requestRefused") this.#peerRefused(event.requestId, now);
     return true;
   }
 
   peerGone(peerId: PeerId, now: Millis): void {
     this.#candidates.delete(peerId);
-    if (this.#asked?.peerId === peerId) this.#asked = undefined;
-    this.#askPeer();
+    for (const [requestId, asked] of this.#asked) {
+      if (asked === peerId) this.#asked.delete(requestId);
+    }
+    this.#askPeer(now);
     this.#checkHopeless(now);
   }
 
   owns(requestId: RequestId): boolean {
-    return this.#asked?.requestId === requestId;
+    return this.#asked.has(requestId);
   }
 
   originEvent(event: OriginEvent, now: Millis): void {
@@ -137,40 +164,42 @@ export class Resolver implements Stage {
     if ("requestId" in this.#origin) {
       outbox.origin({ type: "cancelOrigin", requestId: this.#origin.requestId });
     }
-    if (this.#asked !== undefined) outbox.swarm({ type: "cancelRequest", ...this.#asked });
+    for (const [requestId, peerId] of this.#asked) {
+      outbox.swarm({ type: "cancelRequest", peerId, requestId });
+    }
     this.#origin = { name: "none" };
-    this.#asked = undefined;
+    this.#asked.clear();
   }
 
   pollDeadline(): Millis {
     if (this.outcome !== undefined) return Infinity;
-    if (this.#origin.name === "waiting") return this.#origin.retryAt;
+    const askAt = this.#candidates.size > 0 ? this.#askAgainAt : Infinity;
+    if (this.#origin.name === "waiting") return Math.min(askAt, this.#origin.retryAt);
     // A question to the origin has a timeout of its own; patience is for what comes after it.
     const isAnswered = this.#origin.name === "none" && this.#file.contentId !== undefined;
-    return isAnswered ? this.#giveUpAt : Infinity;
+    return isAnswered ? Math.min(askAt, this.#giveUpAt) : askAt;
   }
 
   handleTimeout(now: Millis): void {
     if (this.#origin.name === "waiting" && this.#origin.retryAt <= now) {
       this.#askOrigin(this.#origin.what);
     }
+    this.#askPeer(now);
     if (this.#origin.name === "none" && now >= this.#giveUpAt) this.#fail();
   }
 
-  #peerManifest(bytes: Uint8Array, now: Millis): void {
-    const peerId = this.#asked?.peerId;
-    this.#asked = undefined;
+  #peerManifest(requestId: RequestId, bytes: Uint8Array, now: Millis): void {
+    const peerId = this.#asked.get(requestId);
+    this.#asked.delete(requestId);
     if (peerId === undefined || this.outcome !== undefined) return;
-    this.#candidates.delete(peerId);
     if (!this.#acceptPinned(bytes)) this.#deps.peers.offended(peerId, "corruptManifest", now);
-    this.#askPeer();
+    this.#askPeer(now);
     this.#checkHopeless(now);
   }
 
-  #peerRefused(now: Millis): void {
-    if (this.#asked !== undefined) this.#candidates.delete(this.#asked.peerId);
-    this.#asked = undefined;
-    this.#askPeer();
+  #peerRefused(requestId: RequestId, now: Millis): void {
+    this.#asked.delete(requestId);
+    this.#askPeer(now);
     this.#checkHopeless(now);
   }
 
@@ -183,15 +212,23 @@ export class Resolver implements Stage {
     this.#deps.outbox.origin({ type, requestId, transferId: this.#transferId, url });
   }
 
-  #askPeer(): void {
+  /** One peer at a time, and one more for every stall timeout in which none has answered. */
+  #askPeer(now: Millis): void {
     const { contentId } = this.#file;
-    if (contentId === undefined || this.#asked !== undefined || this.outcome !== undefined) return;
-    for (const peerId of this.#candidates) {
-      const requestId = this.#deps.outbox.nextRequestId();
-      this.#asked = { peerId, requestId };
-      this.#deps.outbox.swarm({ type: "requestManifest", peerId, requestId, contentId });
-      return;
+    const [peerId] = this.#candidates;
+    if (contentId === undefined || peerId === undefined || this.outcome !== undefined) return;
+    if (this.#asked.size > 0 && now < this.#askAgainAt) return;
+    const { outbox, settings } = this.#deps;
+    this.#candidates.delete(peerId);
+    const [oldest] = this.#asked;
+    if (oldest !== undefined && this.#asked.size >= ASKED_MAX) {
+      this.#asked.delete(oldest[0]);
+      outbox.swarm({ type: "cancelRequest", requestId: oldest[0], peerId: oldest[1] });
     }
+    const requestId = outbox.nextRequestId();
+    this.#asked.set(requestId, peerId);
+    this.#askAgainAt = now + settings.stallTimeoutMs;
+    outbox.swarm({ type: "requestManifest", peerId, requestId, contentId });
   }
 
   /** A manifest for a named content: its digest first, its contents afterwards (R-MAN-02). */
@@ -276,7 +313,7 @@ export class Resolver implements Stage {
    */
   #checkHopeless(now: Millis): void {
     if (this.outcome !== undefined || this.#origin.name !== "none") return;
-    if (this.#asked !== undefined || this.#candidates.size > 0) return;
+    if (this.#asked.size > 0 || this.#candidates.size > 0) return;
     const { peers, settings } = this.#deps;
     if (this.#file.contentId === undefined) return this.#fail();
     const isAlone = !peers.hopeful && peers.links.size === 0;

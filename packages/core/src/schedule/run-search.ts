@@ -127,17 +127,16 @@ export class RunSearch {
     return { first, count, reason };
   }
 
-  /** A peer owes one of the last pieces and has been silent for the stall timeout. */
+  /**
+   * A peer owes a piece and is late: one of the last pieces after the stall timeout, any other after
+   * half the time it has (R-SCH-05).
+   */
   #findEndgameRun(now: Millis): NextRun | undefined {
-    const { picker, layout } = this.#ledger;
-    const askedAt = this.#peers?.oldestAskedAt;
-    const isLate = askedAt !== undefined && now - askedAt > this.#settings.stallTimeoutMs;
-    if (!isLate || picker.freeCount > 0) return undefined;
-    if (picker.missingCount > LIMITS.endgamePiecesMax) return undefined;
-    for (let piece = 0; piece < layout.pieceCount; piece++) {
-      if (picker.isHeld(piece) || picker.requestedCount(piece) !== 1) continue;
-      return { first: piece, count: 1, reason: "peersSilent" };
-    }
-    return undefined;
+    const { picker } = this.#ledger;
+    if (picker.freeCount > 0) return undefined;
+    const isNearEnd = picker.missingCount <= LIMITS.endgamePiecesMax;
+    const lateMs = isNearEnd ? this.#settings.stallTimeoutMs : Infinity;
+    const first = this.#peers?.latePiece(now, lateMs);
+    return first === undefined ? undefined : { first, count: 1, reason: "peersSilent" };
   }
 }

@@ -15,12 +15,12 @@ import type { StoreEvent } from "../ports/store-port.ts";
 import type { SwarmEvent } from "../ports/swarm-port.ts";
 import type { Random } from "../random.ts";
 import { Counters } from "../registry/counters.ts";
-import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { ContentId, JobId, Millis, PeerId } from "../units.ts";
 import { FlowGate } from "./flow-gate.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
+import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
 import { Outbox } from "./outbox.ts";
 import { PeerTable } from "./peer-table.ts";
@@ -45,10 +45,7 @@ export class Scheduler {
   readonly #transfers: TransferTable;
   readonly #jobs: JobTable;
   readonly #uploads: UploadQueue;
-  /** Which connected peers said they take part in which contents (R-PEER-13 bounds it). */
-  readonly #interests = new Map<PeerId, Set<ContentId>>();
-  /** Contents we have told connected peers about. */
-  readonly #joined = new Set<ContentId>();
+  readonly #membership: Membership;
 
   constructor({ random, settings, selfId }: SchedulerDeps) {
     const base = { outbox: this.#outbox, random, settings, counters: this.counters };
@@ -56,6 +53,7 @@ export class Scheduler {
     const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
     this.#deps = { ...base, flowGate, peers: this.#peers, selfId };
     this.#transfers = new TransferTable(this.#deps);
+    this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue(base);
   }
@@ -193,10 +191,7 @@ export class Scheduler {
       case "peerConnected":
         if (this.#peers.connected(event, now) === undefined) break;
         this.#uploads.connected(event.peerId);
-        this.#interests.set(event.peerId, new Set());
-        for (const contentId of this.#joined) {
-          this.#outbox.swarm({ type: "sendJoin", peerId: event.peerId, contentId });
-        }
+        this.#membership.connected(event.peerId);
         break;
       case "dialFailed":
         this.#peers.dialFailed(event.peerId, now);
@@ -204,7 +199,7 @@ export class Scheduler {
         break;
       case "peerDisconnected":
         this.#uploads.disconnected(event.peerId);
-        this.#interests.delete(event.peerId);
+        this.#membership.disconnected(event.peerId);
         this.#peers.disconnected(event.peerId, event.reason, now);
         for (const transfer of this.#transfers.all()) transfer.peerGone(event.peerId, now);
         break;
@@ -226,10 +221,9 @@ export class Scheduler {
       else if (event.type === "peerPiece") this.#outbox.release(event.bufferId);
       return;
     }
-    if (event.type === "peerJoined") this.#noteInterest(event.peerId, event.contentId);
-    if (event.type === "peerLeft") this.#interests.get(event.peerId)?.delete(event.contentId);
+    if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
+    if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.of(event.contentId)) {
-      if (event.type === "peerJoined") this.#sendBitfield(transfer, event.peerId);
       if (transfer.peerEvent(event, link, now)) continue;
       this.#peers.offended(event.peerId, "malformedFrame", now);
     }
@@ -300,26 +294,7 @@ export class Scheduler {
     transfer.storeEvent(event, now);
     if (event.type === "pieceStored") this.#jobs.moved(transfer);
     this.#transfers.noteState(transfer);
-    if (!before && transfer.served() !== undefined) this.#beginServing(transfer);
-  }
-
-  /** A transfer has pieces to give from now on: whoever asked before is told what. */
-  #beginServing(transfer: Transfer): void {
-    const { contentId } = transfer;
-    if (contentId === undefined) return;
-    this.#outbox.notice({ type: "contentServed", contentId, served: true });
-    for (const [peerId, contents] of this.#interests) {
-      if (contents.has(contentId)) this.#sendBitfield(transfer, peerId);
-    }
-  }
-
-  #sendBitfield(transfer: Transfer, peerId: PeerId): void {
-    const pieces = transfer.served();
-    const { contentId } = transfer;
-    if (pieces === undefined || contentId === undefined || pieces.size === 0) return;
-    const bits = pieces.toBytes();
-    const { pieceCount } = pieces;
-    this.#outbox.swarm({ type: "sendBitfield", peerId, contentId, pieceCount, bits });
+    if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer);
   }
 
   #serverOf(contentId: ContentId, piece?: number): Transfer | undefined {
@@ -329,12 +304,6 @@ export class Scheduler {
       if (piece === undefined || (piece < pieces.pieceCount && pieces.has(piece))) return transfer;
     }
     return undefined;
-  }
-
-  #noteInterest(peerId: PeerId, contentId: ContentId): void {
-    const contents = this.#interests.get(peerId);
-    if (contents === undefined || contents.size >= LIMITS.contentsPerPeerMax) return;
-    contents.add(contentId);
   }
 
   /** After any change: take reports until there are none, join and leave contents, tell watchers. */
@@ -351,44 +320,9 @@ export class Scheduler {
       }
       reports = this.#transfers.takeReports();
     }
-    this.#joinAndLeave(now);
+    this.#membership.settle(now);
     for (const jobId of this.#jobs.takeChanged()) {
       this.#outbox.notice({ type: "jobChanged", jobId });
     }
-  }
-
-  /** Peers hear of a content when its first transfer wants peers, and again when the last is over. */
-  #joinAndLeave(now: Millis): void {
-    const wanted = new Map<ContentId, Transfer>();
-    for (const transfer of this.#transfers.working()) {
-      if (transfer.wantsPeers && transfer.contentId !== undefined) {
-        wanted.set(transfer.contentId, transfer);
-      }
-    }
-    for (const [contentId, transfer] of wanted) {
-      if (this.#joined.has(contentId)) continue;
-      this.#joined.add(contentId);
-      for (const [peerId, link] of this.#peers.links) {
-        this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
-        if (this.#interests.get(peerId)?.has(contentId) !== true) continue;
-        transfer.peerEvent({ type: "peerJoined", peerId, contentId }, link, now);
-      }
-    }
-    for (const contentId of this.#joined) {
-      if (wanted.has(contentId) || !this.#isOver(contentId)) continue;
-      this.#joined.delete(contentId);
-      for (const peerId of this.#peers.links.keys()) {
-        this.#outbox.swarm({ type: "sendLeave", peerId, contentId });
-      }
-    }
-    this.#peers.setWanted(wanted.size > 0, now);
-  }
-
-  /** Complete contents stay joined, so that nobody takes a seed for one that has left. */
-  #isOver(contentId: ContentId): boolean {
-    for (const transfer of this.#transfers.of(contentId)) {
-      if (transfer.served() !== undefined) return false;
-    }
-    return true;
   }
 }

@@ -12,7 +12,6 @@
  * `takeReport()` after each call.
  */
 import { PieceSet } from "../content/piece-set.ts";
-import { parseSha256Hex } from "../hash/digest.ts";
 import type { JobFileSpec } from "../job/record.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
@@ -32,7 +31,7 @@ import { Fetcher } from "./fetcher.ts";
 import type { FetchBytes } from "./fetcher.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import type { Link } from "./peer-table.ts";
-import { resolutionOf, Resolver } from "./resolver.ts";
+import { openSpec, resolutionOf, Resolver } from "./resolver.ts";
 import type { Resolution } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
@@ -160,7 +159,7 @@ export class Transfer {
 
   /** False when what the peer said cannot be true of this content. */
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
-    this.#early.remember(event, link);
+    if (this.#isListening || event.type === "peerLeft") this.#early.remember(event, link);
     const stage = this.#stage();
     if (stage === undefined) {
       if (event.type === "peerPiece") this.#deps.outbox.release(event.bufferId);
@@ -169,6 +168,16 @@ export class Transfer {
     const ok = stage.peerEvent(event, link, now);
     this.#advance(now);
     return ok;
+  }
+
+  /** Takes over what another transfer of the content was told; false when it does not listen. */
+  learnFrom(other: Transfer, now: Millis): boolean {
+    if (!other.#isListening) return false;
+    this.#early.learnFrom(other.#early);
+    const stage = this.#stage();
+    if (stage !== undefined) this.#tell(stage, now);
+    this.#advance(now);
+    return true;
   }
 
   peerGone(peerId: PeerId, now: Millis): void {
@@ -194,7 +203,9 @@ export class Transfer {
       case "contentOpened":
         return this.#opened(event.have, now);
       case "contentVerified":
-        if (this.#state.name === "verifying") this.#completed(this.#state.have);
+        if (this.#state.name !== "verifying") return;
+        this.#state = { name: "complete", have: this.#state.have };
+        this.#report = { type: "transferred" };
         return;
       case "contentMismatch":
         return this.#mismatch(event.pieces, now);
@@ -245,6 +256,11 @@ export class Transfer {
     this.#advance(now);
   }
 
+  /** Whether a stage is at work or may yet begin that wants to know what peers say. */
+  get #isListening(): boolean {
+    return this.wantsPeers || this.#state.name === "verifying" || this.#state.name === "resetting";
+  }
+
   #stage(): Stage | undefined {
     if (this.#state.name === "resolving") return this.#state.resolver;
     return this.#state.name === "fetching" ? this.#state.fetcher : undefined;
@@ -271,21 +287,9 @@ export class Transfer {
     if (resolution === undefined || file === undefined || this.jobId === undefined) return;
     this.#state = { name: "opening" };
     this.#isOpen = true;
-    const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
-    const { layout, manifest, validatorKey } = resolution;
-    this.#deps.outbox.store({
-      type: "openContent",
-      transferId: this.transferId,
-      spec: {
-        jobId: this.jobId,
-        fileIndex: this.fileIndex,
-        layout,
-        destination: file.destination,
-        ...(manifest === undefined ? {} : { manifest }),
-        ...(digest === undefined ? {} : { contentDigest: digest }),
-        ...(validatorKey === undefined ? {} : { validatorKey }),
-      },
-    });
+    const { transferId, jobId, fileIndex } = this;
+    const spec = openSpec(resolution, { jobId, fileIndex, file });
+    this.#deps.outbox.store({ type: "openContent", transferId, spec });
   }
 
   /** opening -> fetching, or published for a content that is only served */
@@ -317,11 +321,15 @@ export class Transfer {
       now,
     );
     this.#state = { name: "fetching", fetcher };
-    for (const link of this.#early.tell(fetcher, now)) {
-      this.#deps.peers.offended(link.peerId, "malformedFrame", now);
-    }
+    this.#tell(fetcher, now);
     fetcher.start(now);
     this.#advance(now);
+  }
+
+  #tell(stage: Stage, now: Millis): void {
+    for (const link of this.#early.tell(stage, now)) {
+      this.#deps.peers.offended(link.peerId, "malformedFrame", now);
+    }
   }
 
   /** fetching -> verifying, resetting or failed */
@@ -377,12 +385,6 @@ export class Transfer {
     }
     for (const piece of pieces) have.delete(piece);
     this.#fetch(have, now);
-  }
-
-  /** verifying -> complete */
-  #completed(have: PieceSet): void {
-    this.#state = { name: "complete", have };
-    this.#report = { type: "transferred" };
   }
 
   #fail(error: ErrorInfo, transient: boolean): void {

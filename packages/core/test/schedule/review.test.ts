@@ -159,6 +159,33 @@ describe("the origin among peers", () => {
     expect(asked.size).toBe(64);
   });
 
+  test("without an origin of its own a job waits for what members say they fetch", () => {
+    const { h, contentId } = fetching(pieces(".."), { url: undefined });
+    h.peer("fetcher", contentId);
+    for (let at = 500; at <= 30_000; at += 500) {
+      const claim = { firstPiece: 0, pieceCount: 2 };
+      h.send({ type: "peerClaimed", peerId: "fetcher", contentId, ...claim });
+      h.advanceTo(at);
+    }
+    h.send({ type: "peerHave", peerId: "fetcher", contentId, pieces: [0] });
+    expect(h.takeOne("requestPiece")).toMatchObject({ peerId: "fetcher", piece: 0 });
+    expect(h.job?.state).toBe("connecting");
+  });
+
+  test("time in which a run was under way does not count as idle time", () => {
+    const settings = { originExtentBytes: PIECE_LENGTH, originConnectionsMax: 1 };
+    const options = { selfId: "left", members: ["right"], settings };
+    const { h, contentId } = fetching(new PieceSet(32), options);
+    for (let runs = h.take("fetchRange"); runs.length > 0; runs = h.take("fetchRange")) {
+      h.advanceTo(h.now + 1_900);
+      h.send({ type: "peerJoined", peerId: "right", contentId });
+      for (const run of runs) h.deliverRange(run);
+    }
+    expect(h.now).toBeGreaterThan(10_000);
+    const reasons = h.notices.flatMap((n) => (n.type === "originAsked" ? [n.reason] : []));
+    expect(new Set(reasons)).toEqual(new Set(["owned"]));
+  });
+
   test("a member that comes and goes makes runs be given up once only", () => {
     const settings = { originExtentBytes: PIECE_LENGTH, originRunBytes: 256 * 1024 };
     const { h, contentId } = fetching(new PieceSet(256), { selfId: "left", settings });
@@ -166,6 +193,7 @@ describe("the origin among peers", () => {
     h.send({ type: "peerLeft", peerId: "right", contentId });
     h.take("cancelOrigin");
     for (let turn = 0; turn < 10; turn++) {
+      h.advanceTo(h.now + 1_500);
       h.send({ type: "peerJoined", peerId: "right", contentId });
       h.send({ type: "peerLeft", peerId: "right", contentId });
     }
@@ -186,6 +214,7 @@ describe("the origin among peers", () => {
     const error = { code: "ERR_ORIGIN_PROTOCOL", message: "200" } as const;
     const failure = { kind: "rangeUnsupported", error } as const;
     h.send({ type: "originFailed", requestId, transferId, failure });
+    h.advanceTo(100);
     const stream = { mode: "stream", firstPiece: 1, pieceCount: 2 };
     expect(h.takeOne("fetchRange")).toMatchObject(stream);
   });
@@ -261,7 +290,11 @@ describe("peers", () => {
 
   test("a hint does not replace the address that the user gave for a peer (R-PEER-29)", () => {
     const h = new Harness();
-    const [own, second, hint] = ["/ip4/10.0.0.1/tcp/4001", "/ip4/10.0.0.2/tcp/4001", "/ip4/10.0.0.9/tcp/1"];
+    const [own, second, hint] = [
+      "/ip4/10.0.0.1/tcp/4001",
+      "/ip4/10.0.0.2/tcp/4001",
+      "/ip4/10.0.0.9/tcp/1",
+    ];
     h.send({ type: "peerDiscovered", peerId: "a", addresses: [own!], isStatic: true });
     h.take("dialPeer");
     h.send({ type: "peerDiscovered", peerId: "a", addresses: [second!], isStatic: true });
@@ -340,6 +373,17 @@ describe("jobs and the disk", () => {
     expect(h.job?.error).toBeUndefined();
   });
 
+  test("without patience for a lack of progress the first transient error is the end (R-TIME-05)", () => {
+    const settings = { noProgressTimeoutMs: 0, originFailuresMax: 1 };
+    const h = new Harness({ settings });
+    h.create(request());
+    const { requestId, transferId } = h.takeOne("probeOrigin");
+    const error = { code: "ERR_ORIGIN_UNREACHABLE", message: "" } as const;
+    h.send({ type: "originFailed", requestId, transferId, failure: { kind: "transient", error } });
+    h.advanceTo(1);
+    expect(h.job).toMatchObject({ state: "error", error: { code: "ERR_NO_PROGRESS" } });
+  });
+
   test("a shared file that cannot be opened is closed", () => {
     const h = new Harness();
     const { bytes, contentId } = manifestOf(2);
@@ -356,7 +400,7 @@ describe("jobs and the disk", () => {
     h.create(request());
     const { requestId, transferId } = h.takeOne("probeOrigin");
     h.send({ type: "rangePiece", requestId: requestId + 1, transferId, piece: 0, bufferId: 5 });
-    expect(h.takeOne("releaseBuffer").bufferId).toBe(5);
+    expect(h.takeOne("releaseBuffer")).toEqual({ type: "releaseBuffer", bufferId: 5 });
   });
 });
 

@@ -1,0 +1,126 @@
+/**
+ * Who takes part in which contents: what this agent has told connected peers, and what they have
+ * told it. Each side says so once, so both are kept for transfers that begin later.
+ *
+ * Several transfers may be of one content, but peers know contents only: they hear of a content
+ * when its first transfer wants peers, and again when the last is over. Knows contents and peers,
+ * not pieces or jobs. Called by the scheduler.
+ */
+import type { PieceSet } from "../content/piece-set.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { ContentId, Millis, PeerId } from "../units.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PeerTable } from "./peer-table.ts";
+import type { TransferTable } from "./transfer-table.ts";
+import type { Transfer } from "./transfer.ts";
+
+export class Membership {
+  readonly #outbox: Outbox;
+  readonly #peers: PeerTable;
+  readonly #transfers: TransferTable;
+  /** Which connected peers said they take part in which contents, the latest last. */
+  readonly #interests = new Map<PeerId, Set<ContentId>>();
+  /** Contents we have told connected peers about. */
+  readonly #joined = new Set<ContentId>();
+  /** Transfers that have been told which peers take part in their content. */
+  readonly #introduced = new WeakSet<Transfer>();
+
+  constructor(deps: { outbox: Outbox; peers: PeerTable }, transfers: TransferTable) {
+    this.#outbox = deps.outbox;
+    this.#peers = deps.peers;
+    this.#transfers = transfers;
+  }
+
+  connected(peerId: PeerId): void {
+    this.#interests.set(peerId, new Set());
+    for (const contentId of this.#joined) {
+      this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
+    }
+  }
+
+  disconnected(peerId: PeerId): void {
+    this.#interests.delete(peerId);
+  }
+
+  /** The peer takes part, and hears what we hold. Beyond the bound its oldest interest is dropped. */
+  joined(peerId: PeerId, contentId: ContentId): void {
+    const contents = this.#interests.get(peerId);
+    if (contents === undefined) return;
+    contents.delete(contentId);
+    for (const oldest of contents) {
+      if (contents.size < LIMITS.contentsPerPeerMax) break;
+      contents.delete(oldest);
+    }
+    contents.add(contentId);
+    this.#sendBitfield(contentId, peerId);
+  }
+
+  left(peerId: PeerId, contentId: ContentId): void {
+    this.#interests.get(peerId)?.delete(contentId);
+  }
+
+  /** A transfer has pieces to give from now on: whoever asked before is told what. */
+  beginServing(transfer: Transfer): void {
+    const { contentId } = transfer;
+    if (contentId === undefined) return;
+    const before = this.#largestServed(contentId, transfer);
+    // A bitfield replaces the one before it: a smaller one would take back what was announced.
+    if (before !== undefined && before.size >= (transfer.served()?.size ?? 0)) return;
+    this.#outbox.notice({ type: "contentServed", contentId, served: true });
+    for (const [peerId, contents] of this.#interests) {
+      if (contents.has(contentId)) this.#sendBitfield(contentId, peerId);
+    }
+  }
+
+  /** After any change: introduces new transfers, joins and leaves contents. */
+  settle(now: Millis): void {
+    const wanted = new Set<ContentId>();
+    for (const transfer of this.#transfers.working()) {
+      const { contentId } = transfer;
+      if (!transfer.wantsPeers || contentId === undefined) continue;
+      wanted.add(contentId);
+      if (!this.#introduced.has(transfer)) this.#introduce(transfer, contentId, now);
+    }
+    for (const contentId of this.#joined) {
+      // Complete contents stay joined, so that nobody takes a seed for one that has left.
+      if (wanted.has(contentId) || this.#largestServed(contentId) !== undefined) continue;
+      this.#joined.delete(contentId);
+      for (const peerId of this.#peers.links.keys()) {
+        this.#outbox.swarm({ type: "sendLeave", peerId, contentId });
+      }
+    }
+    this.#peers.setWanted(wanted.size > 0, now);
+  }
+
+  /** What a listening transfer of the content was told, or else what peers say when asked anew. */
+  #introduce(transfer: Transfer, contentId: ContentId, now: Millis): void {
+    this.#introduced.add(transfer);
+    for (const other of this.#transfers.of(contentId)) {
+      if (other !== transfer && transfer.learnFrom(other, now)) return;
+    }
+    this.#joined.add(contentId);
+    for (const [peerId, link] of this.#peers.links) {
+      this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
+      if (this.#interests.get(peerId)?.has(contentId) !== true) continue;
+      transfer.peerEvent({ type: "peerJoined", peerId, contentId }, link, now);
+    }
+  }
+
+  /** One for all transfers of the content: of the one that holds most. */
+  #sendBitfield(contentId: ContentId, peerId: PeerId): void {
+    const pieces = this.#largestServed(contentId);
+    if (pieces === undefined || pieces.size === 0) return;
+    const bits = pieces.toBytes();
+    const { pieceCount } = pieces;
+    this.#outbox.swarm({ type: "sendBitfield", peerId, contentId, pieceCount, bits });
+  }
+
+  #largestServed(contentId: ContentId, except?: Transfer): PieceSet | undefined {
+    let largest: PieceSet | undefined;
+    for (const transfer of this.#transfers.of(contentId)) {
+      const pieces = transfer === except ? undefined : transfer.served();
+      if (pieces !== undefined && pieces.size >= (largest?.size ?? 0)) largest = pieces;
+    }
+    return largest;
+  }
+}
