@@ -41,11 +41,8 @@ describe("a peer that sends corrupt pieces", () => {
   });
 });
 
-/**
- * Corrupt pieces that may be on their way to the verdict when the second one is found: the next is
- * asked for while the one before is being verified (R-SCH-07 bounds them by 5).
- */
-const SENT_PIECES_MAX = 5;
+/** R-SCH-07: what one identity can waste, because each piece is judged before the next is asked. */
+const SENT_PIECES_MAX = 2;
 
 /** R-SCH-07 for the bad peers, and R-SCH-05 for pieces asked of two sources at the end. */
 function wasteBytesMax(hostileCount: number): number {

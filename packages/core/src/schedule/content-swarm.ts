@@ -29,6 +29,8 @@ export const OWNERSHIP = { others: 0, own: 1, inherited: 2 } as const;
 
 /** Runs that one member may claim at a time; more replace the oldest. */
 const CLAIMS_PER_MEMBER_MAX = 16;
+/** Pieces that one claim covers; each costs us a step, and honest runs have fewer. */
+const CLAIM_PIECES_MAX = 4_096;
 
 export interface Extent {
   readonly first: PieceIndex;
@@ -132,7 +134,7 @@ export class ContentSwarm {
     const member = this.#members.get(peerId);
     if (member === undefined || first >= this.#claimed.length) return;
     this.#heard(member, now);
-    const end = Math.min(first + count, this.#claimed.length);
+    const end = Math.min(first + Math.min(count, CLAIM_PIECES_MAX), this.#claimed.length);
     if (member.claims.some((claim) => claim.first === first)) return;
     if (member.claims.length >= CLAIMS_PER_MEMBER_MAX) this.#unclaim(member.claims.shift());
     const claim = { first, count: end - first };
