@@ -17,9 +17,11 @@ import { setTimeout as delay } from "node:timers/promises";
 export interface ServeFilesOptions {
   /** Most bytes sent per second, all answers together. Default: no limit. */
   readonly rateBytesPerSec?: number;
+  /** Where to listen on 127.0.0.1. Default: any free port. */
+  readonly port?: number;
 }
 
-/** A running origin. It listens on a free port of 127.0.0.1. */
+/** A running origin on 127.0.0.1. */
 export interface FileOrigin extends AsyncDisposable {
   /** Where the file given under `name` is. */
   urlOf(name: string): string;
@@ -32,7 +34,7 @@ export interface FileOrigin extends AsyncDisposable {
 /** Serves `files`: the name in the URL, and the path of the file on disk. */
 export async function serveFiles(
   files: Readonly<Record<string, string>>,
-  { rateBytesPerSec = Infinity }: ServeFilesOptions = {},
+  { rateBytesPerSec = Infinity, port: wantedPort = 0 }: ServeFilesOptions = {},
 ): Promise<FileOrigin> {
   const closing = new AbortController();
   const pacer = new Pacer(rateBytesPerSec, closing.signal);
@@ -40,7 +42,7 @@ export async function serveFiles(
     // A client that goes away in the middle of an answer is no failure of the server.
     answer(files, request, response, pacer).catch(() => response.destroy());
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(wantedPort, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {

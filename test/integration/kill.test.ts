@@ -16,7 +16,7 @@ const UNCOMMITTED_BYTES_MAX = 64 * MiB;
 /** What may be asked for or wait for the disk, and what sockets hold on its way. */
 const IN_FLIGHT_BYTES_MAX = resolveSettings().inFlightBytesMax + 8 * MiB;
 
-test(`resumes after each of ${KILLS} kills, re-fetching at most what was not committed`, async () => {
+test(`resumes after each of ${KILLS} kills, re-fetching at most what was not committed (R-DB-03)`, async () => {
   await using site = await TestSite.create();
   const content = await site.publish("file.bin", LENGTH);
   const origin = await site.serve(content, { rateBytesPerSec: ORIGIN_RATE_BYTES_PER_SEC });

@@ -114,6 +114,7 @@ test.each([
   ["process.on('SIGINT', f);"],
   ["process.stdout.write('x');"],
   ['import { env } from "node:process";'],
+  ['import { spawn } from "node:child_process"; // R-FS-16'],
 ])("refuses in a library: %s", (text) => {
   expect(checkLibraryManners([source("packages/store/src/a.ts", text)])).toHaveLength(1);
   expect(checkLibraryManners([source("packages/agent/src/main.ts", text)])).toEqual([]);

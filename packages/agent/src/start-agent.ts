@@ -104,7 +104,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   const store = await openStore({ pool, sink }, { stateDirectory });
   opened.adopt(store, () => store.close());
-  const privateKey = await loadIdentity(join(stateDirectory, "identity"));
+  const { damagedDatabasePath: path } = store.report;
+  if (path !== undefined)
+    logger.warn({ path }, "the state was damaged; what could be read is kept");
+  const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
+    logger.warn({}, "the identity was damaged; peers see a new agent"),
+  );
   const selfId = privateKey.publicKey.toString();
   const random = new Random(randomInt(2 ** 32));
   const scheduler = new Scheduler({ random, settings, selfId });

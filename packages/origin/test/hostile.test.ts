@@ -210,7 +210,7 @@ describe("ranges that are not what was asked for", () => {
   });
 });
 
-it("sends its own header fields and no others, one request line, no body", async () => {
+it("sends its own header fields and no others, one request line, no body (R-HTTP-05)", async () => {
   const heads: string[] = [];
   await using server = await serveRaw((socket, head) => {
     heads.push(head);

@@ -7,7 +7,7 @@
  */
 import fs from "node:fs";
 import type { BigIntStats } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { ShoalError } from "@shoal/core";
 import { closeQuietly, errnoOf, lstatIfExists } from "./disk.ts";
 import type { Disk } from "./disk.ts";
@@ -90,6 +90,17 @@ export class DestinationDirectory {
       throw new ShoalError("ERR_DESTINATION_TYPE", destination);
     }
     return stats;
+  }
+
+  /** Whether it is the directory at `path`, a real path, or lies in it. */
+  isWithin(path: string): boolean {
+    const own = this.#disk.realPath(this.child(""));
+    return own === path || own.startsWith(path + sep);
+  }
+
+  /** Throws what the disk throws when no file can be created in it. */
+  checkWritable(): void {
+    this.#disk.checkWritable(this.child(""));
   }
 
   /** Makes names in it durable. */

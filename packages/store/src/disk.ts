@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 /** Bytes on one file system, as an unprivileged user sees them. */
 export interface DiskSpace {
   readonly freeBytes: number;
+  /** 0 on file systems that do not count, such as /proc. */
   readonly totalBytes: number;
 }
 
@@ -36,6 +37,10 @@ export interface Disk {
   readonly link: (from: string, to: string) => void;
   readonly unlink: (path: string) => void;
   readonly space: (path: string) => DiskSpace;
+  /** The path without symbolic links. */
+  readonly realPath: (path: string) => string;
+  /** Throws unless this process may create names in the directory. */
+  readonly checkWritable: (path: string) => void;
   /** Data and what is needed to read it back. */
   readonly syncData: (fd: number) => Promise<void>;
   /** Data and all metadata; for a directory, its names. */
@@ -62,6 +67,8 @@ export const realDisk: Disk = {
     const { bavail, blocks, bsize } = fs.statfsSync(path);
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   },
+  realPath: (path) => fs.realpathSync.native(path),
+  checkWritable: (path) => fs.accessSync(path, fs.constants.W_OK | fs.constants.X_OK),
   syncData: (fd) => fdatasync(fd),
   sync: (fd) => fsync(fd),
 };

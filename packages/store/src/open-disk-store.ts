@@ -4,6 +4,7 @@
  *
  * Called by the worker and by tests, which bring a disk that fails.
  */
+import { realpathSync } from "node:fs";
 import { errorInfo, ShoalError } from "@shoal/core";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
 import { realDisk } from "./disk.ts";
@@ -69,6 +70,7 @@ async function start(
   const isMarked = isMarkedClean(stateDirectory);
   removeCleanMarker(stateDirectory);
   const publishedMode = readDefaultMode(stateDirectory);
+  const realPath = realpathSync.native(stateDirectory);
   const opened = StateDatabase.open(stateDirectory, { isClean: isMarked });
   const { database, damagedPath } = opened;
   const wasClean = isMarked && damagedPath === undefined;
@@ -77,7 +79,14 @@ async function start(
   const doubt = (): void => {
     isDoubtful = true;
   };
-  const context: StoreContext = { disk, tables, publishedMode, emit, doubt };
+  const context: StoreContext = {
+    disk,
+    tables,
+    stateDirectory: realPath,
+    publishedMode,
+    emit,
+    doubt,
+  };
   try {
     if (!wasClean) tables.distrustContents();
     new Ballast(stateDirectory).fill();

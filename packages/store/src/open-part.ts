@@ -27,7 +27,8 @@ import type { StoreContext } from "./store-context.ts";
 
 /**
  * Opens or creates the part file and the record of `spec`. What needs `recheck` says so in its
- * record. Throws `ERR_DIRECTORY_MISSING`, `ERR_DIRECTORY_UNWRITABLE`, `ERR_DESTINATION_TYPE`,
+ * record. Throws `ERR_DESTINATION_INVALID` for a place inside the state directory (R-FS-03),
+ * `ERR_DIRECTORY_MISSING`, `ERR_DIRECTORY_UNWRITABLE`, `ERR_DESTINATION_TYPE`,
  * `ERR_DESTINATION_MOVED`, `ERR_DISK_FULL`, `ERR_MANIFEST_MISMATCH`, `ERR_MANIFEST_MALFORMED`, or
  * what the disk throws.
  */
@@ -100,8 +101,13 @@ async function resume(
       length: layout.contentLength,
     });
     if (part === undefined) return undefined;
-    isKept = true;
     const isAsLeft = !record.mustRecheck && record.stamp === part.stamp;
+    // Changed since a stop in order, and nothing to compare its bytes with.
+    if (!isAsLeft && !record.mustRecheck && manifest === undefined) {
+      part.close();
+      return undefined;
+    }
+    isKept = true;
     const caution = isAsLeft ? {} : { mustRecheck: true, mustReadBack: true };
     if (!isAsLeft) context.tables.updateContent(record, caution);
     const parts = { ...rest, manifest, record: { ...record, ...caution }, part };
@@ -132,7 +138,13 @@ async function create(context: StoreContext, parts: Parts): Promise<PartContent>
   const layout = manifest?.manifest.layout ?? spec.layout;
   let part: PartFile | undefined;
   try {
+    if (directory.isWithin(context.stateDirectory)) {
+      const details = `${spec.destination} lies in the state directory`;
+      throw new ShoalError("ERR_DESTINATION_INVALID", details);
+    }
     directory.statDestination(spec.destination);
+    // Before the space: where nothing may be written, free space is not what is missing.
+    directory.checkWritable();
     checkSpace(disk.space(directory.child("")), layout.contentLength, directory.path);
     part = await createPart(context, directory, parts);
     const record: ContentRecord = {
@@ -198,9 +210,11 @@ async function createPart(
 
 /**
  * R-FS-11, before a file is begun: what it needs and a reserve must be free. The reserve is 1 % of
- * the file system, but at least 16 MiB, so that small disks can be used, and at most 256 MiB.
+ * the file system, but at least 16 MiB, so that small disks can be used, and at most 256 MiB. Where
+ * the file system does not count its space, creating the file tells whether there is any.
  */
 function checkSpace({ freeBytes, totalBytes }: DiskSpace, length: number, path: string): void {
+  if (totalBytes === 0) return;
   const reserveBytes = Math.max(16 * MiB, Math.min(256 * MiB, totalBytes / 100));
   if (freeBytes >= length + reserveBytes) return;
   const details = `${path} has ${freeBytes} bytes free, ${length} and a reserve are needed`;

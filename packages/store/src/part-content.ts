@@ -276,7 +276,7 @@ export class PartContent {
     const isUntouched = part.isUntouched();
     if (this.#isVerified && isUntouched && !readBack) return "right";
     if (manifest === undefined && named === undefined) {
-      return part.hasFullLength() ? "right" : this.#loseAll();
+      return isUntouched && part.hasFullLength() ? "right" : this.#loseAll(part);
     }
     if (manifest !== undefined && named !== undefined) {
       if (!isSameDigest(named, manifest.contentDigest)) return [];
@@ -339,7 +339,9 @@ export class PartContent {
     this.#cautiously(() => this.#context.tables.stampShared(contentId, undefined));
   }
 
-  #loseAll(): readonly PieceIndex[] {
+  /** For bytes that nothing can be compared with, once somebody else may have written some. */
+  #loseAll(part: PartFile): readonly PieceIndex[] {
+    part.beginAnew();
     this.#claims.clear();
     this.#context.tables.updateContent(this.record, { have: this.have });
     return this.#claims.missing();

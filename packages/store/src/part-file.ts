@@ -78,7 +78,10 @@ export class PartFile {
       fd = disk.open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, 0o600);
     } catch (error) {
       if (errnoOf(error) === "EEXIST") return undefined;
-      throw error;
+      if (errnoOf(error) !== "ENOENT") throw error;
+      // The directory was removed, or is one that takes no files, as /proc.
+      directory.checkInPlace();
+      throw new ShoalError("ERR_DIRECTORY_UNWRITABLE", directory.path, { cause: error });
     }
     try {
       disk.truncate(fd, length);
@@ -156,6 +159,12 @@ export class PartFile {
   acceptAsUntouched(before: BigIntStats): void {
     this.#modifiedAtNs = before.mtimeNs;
     this.#isTouched = false;
+  }
+
+  /** Accepts whatever is in the file, none of which is claimed, and gives it its length again. */
+  beginAnew(): void {
+    this.#disk.truncate(this.#fd, this.#length);
+    this.acceptAsUntouched(this.stats());
   }
 
   hasFullLength(): boolean {

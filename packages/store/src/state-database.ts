@@ -84,6 +84,7 @@ export class StateDatabase {
     const path = join(stateDirectory, "state.db");
     const ballast = new Ballast(stateDirectory);
     try {
+      if (isHeadless(path)) throw new DamageError("the log has lost its database");
       return { database: new StateDatabase(connect(path, isClean), ballast) };
     } catch (error) {
       if (!isDamage(error)) throw error;
@@ -149,6 +150,8 @@ export class StateDatabase {
 
   /** Copies what can still be read, row by row; what is read back later is validated as always. */
   #salvage(damagedPath: string): void {
+    // To an empty database SQLite adds no log, but deletes it.
+    if (lengthOf(damagedPath) === 0) return;
     let damaged: DatabaseSync;
     try {
       damaged = new DatabaseSync(damagedPath);
@@ -181,6 +184,15 @@ export class StateDatabase {
       // A row that breaks the schema's rules is part of the damage.
     }
   }
+}
+
+function lengthOf(path: string): number {
+  return fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Whether the database is gone and its log is not, which SQLite would take for a new database. */
+function isHeadless(path: string): boolean {
+  return lengthOf(path) === 0 && lengthOf(`${path}-wal`) > 0;
 }
 
 function connect(path: string, isClean: boolean): DatabaseSync {

@@ -9,6 +9,8 @@ import type { StateTables } from "./state-tables.ts";
 export interface StoreContext {
   readonly disk: Disk;
   readonly tables: StateTables;
+  /** Its real path. No file is ever published in it (R-FS-03). */
+  readonly stateDirectory: string;
   /** Mode of published files: 0666 without the bits of the process's umask. */
   readonly publishedMode: number;
   readonly emit: EmitEvent;

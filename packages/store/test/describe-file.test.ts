@@ -2,11 +2,12 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { join } from "node:path";
-import { contentIdOf, decodeManifest, KiB, MiB, sha256 } from "@shoal/core";
+import { contentIdOf, KiB, MiB, sha256 } from "@shoal/core";
 import { expect, test } from "vitest";
+import { scale } from "../../../test/long.ts";
 import { describeFile } from "../src/describe-file.ts";
 import { writeSidecar } from "../src/sidecar.ts";
-import { openThreadedStore, temporaryDirectory } from "./harness.ts";
+import { temporaryDirectory } from "./harness.ts";
 
 function makeFile(length: number, name = "file.bin"): { path: string; bytes: Uint8Array } {
   const path = join(temporaryDirectory(), name);
@@ -15,25 +16,28 @@ function makeFile(length: number, name = "file.bin"): { path: string; bytes: Uin
   return { path, bytes };
 }
 
-test.each([0, 1, 64 * KiB, 3 * MiB + 17])("describes a file of %i bytes", async (length) => {
-  const { path, bytes } = makeFile(length);
-  const progress: number[] = [];
-  const described = await describeFile(path, {
-    pieceLength: 64 * KiB,
-    onProgress: (digestedBytes) => progress.push(digestedBytes),
-  });
-  const { manifest, contentId } = described;
-  expect(contentId).toBe(contentIdOf(described.bytes));
-  expect(manifest.layout.contentLength).toBe(length);
-  expect(Buffer.compare(manifest.contentDigest, sha256(bytes))).toBe(0);
-  expect(manifest.files).toMatchObject([{ name: "file.bin", length }]);
-  for (let piece = 0; piece < manifest.layout.pieceCount; piece++) {
-    const chunk = bytes.subarray(manifest.layout.start(piece), manifest.layout.end(piece));
-    const digest = manifest.pieceDigests.subarray(piece * 32, piece * 32 + 32);
-    expect(Buffer.compare(digest, sha256(chunk))).toBe(0);
-  }
-  expect(progress.at(-1) ?? 0).toBe(length);
-});
+test.each(scale([0, 3 * MiB + 17], [0, 1, 64 * KiB, 3 * MiB + 17]))(
+  "describes a file of %i bytes",
+  async (length) => {
+    const { path, bytes } = makeFile(length);
+    const progress: number[] = [];
+    const described = await describeFile(path, {
+      pieceLength: 64 * KiB,
+      onProgress: (digestedBytes) => progress.push(digestedBytes),
+    });
+    const { manifest, contentId } = described;
+    expect(contentId).toBe(contentIdOf(described.bytes));
+    expect(manifest.layout.contentLength).toBe(length);
+    expect(Buffer.compare(manifest.contentDigest, sha256(bytes))).toBe(0);
+    expect(manifest.files).toMatchObject([{ name: "file.bin", length }]);
+    for (let piece = 0; piece < manifest.layout.pieceCount; piece++) {
+      const chunk = bytes.subarray(manifest.layout.start(piece), manifest.layout.end(piece));
+      const digest = manifest.pieceDigests.subarray(piece * 32, piece * 32 + 32);
+      expect(Buffer.compare(digest, sha256(chunk))).toBe(0);
+    }
+    expect(progress.at(-1) ?? 0).toBe(length);
+  },
+);
 
 test("refuses what is not a readable regular file with an ordinary name", async () => {
   const directory = temporaryDirectory();
@@ -82,63 +86,4 @@ test("writes a sidecar in the place of an older one and leaves nothing else", as
   expect(fs.readdirSync(join(path, ".."))).toHaveLength(2);
   const nowhere = writeSidecar(join(path, "..", "missing", "f"), bytes);
   await expect(nowhere).rejects.toMatchObject({ code: "ERR_DIRECTORY_MISSING" });
-});
-
-test("a shared file is announced, remembered, and served as long as it is unchanged", async () => {
-  const { path, bytes } = makeFile(300 * KiB);
-  const state = join(temporaryDirectory(), "state");
-  const first = await openThreadedStore(state);
-  const contentId = await first.store.shareFile(path);
-  const { content } = await first.events.next("contentShared");
-  expect(content).toMatchObject({ contentId, path });
-  expect(decodeManifest(content.manifestBytes).ok).toBe(true);
-  await first.store.close();
-
-  const second = await openThreadedStore(state);
-  const { store, events, payloads } = second;
-  store.execute({ type: "loadState" });
-  expect((await events.next("stateLoaded")).contents).toEqual([content]);
-  store.execute({ type: "openShared", transferId: 1, contentId });
-  expect((await events.next("contentOpened")).have).toEqual(Uint8Array.of(0b1100_0000));
-  store.execute({ type: "readPiece", transferId: 1, piece: 1, requestId: 5 });
-  await events.next("pieceRead");
-  const payload = payloads.get(5);
-  expect(Buffer.compare(payload?.bytes ?? Buffer.of(), bytes.subarray(256 * KiB))).toBe(0);
-  payload?.release();
-  fs.writeFileSync(path, randomBytes(300 * KiB));
-  store.execute({ type: "readPiece", transferId: 1, piece: 0, requestId: 6 });
-  await events.next("pieceLost");
-  store.execute({ type: "closeContent", transferId: 1, outcome: "keep" });
-  await events.next("contentClosed");
-  store.execute({ type: "openShared", transferId: 2, contentId });
-  expect((await events.next("contentFailed")).error.code).toBe("ERR_CONTENT_MISMATCH");
-  fs.writeFileSync(path, bytes);
-  store.execute({ type: "openShared", transferId: 3, contentId });
-  await events.next("contentOpened");
-  fs.rmSync(path);
-  store.execute({ type: "openShared", transferId: 4, contentId });
-  expect((await events.next("contentFailed")).error.code).toBe("ERR_FILE_UNREADABLE");
-  await store.close();
-  expect(second.pool.borrowed).toBe(0);
-});
-
-test("sharing takes the sidecar beside the file only when it matches", async () => {
-  const { path } = makeFile(300 * KiB);
-  const { bytes, contentId } = await describeFile(path, { pieceLength: 64 * KiB });
-  await writeSidecar(path, bytes);
-  const { store } = await openThreadedStore(join(temporaryDirectory(), "state"));
-  expect(await store.shareFile(path)).toBe(contentId);
-  fs.writeFileSync(`${path}.shoal`, "nonsense");
-  const own = await store.shareFile(path);
-  expect(own).not.toBe(contentId);
-  const lying = await describeFile(makeFile(300 * KiB).path, { pieceLength: 64 * KiB });
-  await writeSidecar(path, lying.bytes);
-  expect(await store.shareFile(path)).toBe(own);
-  await expect(store.shareFile(`${path}.missing`)).rejects.toMatchObject({
-    code: "ERR_FILE_UNREADABLE",
-  });
-  const pending = store.shareFile(path);
-  const outcome = pending.catch((error: unknown) => error);
-  await store.close();
-  expect(await outcome).toMatchObject({ code: "ERR_AGENT_CLOSED" });
 });

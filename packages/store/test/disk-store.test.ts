@@ -23,7 +23,7 @@ describe("a content from its first piece to its destination", () => {
     ["of no bytes", PieceLayout.fixed(0, 64 * KiB)],
     ["with explicit boundaries", PieceLayout.explicit(Uint32Array.of(17, 40_000, 1, 70_000))],
   ];
-  test.each(layouts)("is stored, verified, published and read %s", async (_, layout) => {
+  test.each(layouts)("is stored, verified, published and read %s (R-FS-01)", async (_, layout) => {
     const directory = temporaryDirectory();
     const destination = join(directory, "file.bin");
     const content = makeContent(layout);

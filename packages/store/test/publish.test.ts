@@ -32,6 +32,23 @@ async function ready(disk?: Disk): Promise<Ready> {
   return { ...store, directory, destination, state, content, publish };
 }
 
+test("nothing is put into the state directory, by whatever path (R-FS-03, I-6)", async () => {
+  const directory = temporaryDirectory();
+  const state = join(directory, "state");
+  const { events, do: run } = await openTestStore(state);
+  fs.mkdirSync(join(state, "inner"));
+  fs.symlinkSync(state, join(directory, "alias"));
+  const content = makeContent();
+  for (const path of ["state/state.db", "state/inner/f", "alias/identity", "alias/inner/f"]) {
+    const before = fs.readdirSync(state);
+    await run({ type: "openContent", transferId: 1, spec: specOf(content, join(directory, path)) });
+    expect((await events.next("contentFailed")).error.code).toBe("ERR_DESTINATION_INVALID");
+    expect(fs.readdirSync(state)).toEqual(before);
+  }
+  await run({ type: "openContent", transferId: 1, spec: specOf(content, `${state}-2`) });
+  await events.next("contentOpened");
+});
+
 describe("publishing", () => {
   test("leaves an existing file alone unless it may be overwritten (R-FS-07)", async () => {
     const { publish, events, destination, content, directory } = await ready();

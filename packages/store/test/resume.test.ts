@@ -4,6 +4,7 @@ import { PieceSet } from "@shoal/core";
 import type { OpenContent } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import {
+  allPieces,
   jobRecord,
   JOB_ID,
   makeContent,
@@ -71,12 +72,15 @@ describe("a part file that is opened again", () => {
     expect(partNames(place.directory)).toHaveLength(1);
   });
 
-  test.each([true, false])("has lost a piece that was changed (clean stop: %s)", async (clean) => {
-    const place = makePlace();
-    const content = makeContent();
-    overwrite(await leave(place, content, { clean }), content, 2);
-    expect(await reopen(place, content)).toBe("x....");
-  });
+  test.each([true, false])(
+    "has lost a piece that was changed (clean stop: %s, R-FS-10)",
+    async (clean) => {
+      const place = makePlace();
+      const content = makeContent();
+      overwrite(await leave(place, content, { clean }), content, 2);
+      expect(await reopen(place, content)).toBe("x....");
+    },
+  );
 
   test("is checked again when the state is older than the file (R-DB-09)", async () => {
     const place = makePlace();
@@ -144,6 +148,17 @@ describe("a part file that is opened again", () => {
     expect(await reopen(place, content, { ...spec, validatorKey: "1 b" })).toBe(".....");
   });
 
+  test("keeps no progress without a manifest when somebody wrote to it after a clean stop", async () => {
+    const place = makePlace();
+    const content = makeContent();
+    const spec = plainSpecOf(content, place.destination);
+    const path = await leave(place, content, { spec });
+    expect(await reopen(place, content, spec)).toBe("x.x..");
+    overwrite(path, content, 0);
+    expect(await reopen(place, content, spec)).toBe(".....");
+    expect(fs.existsSync(path)).toBe(false);
+  });
+
   test("keeps no progress when neither manifest nor validator identify it", async () => {
     const place = makePlace();
     const content = makeContent();
@@ -198,6 +213,24 @@ describe("the final check", () => {
     expect(fs.existsSync(place.destination)).toBe(false);
     await store.fill(1, content, [4]);
     await run({ type: "publishContent", transferId: 1, overwrite: true });
+    await events.next("contentPublished");
+    expect(Buffer.compare(fs.readFileSync(place.destination), content.bytes)).toBe(0);
+  });
+
+  test("believes nothing of a file without digests that somebody else wrote to", async () => {
+    const place = makePlace();
+    const content = makeContent();
+    const { events, do: run, ...store } = await openTestStore(place.state);
+    await store.open(1, plainSpecOf(content, place.destination));
+    await store.fill(1, content);
+    fs.truncateSync(join(place.directory, partNames(place.directory)[0] ?? ""), 100);
+    const verify = { type: "verifyContent", transferId: 1, readBack: false } as const;
+    await run(verify);
+    expect((await events.next("contentMismatch")).pieces).toEqual(allPieces(content));
+    await store.fill(1, content);
+    await run(verify);
+    await events.next("contentVerified");
+    await run({ type: "publishContent", transferId: 1, overwrite: false });
     await events.next("contentPublished");
     expect(Buffer.compare(fs.readFileSync(place.destination), content.bytes)).toBe(0);
   });

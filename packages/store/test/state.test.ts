@@ -128,6 +128,17 @@ describe("the database", () => {
     expect(contents()).toEqual(before);
   });
 
+  test("loses no acknowledged commit to a power cut, as far as SQLite can help it (R-DB-01)", () => {
+    const { database } = StateDatabase.open(temporaryDirectory(), { isClean: true });
+    const pragma = (name: string): unknown =>
+      Object.values(database.all(`PRAGMA ${name}`)[0] ?? {})[0];
+    expect(pragma("journal_mode")).toBe("wal");
+    expect(pragma("synchronous")).toBe(2); // FULL
+    expect(pragma("foreign_keys")).toBe(1);
+    expect(pragma("busy_timeout")).toBeGreaterThanOrEqual(5_000);
+    database.close();
+  });
+
   const damages: Array<[string, (path: string) => void]> = [
     ["garbage", (path) => fs.writeFileSync(path, "this is no database at all".repeat(100))],
     ["cut short", (path) => fs.truncateSync(path, 5_000)],
@@ -155,6 +166,19 @@ describe("the database", () => {
       expect(aside).toHaveLength(3);
     },
   );
+
+  test.each<[string, (path: string) => void]>([
+    ["is emptied", (path) => fs.truncateSync(path)],
+    ["is deleted", (path) => fs.rmSync(path)],
+  ])("that %s while its log is there is reported as damaged (R-DB-04)", async (_, damage) => {
+    const { state } = await makeState(temporaryDirectory());
+    damage(join(state, "state.db"));
+    fs.writeFileSync(join(state, "state.db-wal"), "frames of what was there");
+    const { report, jobs } = await load(state);
+    expect(report.damagedDatabasePath).toBeDefined();
+    expect(fs.existsSync(`${report.damagedDatabasePath}-wal`)).toBe(true);
+    expect(jobs).toEqual([]);
+  });
 
   test("that is damaged gives what can still be read to the new one", async () => {
     const directory = temporaryDirectory();
@@ -253,6 +277,7 @@ describe("jobs", () => {
     const jobs = new JobTable({
       disk: realDisk,
       tables,
+      stateDirectory: state,
       publishedMode: 0o644,
       emit: (event) => events.push(event),
       doubt: () => {},
@@ -278,7 +303,7 @@ describe("jobs", () => {
 });
 
 describe("part files that nobody owns", () => {
-  test("are removed at start, by recorded name and only if they are regular files", async () => {
+  test("are removed at start, by recorded name and only if they are regular files (R-FS-15)", async () => {
     const directory = temporaryDirectory();
     const { state } = await makeState(directory);
     const [part = ""] = partNames(directory);

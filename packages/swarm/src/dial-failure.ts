@@ -1,4 +1,7 @@
-/** Says in words why a dial failed, for people; libp2p's errors name its classes and ports. */
+/**
+ * Says in words why a dial failed or a connection ended, for people; libp2p's errors name its
+ * classes and ports.
+ */
 
 /** One sentence without a full stop, at most 200 characters. */
 export function explainDialFailure(
@@ -9,6 +12,13 @@ export function explainDialFailure(
   const causes = error instanceof AggregateError ? error.errors : [error];
   const reasons = new Set(causes.map((cause: unknown) => explainOne(cause, context.protocol)));
   return [...reasons].join("; ").slice(0, REASON_LENGTH_MAX);
+}
+
+/** Why a connection that was open has ended; without an error it was closed in order. */
+export function explainEnd(error: Error | undefined): string {
+  return error === undefined
+    ? "the connection was closed"
+    : explainOne(error).slice(0, REASON_LENGTH_MAX);
 }
 
 const REASON_LENGTH_MAX = 200;
@@ -31,7 +41,7 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ["ConnectionClosedError", "the peer closed the connection"],
 ]);
 
-function explainOne(error: unknown, protocol: string): string {
+function explainOne(error: unknown, protocol = ""): string {
   if (!(error instanceof Error)) return "the connection was lost";
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const known = REASONS.get(code) ?? REASONS.get(error.name);

@@ -3,7 +3,7 @@
  * or damaged file is replaced by a new key; peers then see a new agent, and nothing else is lost.
  */
 import { randomUUID } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from "@libp2p/crypto/keys";
@@ -22,13 +22,15 @@ export function createIdentity(): Promise<PrivateKey> {
 }
 
 /**
- * Reads the identity in `file`, or makes a new one and stores it there durably. Rejects with
- * `ERR_STATE_UNUSABLE` when the file can be neither used nor replaced.
+ * Reads the identity in `file`, or makes a new one and stores it there durably. `onDamaged` hears
+ * when that takes the place of a file that is no identity. Rejects with `ERR_STATE_UNUSABLE` when
+ * the file can be neither used nor replaced.
  */
-export async function loadIdentity(file: string): Promise<PrivateKey> {
+export async function loadIdentity(file: string, onDamaged = () => {}): Promise<PrivateKey> {
   try {
     const found = await readKey(file);
     if (found !== undefined) return found;
+    if (existsSync(file)) onDamaged();
     const key = await createIdentity();
     await replaceFile(file, privateKeyToProtobuf(key));
     return key;

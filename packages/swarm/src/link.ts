@@ -21,6 +21,7 @@ import type {
 import { pipe } from "it-pipe";
 import type { Uint8ArrayList } from "uint8arraylist";
 import { AskedRequests } from "./asked-requests.ts";
+import { explainEnd } from "./dial-failure.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { Answer } from "./frame-writer.ts";
 import { encodeFrame, FrameDecoder, FrameError, HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
@@ -86,9 +87,7 @@ export class Link {
     );
     stream.addEventListener("message", (event) => this.#receive(event.data));
     stream.addEventListener("remoteCloseWrite", () => this.close("the peer closed the connection"));
-    stream.addEventListener("close", ({ error }) => {
-      this.close(error === undefined ? "the connection was closed" : error.message);
-    });
+    stream.addEventListener("close", ({ error }) => this.close(explainEnd(error)));
     allowReadAhead(stream, LIMITS.streamReadBytesMax);
   }
 

@@ -38,10 +38,14 @@ test.each([
   ["empty", new Uint8Array(0)],
   ["garbage", Uint8Array.of(1, 2, 3)],
   ["long", new Uint8Array(100_000)],
-])("replaces a key file that is %s (R-DB-07)", async (_, bytes) => {
+])("replaces a key file that is %s, and says so (R-DB-07)", async (_, bytes) => {
+  const reports: string[] = [];
+  const key = await loadIdentity(file, () => reports.push("made"));
   await writeFile(file, bytes);
-  const key = await loadIdentity(file);
-  expect((await loadIdentity(file)).equals(key)).toBe(true);
+  const next = await loadIdentity(file, () => reports.push("replaced"));
+  expect(next.equals(key)).toBe(false);
+  expect((await loadIdentity(file, () => reports.push("kept"))).equals(next)).toBe(true);
+  expect(reports).toEqual(["replaced"]);
 });
 
 test("replaces a truncated key file", async () => {

@@ -80,7 +80,7 @@ test("a peer that comes back is connected anew", async () => {
   b.dial(a.swarm);
   await a.next("peerConnected");
   await b.swarm.close();
-  await a.next("peerDisconnected");
+  expect((await a.next("peerDisconnected")).reason).toBe("the peer closed the connection");
   const again = await TestSwarm.start({ privateKey });
   again.dial(a.swarm);
   expect((await a.next("peerConnected", 2)).peerId).toBe(b.peerId);

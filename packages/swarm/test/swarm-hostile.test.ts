@@ -232,7 +232,7 @@ test("R-PEER-06, R-PEER-07: streams and what may be sent ahead have our limits, 
   await b.next("peerPiece");
 });
 
-test("a peer that never reads its control frames is dropped before they fill the memory", async () => {
+test("a peer that never reads is dropped before its control frames fill the memory (R-PEER-20)", async () => {
   const a = await TestSwarm.start({ stallTimeoutMs: 60_000 });
   const peer = await RawPeer.greet(a);
   const { peerId } = await a.next("peerConnected");

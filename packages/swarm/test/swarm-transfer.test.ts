@@ -205,7 +205,7 @@ test("delivers a manifest of 5 MiB, and serves one at a time (R-PEER-14)", async
   expect(b.all("manifestRequested")).toHaveLength(1);
 });
 
-test("losing the peer in the middle of everything releases every buffer on both sides", async () => {
+test("losing the peer in the middle of everything releases every buffer on both sides (R-PEER-24)", async () => {
   const [a, b] = await connectedPair();
   serve(a, () => 16 * MiB);
   serve(b, () => 16 * MiB);

@@ -1,6 +1,6 @@
 /**
  * That libraries leave the process to whoever embeds them: no console, no environment, no signal
- * handlers, no exit. The packages with a command (`agent`, `sim`) are judged by their own tests.
+ * handlers, no exit, no other processes (R-FS-16). The packages with a command (`agent`, `sim`) are judged by their own tests.
  */
 import { importsOf } from "./imports.ts";
 import { isPackageSource, packageOf } from "./places.ts";
@@ -27,7 +27,7 @@ export function checkLibraryManners(files: readonly SourceFile[]): readonly stri
   for (const file of files) {
     if (!isPackageSource(file.path) || !LIBRARIES.has(packageOf(file.path) ?? "")) continue;
     for (const { specifier, offset } of importsOf(file)) {
-      if (!/^(node:)?(process|console)$/.test(specifier ?? "")) continue;
+      if (!/^(node:)?(process|console|child_process)$/.test(specifier ?? "")) continue;
       findings.push(finding(file, offset, `a library does not import ${specifier}`));
     }
     walk(file.program, (node) => {

@@ -80,7 +80,7 @@ describe("fetching from peers", () => {
     expect(h.takeOne("cancelRequest")).toMatchObject({ peerId: "a", requestId: first?.requestId });
   });
 
-  test("a bitfield of the wrong length is an offence and changes nothing", () => {
+  test("a bitfield of the wrong length is an offence and changes nothing (R-PEER-13)", () => {
     const { h, contentId } = fetching(pieces("...."), { url: undefined });
     h.peer("liar", contentId, pieces("11111"));
     expect(h.take("requestPiece")).toEqual([]);
@@ -205,7 +205,7 @@ describe("fetching from the origin", () => {
     expect(h.job?.error?.code).toBe("ERR_ORIGIN_CONTENT_MISMATCH");
   });
 
-  test("a server without ranges is read as one stream", () => {
+  test("a server without ranges is read as one stream (R-HTTP-12)", () => {
     const { h } = fetching(new PieceSet(512));
     const [{ requestId, transferId } = { requestId: 0, transferId: 0 }] = h.take("fetchRange");
     const error = { code: "ERR_ORIGIN_PROTOCOL", message: "200" } as const;

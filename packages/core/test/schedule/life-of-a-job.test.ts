@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fetching, Harness, JOB_ID, manifestOf, pieces, request } from "./harness.ts";
 
 describe("the life of a job", () => {
-  test("without a manifest: probe, one sequential request, transferred, published on acknowledge", () => {
+  test("without a manifest: probe, one request at a time, transferred, acknowledged (R-HTTP-13)", () => {
     const h = new Harness();
     h.create(request());
     expect(h.job?.state).toBe("connecting");
@@ -42,6 +42,18 @@ describe("the life of a job", () => {
     const { revision } = h.takeOne("saveJob");
     h.send({ type: "jobSaved", jobId: JOB_ID, revision });
     expect(h.notices.some((n) => n.type === "ticketSettled")).toBe(true);
+  });
+
+  test("wrong pieces found by the last check are fetched once more, then the job fails (R-MAN-15)", () => {
+    const { h } = fetching(pieces("1111"));
+    const check = h.takeOne("verifyContent");
+    h.send({ type: "contentMismatch", transferId: check.transferId, pieces: [2] });
+    h.deliverRange(h.takeOne("fetchRange"));
+    h.commit([2]);
+    const { transferId } = h.takeOne("verifyContent");
+    h.send({ type: "contentMismatch", transferId, pieces: [2] });
+    expect(h.job).toMatchObject({ state: "error", error: { code: "ERR_CONTENT_MISMATCH" } });
+    expect([...h.take("fetchRange"), ...h.take("publishContent")]).toEqual([]);
   });
 
   test("a failed publication leaves the job transferred and can be tried again", () => {

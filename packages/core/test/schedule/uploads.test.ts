@@ -3,7 +3,7 @@ import { LIMITS, PieceSet } from "@shoal/core";
 import { fetching, Harness, pieces } from "./harness.ts";
 
 describe("uploads", () => {
-  test("a committed piece is read and sent; one not committed is refused (I-2)", () => {
+  test("a committed piece is read and sent; one not committed is refused (I-2, R-PEER-26)", () => {
     const { h, contentId } = serving("11..");
     ask(h, contentId, 1, 0);
     ask(h, contentId, 2, 2);
@@ -14,7 +14,7 @@ describe("uploads", () => {
     expect(h.takeOne("sendPiece")).toMatchObject({ peerId: "a", requestId: 1, bufferId: 9 });
   });
 
-  test("a piece out of range is refused, whatever its number", () => {
+  test("a piece out of range is refused, whatever its number (R-PEER-26)", () => {
     const { h, contentId } = serving("11..");
     ask(h, contentId, 1, 4_000_000_000);
     expect(h.takeOne("refuseRequest").reason).toBe("notFound");

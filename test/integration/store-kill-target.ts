@@ -1,11 +1,11 @@
 /**
- * The process that `open-store.test.ts` kills: stores the pieces that are missing, begins anew when
+ * The process that `store-worker.test.ts` kills: stores the pieces that are missing, begins anew when
  * none are, and tells its parent about every commit.
  */
 import fs from "node:fs";
 import { contentIdOf, decodeManifest, NO_BUFFER, PieceBufferPool, PieceSet } from "@shoal/core";
 import type { SchedulerEvent } from "@shoal/core";
-import { openStore } from "../src/open-store.ts";
+import { openStore } from "@shoal/store";
 
 const [stateDirectory = "", destination = "", source = ""] = process.argv.slice(2);
 const jobId = "0b5c7a10-1111-4222-8333-444455556666";
