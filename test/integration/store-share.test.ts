@@ -72,3 +72,14 @@ test("sharing takes the sidecar beside the file only when it matches", async () 
   await store.close();
   expect(await outcome).toMatchObject({ code: "ERR_AGENT_CLOSED" });
 });
+
+test("the agent's own files are not shared, not even through a link (I-6)", async () => {
+  const state = join(temporaryDirectory(), "state");
+  const { store } = await openThreadedStore(state);
+  const link = join(temporaryDirectory(), "link");
+  fs.symlinkSync(join(state, "state.db"), link);
+  for (const path of [join(state, "state.db"), link]) {
+    await expect(store.shareFile(path)).rejects.toMatchObject({ code: "ERR_FILE_UNREADABLE" });
+  }
+  await store.close();
+});

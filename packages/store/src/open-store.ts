@@ -6,6 +6,7 @@
  * each way per command. Called by whoever composes an agent.
  */
 import { readFile, realpath } from "node:fs/promises";
+import { sep } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { assert, errorInfo, LIMITS, ShoalError, SIDECAR_SUFFIX } from "@shoal/core";
 import type {
@@ -78,7 +79,8 @@ export async function openStore(deps: StoreDeps, options: StoreOptions): Promise
   worker.on("message", onMessage).on("error", onError);
   try {
     const report = await started.promise;
-    const store = new WorkerStore(deps, { worker, report });
+    const home = await realpath(stateDirectory);
+    const store = new WorkerStore(deps, { worker, report, home });
     worker.off("message", onMessage).off("error", onError);
     return store;
   } catch (error) {
@@ -94,6 +96,7 @@ class WorkerStore implements Store {
   readonly report: StartReport;
   readonly #deps: StoreDeps;
   readonly #worker: Worker;
+  readonly #stateDirectory: string;
   /** Commands on their way, by message id, with the payload that each lends to the worker. */
   readonly #outstanding = new Map<number, PieceBytes | undefined>();
   /** Buffers that the worker fills. */
@@ -107,7 +110,11 @@ class WorkerStore implements Store {
   #closed: Promise<void> | undefined;
   #hasExited = false;
 
-  constructor(deps: StoreDeps, { worker, report }: { worker: Worker; report: StartReport }) {
+  constructor(
+    deps: StoreDeps,
+    { worker, report, home }: { worker: Worker; report: StartReport; home: string },
+  ) {
+    this.#stateDirectory = home;
     this.#deps = deps;
     this.#worker = worker;
     this.report = report;
@@ -162,6 +169,10 @@ class WorkerStore implements Store {
     const file = await realpath(path).catch((cause: unknown) => {
       throw new ShoalError("ERR_FILE_UNREADABLE", path, { cause });
     });
+    // The agent's own files, its identity among them, are never anybody else's to read.
+    if (file.startsWith(this.#stateDirectory + sep)) {
+      throw new ShoalError("ERR_FILE_UNREADABLE", `${path} is the agent's own`);
+    }
     const sidecar = await readFile(file + SIDECAR_SUFFIX, { signal: stop }).catch(() => undefined);
     const { contentId, bytes, length, stamp } = await describeOnWorker(file, {
       signal: stop,
