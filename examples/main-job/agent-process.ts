@@ -6,7 +6,7 @@
  * soon as it is transferred, which puts its file in place. The agent closes when the channel does,
  * so that it never outlives whoever started it.
  */
-import { ShoalError } from "@shoal/core";
+import { isFinalState, ShoalError } from "@shoal/core";
 import type { ErrorInfo, JobSnapshot, Notice } from "@shoal/core";
 import { startAgent } from "@shoal/agent";
 import type { AgentOptions, CreateJobOptions, Job } from "@shoal/agent";
@@ -64,8 +64,9 @@ async function run(options: AgentOptions): Promise<void> {
     }
   };
   report({ type: "ready", peerId: agent.peerId, addresses: agent.addresses });
-  for (const { jobId } of agent.jobs.list()) {
-    const job = agent.jobs.get(jobId, { failOnTransient: true });
+  for (const { jobId, state } of await agent.jobs.list()) {
+    if (isFinalState(state)) continue;
+    const job = await agent.jobs.get(jobId, { failOnTransient: true });
     if (job !== undefined) complete(job).catch(reportFailure);
   }
 }

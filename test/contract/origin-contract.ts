@@ -2,8 +2,8 @@
  * The origin port's contract (core `ports/origin-port.ts`), as tests that every adapter passes. The
  * harness provides one agent's adapter and the servers it talks to.
  */
-import { NO_BUFFER } from "@shoal/core";
-import type { OriginCommand, OriginEvent, PieceLayout, Port, RequestId } from "@shoal/core";
+import { NO_BUFFER, PieceLayout } from "@shoal/core";
+import type { OriginCommand, OriginEvent, Port, RequestId } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { EventLog } from "./event-log.ts";
 
@@ -19,6 +19,16 @@ export interface OriginUrls {
   readonly busy: string;
   /** Nothing listens there. */
   readonly refused: string;
+  /** A document of its own: the bytes of `manifest`, without one beside it. */
+  readonly document: string;
+}
+
+/** How to see which header fields reach which server. Simulated origins have no header fields. */
+export interface HeaderWitness {
+  /** At the origin of `file`; redirects to the same file at another origin. */
+  readonly leaving: string;
+  /** Values of the field that have arrived, at the origin of `file` and at the other. */
+  received(name: string): { readonly home: readonly string[]; readonly other: readonly string[] };
 }
 
 export interface OriginHarness<Payload> {
@@ -29,6 +39,9 @@ export interface OriginHarness<Payload> {
   readonly layout: PieceLayout;
   readonly etag: string;
   readonly manifest: Uint8Array;
+  /** The server's address without port. */
+  readonly address: string;
+  readonly headerWitness?: HeaderWitness;
   byteLength(payload: Payload): number;
   release(payload: Payload): void;
   /** Payloads that are out. */
@@ -36,6 +49,7 @@ export interface OriginHarness<Payload> {
   close(): Promise<void>;
 }
 
+type OriginRequestOptions = NonNullable<Extract<OriginCommand, { type: "probeOrigin" }>["request"]>;
 type RangeOptions = Partial<Omit<Extract<OriginCommand, { type: "fetchRange" }>, "type">>;
 
 export function describeOriginContract<Payload>(
@@ -75,14 +89,19 @@ export function describeOriginContract<Payload>(
       });
       return requestId;
     };
-    const ask = (type: "probeOrigin" | "fetchManifest", url: string): RequestId => {
+    const probe = (url: string, request: OriginRequestOptions = {}): RequestId => {
       const requestId = ++lastRequestId;
-      harness.port.execute({ type, requestId, transferId: 1, url });
+      harness.port.execute({ type: "probeOrigin", requestId, transferId: 1, url, request });
+      return requestId;
+    };
+    const fetchManifest = (url: string, place: "sidecar" | "exact" = "sidecar"): RequestId => {
+      const requestId = ++lastRequestId;
+      harness.port.execute({ type: "fetchManifest", requestId, transferId: 1, url, place });
       return requestId;
     };
     /** Everything that was under way before has been said when this resolves. */
     const fence = async (): Promise<void> => {
-      const requestId = ask("probeOrigin", harness.urls.file);
+      const requestId = probe(harness.urls.file);
       await harness.log.until("originProbed", { requestId });
     };
     const piecesOf = (requestId: RequestId): number[] =>
@@ -94,23 +113,34 @@ export function describeOriginContract<Payload>(
       (await harness.log.until("originFailed", { requestId })).failure;
 
     it("tells length, strong validator and whether ranges work", async () => {
-      const requestId = ask("probeOrigin", harness.urls.file);
+      const requestId = probe(harness.urls.file);
       const probed = await harness.log.until("originProbed", { requestId });
       expect(probed.length).toBe(harness.layout.contentLength);
       expect(probed.validator.etag).toBe(harness.etag);
       expect(probed.acceptsRanges).toBe(true);
-      const other = ask("probeOrigin", harness.urls.unranged);
+      const other = probe(harness.urls.unranged);
       const unranged = await harness.log.until("originProbed", { requestId: other });
       expect(unranged.acceptsRanges).toBe(false);
     });
 
     it("fetches the manifest beside a file, or says that there is none", async () => {
-      const requestId = ask("fetchManifest", harness.urls.file);
+      const requestId = fetchManifest(harness.urls.file);
       const fetched = await harness.log.until("manifestFetched", { requestId });
       expect(Buffer.from(fetched.bytes).equals(harness.manifest)).toBe(true);
       expect(fetched.overTls).toBe(false);
-      const missing = await failureOf(ask("fetchManifest", harness.urls.missing));
+      const missing = await failureOf(fetchManifest(harness.urls.missing));
       expect(missing).toMatchObject({ kind: "fatal", error: { code: "ERR_MANIFEST_UNAVAILABLE" } });
+    });
+
+    it("fetches a document at its exact URL", async () => {
+      const { log, urls, manifest } = harness;
+      const requestId = fetchManifest(urls.document, "exact");
+      const fetched = await log.until("manifestFetched", { requestId });
+      expect(Buffer.from(fetched.bytes).equals(manifest)).toBe(true);
+      const missing = await failureOf(fetchManifest(urls.missing, "exact"));
+      expect(missing).toMatchObject({ kind: "fatal", error: { code: "ERR_MANIFEST_UNAVAILABLE" } });
+      const tooLong = await failureOf(fetchManifest(urls.file, "exact"));
+      expect(tooLong).toMatchObject({ kind: "fatal", error: { code: "ERR_MANIFEST_MALFORMED" } });
     });
 
     it("emits every piece of a range once and in order, and then that it is finished", async () => {
@@ -127,6 +157,30 @@ export function describeOriginContract<Payload>(
         expect(event.bufferId).toBe(NO_BUFFER);
         harness.release(payload);
       }
+    });
+
+    it("fetches pieces that lie elsewhere in a remote file, and checks that file", async () => {
+      const { layout, log, etag } = harness;
+      const { contentLength: length } = layout;
+      const part = layout.length(0) / 4;
+      const packed = PieceLayout.explicit(Uint32Array.of(5, part, part, 7));
+      const question = { layout: packed, firstPiece: 1, pieceCount: 2, validator: { etag } };
+      const remote = { start: length - 2 * part, length };
+      const requestId = fetchRange({ ...question, remote });
+      await log.until("rangeFinished", { requestId });
+      expect(piecesOf(requestId)).toEqual([1, 2]);
+      for (const event of log.all("rangePiece")) {
+        const payload = log.take(event);
+        expect(harness.byteLength(payload)).toBe(part);
+        harness.release(payload);
+      }
+      const longer = { start: 0, length: length + 1 };
+      const other = fetchRange({ layout: packed, firstPiece: 1, pieceCount: 2, remote: longer });
+      expect((await failureOf(other)).kind).toBe("changed");
+      const { unranged } = harness.urls;
+      expect((await failureOf(fetchRange({ ...question, remote, url: unranged }))).kind).toBe(
+        "rangeUnsupported",
+      );
     });
 
     it("keeps ranges under way at the same time apart", async () => {
@@ -172,9 +226,58 @@ export function describeOriginContract<Payload>(
         error: { code: "ERR_ORIGIN_UNREACHABLE" },
       });
       await fence();
-      for (const requestId of [missing, busy, refused]) {
-        expect(harness.log.about(requestId)).toHaveLength(1);
+      const typesAbout = (requestId: RequestId) =>
+        harness.log.about(requestId).map(({ type }) => type);
+      expect(typesAbout(missing)).toEqual(["originAnswered", "originFailed"]);
+      expect(typesAbout(busy)).toEqual(["originAnswered", "originFailed"]);
+      expect(typesAbout(refused)).toEqual(["originFailed"]);
+    });
+
+    it("tells once what the server answered, before what it leads to", async () => {
+      const { urls, address, log, etag } = harness;
+      const cases = [
+        [probe(urls.file), 206, "originProbed"],
+        [probe(urls.unranged), 200, "originProbed"],
+        [fetchManifest(urls.document, "exact"), 200, "manifestFetched"],
+        [fetchRange({ pieceCount: 2 }), 206, "rangeFinished"],
+        [fetchRange({ url: urls.unranged }), 200, "originFailed"],
+        [fetchRange({ url: urls.missing }), 404, "originFailed"],
+        [fetchRange({ url: urls.busy }), 503, "originFailed"],
+      ] as const;
+      for (const [requestId, status, end] of cases) {
+        await log.until(end, { requestId });
+        const [answered, ...rest] = log.about(requestId);
+        expect(answered).toMatchObject({ type: "originAnswered", response: { status, address } });
+        expect(rest.some(({ type }) => type === "originAnswered")).toBe(false);
       }
+      const { response } = await log.until("originAnswered", { requestId: cases[3][0] });
+      expect(response.url).toBe(urls.file);
+      expect(response.headers).toMatch(/^HTTP\/1\.1 206 [^\r\n]*\r\n/);
+      expect(response.headers.toLowerCase()).toContain(`\r\netag: ${etag}\r\n`);
+    });
+
+    it("names the status where that is what failed", async () => {
+      const { urls } = harness;
+      const missing = await failureOf(fetchRange({ url: urls.missing }));
+      const busy = await failureOf(probe(urls.busy));
+      const unranged = await failureOf(fetchRange({ url: urls.unranged }));
+      const refused = await failureOf(probe(urls.refused));
+      expect(missing.error.originStatus).toBe(404);
+      expect(busy.error.originStatus).toBe(503);
+      expect(unranged.error).not.toHaveProperty("originStatus");
+      expect(refused.error).not.toHaveProperty("originStatus");
+    });
+
+    it("sends a job's header fields to its origin and no other (R-HTTP-05)", async (context) => {
+      const { headerWitness: witness, log, urls } = harness;
+      // Only real requests have header fields; the simulated origin ignores them.
+      if (witness === undefined) return context.skip("a simulated origin has no header fields");
+      const request = { headers: [["X-Key", "sesame"]] } as const;
+      for (const url of [urls.file, witness.leaving]) {
+        const requestId = probe(url, request);
+        await log.until("originProbed", { requestId });
+      }
+      expect(witness.received("x-key")).toEqual({ home: ["sesame", "sesame"], other: [] });
     });
 
     it("says that a file has changed when its validator differs (R-HTTP-11)", async () => {

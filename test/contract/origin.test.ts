@@ -1,7 +1,7 @@
 /** The origin contract, on the adapter over HTTP and on the simulated one. */
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { KiB, MiB, PieceBufferPool, PieceLayout, Random } from "@shoal/core";
 import type { OriginEvent, PieceBytes } from "@shoal/core";
@@ -15,6 +15,7 @@ import type { OriginHarness } from "./origin-contract.ts";
 // Long enough that no socket swallows the whole file at once.
 const LAYOUT = PieceLayout.fixed(40 * MiB + 5, MiB);
 const ETAG = '"one"';
+const NOTHING = new Uint8Array();
 const MANIFEST = new Uint8Array(100 * KiB).fill(7);
 
 describeOriginContract("over HTTP", openReal);
@@ -23,18 +24,23 @@ describeOriginContract("simulated", openSimulated);
 async function openReal(): Promise<OriginHarness<PieceBytes>> {
   const content = Buffer.alloc(LAYOUT.contentLength, 3);
   const manifestPath = sidecarUrl(new URL("http://127.0.0.1/file")).pathname;
-  const server = createServer((request, response) => {
-    const { url = "", headers } = request;
+  const received = { home: [] as IncomingHttpHeaders[], other: [] as IncomingHttpHeaders[] };
+  const other = createServer(({ headers }, response) => {
+    received.other.push(headers);
+    answerRange(response, content, headers.range);
+  });
+  const server = createServer(({ url = "", headers }, response) => {
+    received.home.push(headers);
+    if (url === "/leaving") return answer(response, 302, NOTHING, { location: otherBase });
+    if (url === "/document") return answer(response, 200, MANIFEST, {});
     if (url === "/file") return answerRange(response, content, headers.range);
     if (url === "/unranged") return answer(response, 200, content, { etag: ETAG });
     if (url === manifestPath) return answer(response, 200, MANIFEST, {});
-    if (url === "/busy") return answer(response, 503, new Uint8Array(), { "retry-after": "7" });
-    return answer(response, 404, new Uint8Array(), {});
+    if (url === "/busy") return answer(response, 503, NOTHING, { "retry-after": "7" });
+    return answer(response, 404, NOTHING, {});
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port: tcpPort } = server.address() as AddressInfo;
-  const base = `http://127.0.0.1:${tcpPort}`;
+  const base = await listen(server);
+  const otherBase = await listen(other);
   const pool = new PieceBufferPool();
   const log = new EventLog<OriginEvent, PieceBytes>();
   return {
@@ -46,6 +52,15 @@ async function openReal(): Promise<OriginHarness<PieceBytes>> {
       missing: `${base}/missing`,
       busy: `${base}/busy`,
       refused: `http://127.0.0.1:${await unusedPort()}/file`,
+      document: `${base}/document`,
+    },
+    address: "127.0.0.1",
+    headerWitness: {
+      leaving: `${base}/leaving`,
+      received: (name) => ({
+        home: received.home.flatMap((headers) => headers[name] ?? []),
+        other: received.other.flatMap((headers) => headers[name] ?? []),
+      }),
     },
     layout: LAYOUT,
     etag: ETAG,
@@ -54,9 +69,11 @@ async function openReal(): Promise<OriginHarness<PieceBytes>> {
     release: (payload) => payload.release(),
     borrowed: () => pool.borrowed,
     close: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
+      for (const each of [server, other]) {
+        each.closeAllConnections();
+        each.close();
+        await once(each, "close");
+      }
     },
   };
 }
@@ -70,6 +87,11 @@ function openSimulated(): Promise<OriginHarness<SimPayload>> {
   const server = new SimOriginServer({ clock, random }, { rateBytesPerSec: 100 * MiB });
   server.setFile("http://origin/file", { ...file, manifest: MANIFEST });
   server.setFile("http://origin/unranged", { ...file, hasRanges: false });
+  server.setFile("http://origin/document", {
+    length: MANIFEST.length,
+    validator: {},
+    bytes: MANIFEST,
+  });
   server.setFile("http://origin/busy", {
     ...file,
     trouble: { kind: "status", status: 503, retryAfterMs: 7_000 },
@@ -85,7 +107,9 @@ function openSimulated(): Promise<OriginHarness<SimPayload>> {
       missing: "http://origin/missing",
       busy: "http://origin/busy",
       refused: "http://origin/refused",
+      document: "http://origin/document",
     },
+    address: "192.0.2.1",
     layout: LAYOUT,
     etag: ETAG,
     manifest: MANIFEST,
@@ -115,6 +139,12 @@ function answerRange(response: ServerResponse, content: Buffer, range: string | 
     etag: ETAG,
     "content-range": `bytes ${first}-${last}/${content.length}`,
   });
+}
+
+async function listen(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** A port that was free a moment ago. */

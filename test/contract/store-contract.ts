@@ -2,13 +2,12 @@
  * The store port's contract (core `ports/store-port.ts`), as tests that every adapter passes. The
  * harness provides a store over a disk that outlives it.
  */
-import { NO_BUFFER, PieceSet } from "@shoal/core";
+import { NO_BUFFER, PieceLayout, PieceSet } from "@shoal/core";
 import type {
   ContentId,
   JobRecord,
   OpenContent,
   PieceIndex,
-  PieceLayout,
   Port,
   StoreCommand,
   StoreEvent,
@@ -32,6 +31,10 @@ export interface StoreHarness<Payload> {
   readonly contentDigest: Uint8Array;
   /** An existing directory for destinations. */
   readonly directory: string;
+  /** Names of part files that lie anywhere on the disk. */
+  partNames(): readonly string[];
+  /** Of a file, in milliseconds since 1970. */
+  modifiedAtOf(path: string): number | undefined;
   /** The bytes of a piece, or wrong ones of the same length. */
   take(piece: PieceIndex, isCorrupt?: boolean): Payload;
   release(payload: Payload): void;
@@ -77,16 +80,38 @@ export function describeStoreContract<Payload>(
       say({ type: "loadState" });
       return run.log.until("stateLoaded");
     };
-    const jobOf = (jobId = JOB_ID): JobRecord => ({
+    const jobOf = (jobId = JOB_ID, changes: Partial<JobRecord> = {}): JobRecord => ({
       jobId,
+      owner: "somebody",
+      sequence: 1,
       displayName: "contract",
       priority: "normal",
       overwrite: false,
+      allowsCellular: true,
+      isVolatile: false,
+      attributes: {},
       state: "queued",
-      files: [{ destination: `${harness.directory}/file.bin`, url: "http://origin/file.bin" }],
-      transferred: [false],
-      published: [false],
+      hasStarted: true,
+      createdAt: 1_700_000_000_000,
+      modifiedAt: 1_700_000_000_000,
+      files: [
+        {
+          spec: { destination: `${harness.directory}/file.bin`, url: "http://origin/file.bin" },
+          isTransferred: false,
+          isPublished: false,
+          originBytes: 0,
+          peerBytes: 0,
+          wastedBytes: 0,
+        },
+      ],
+      ...changes,
     });
+    const endedOf = (jobId = JOB_ID): JobRecord => jobOf(jobId, { state: "cancelled", endedAt: 7 });
+    const endJob = async (jobId = JOB_ID): Promise<void> => {
+      say({ type: "endJob", job: endedOf(jobId) });
+      const { undeletedCount } = await run.log.until("jobEnded", { jobId });
+      expect(undeletedCount).toBe(0);
+    };
     const saveJob = async (job = jobOf(), revision = 1): Promise<void> => {
       say({ type: "saveJob", revision, job });
       await run.log.until("jobSaved", { jobId: job.jobId, revision });
@@ -103,7 +128,7 @@ export function describeStoreContract<Payload>(
       const { length } = run.log.all("contentOpened");
       say({ type: "openContent", transferId, spec });
       const { have } = await run.log.until("contentOpened", {}, length + 1);
-      const pieces = PieceSet.fromBytes(harness.layout.pieceCount, have);
+      const pieces = PieceSet.fromBytes(spec.layout.pieceCount, have);
       if (pieces === undefined) throw new Error("the bit map has another length");
       return pieces;
     };
@@ -118,9 +143,10 @@ export function describeStoreContract<Payload>(
         harness.take(piece, isCorrupt),
       );
     const commit = async (pieces: readonly PieceIndex[]): Promise<void> => {
+      const { length } = run.log.all("piecesCommitted");
       for (const piece of pieces) store(piece);
       say({ type: "commitPieces", transferId: 1 });
-      await run.log.until("piecesCommitted");
+      await run.log.until("piecesCommitted", {}, length + 1);
     };
     const everyPiece = (): PieceIndex[] => [...PieceSet.full(harness.layout.pieceCount)];
     const read = (piece: PieceIndex, requestId: number, transferId = 1): void =>
@@ -141,16 +167,62 @@ export function describeStoreContract<Payload>(
       expect(await load()).toMatchObject({ jobs: [], resumable: [], contents: [] });
     });
 
-    it("keeps jobs over a restart in their last revision, until they are deleted", async () => {
+    it("keeps jobs over a restart in their last revision, until they are forgotten", async () => {
       await load();
       await saveJob();
-      await saveJob({ ...jobOf(), state: "suspended" }, 2);
+      await saveJob(jobOf(JOB_ID, { state: "suspended" }), 2);
       await restart();
-      expect((await load()).jobs).toEqual([{ ...jobOf(), state: "suspended" }]);
-      say({ type: "deleteJob", jobId: JOB_ID });
-      await run.log.until("jobDeleted", { jobId: JOB_ID });
+      expect((await load()).jobs).toEqual([jobOf(JOB_ID, { state: "suspended" })]);
+      await endJob();
       await restart();
-      expect((await load()).jobs).toEqual([]);
+      expect((await load()).jobs).toEqual([endedOf()]);
+      say({ type: "forgetJob", jobId: JOB_ID });
+      await saveJob(jobOf(OTHER_JOB_ID));
+      await restart();
+      expect((await load()).jobs).toEqual([jobOf(OTHER_JOB_ID)]);
+    });
+
+    it("lists jobs in the order of their sequence, whenever they were saved", async () => {
+      await load();
+      const ids = [3, 1, 2].map((n) => `00000000-0000-4000-8000-00000000000${n}`);
+      const jobs = ids.map((jobId, index) => jobOf(jobId, { sequence: [30, 10, 20][index]! }));
+      for (const job of jobs) await saveJob(job);
+      await saveJob(jobs[1], 2);
+      await restart();
+      expect((await load()).jobs.map(({ sequence }) => sequence)).toEqual([10, 20, 30]);
+    });
+
+    it("answers every save of a burst, and keeps the last of each job", async () => {
+      await load();
+      const revisions = [1, 2, 3, 4, 5];
+      for (const revision of revisions) {
+        for (const jobId of [JOB_ID, OTHER_JOB_ID]) {
+          const job = jobOf(jobId, { displayName: `revision ${revision}` });
+          say({ type: "saveJob", revision, job });
+        }
+      }
+      for (const jobId of [JOB_ID, OTHER_JOB_ID]) {
+        await run.log.until("jobSaved", { jobId }, revisions.length);
+        const answers = run.log.all("jobSaved").filter((event) => event.jobId === jobId);
+        expect(answers.map(({ revision }) => revision)).toEqual(revisions);
+      }
+      await restart();
+      const names = (await load()).jobs.map(({ displayName }) => displayName);
+      expect(names).toEqual(["revision 5", "revision 5"]);
+    });
+
+    it("does what is said about one job in the order in which it is said", async () => {
+      await load();
+      say({ type: "saveJob", revision: 1, job: jobOf() });
+      say({ type: "endJob", job: endedOf() });
+      say({ type: "forgetJob", jobId: JOB_ID });
+      say({ type: "saveJob", revision: 1, job: jobOf(OTHER_JOB_ID) });
+      say({ type: "endJob", job: endedOf(OTHER_JOB_ID) });
+      await run.log.until("jobEnded", { jobId: OTHER_JOB_ID });
+      const about = run.log.events.filter((event) => "jobId" in event && event.jobId === JOB_ID);
+      expect(about.map(({ type }) => type)).toEqual(["jobSaved", "jobEnded"]);
+      await restart();
+      expect((await load()).jobs).toEqual([endedOf(OTHER_JOB_ID)]);
     });
 
     it("stores pieces, and claims them only when they are committed", async () => {
@@ -291,16 +363,92 @@ export function describeStoreContract<Payload>(
       await run.log.until("contentPublished", {}, 2);
     });
 
-    it("forgets everything of a deleted job that is not published", async () => {
+    it("forgets everything of a job that is over, except its record", async () => {
       await begin();
       await commit([1, 2]);
-      say({ type: "deleteJob", jobId: JOB_ID });
-      await run.log.until("jobDeleted", { jobId: JOB_ID });
+      await endJob();
       store(3);
       say({ type: "closeContent", transferId: 1, outcome: "keep" });
       await run.log.until("contentClosed", { transferId: 1 });
       await restart();
-      expect(await load()).toMatchObject({ jobs: [], resumable: [], contents: [] });
+      expect(await load()).toMatchObject({ jobs: [endedOf()], resumable: [], contents: [] });
+      expect(harness.partNames()).toEqual([]);
+    });
+
+    it("serves what a job has published when the job is over and forgotten", async () => {
+      await begin();
+      await publish();
+      await endJob();
+      read(0, 96);
+      harness.release(run.log.take(await run.log.until("pieceRead", { requestId: 96 })));
+      say({ type: "forgetJob", jobId: JOB_ID });
+      await saveJob(jobOf(OTHER_JOB_ID));
+      await restart();
+      const { jobs, contents } = await load();
+      expect(jobs).toEqual([jobOf(OTHER_JOB_ID)]);
+      expect(contents.map(({ contentId }) => contentId)).toEqual([harness.manifest.contentId]);
+    });
+
+    it.each(["with", "without"])(
+      "reads a content that has no destination %s a manifest, and never publishes it",
+      async (kind) => {
+        const { destination: _, manifest, ...bare } = specOf({ validatorKey: "one" });
+        const spec = kind === "with" && manifest !== undefined ? { ...bare, manifest } : bare;
+        await begin(spec);
+        await commit([2]);
+        read(2, 97);
+        const payload = run.log.take(await run.log.until("pieceRead", { requestId: 97 }));
+        expect(harness.byteLength(payload)).toBe(harness.layout.length(2));
+        harness.release(payload);
+        read(3, 98);
+        await run.log.until("pieceLost", { requestId: 98 });
+        await restart();
+        expect([...(await openContent(1, spec))]).toEqual([2]);
+        await commit(everyPiece());
+        say({ type: "verifyContent", transferId: 1, readBack: false });
+        await run.log.until("contentVerified", { transferId: 1 });
+        read(8, 99);
+        harness.release(run.log.take(await run.log.until("pieceRead", { requestId: 99 })));
+        say({ type: "publishContent", transferId: 1, overwrite: true });
+        const { error } = await run.log.until("publishFailed", { transferId: 1 });
+        expect(error.code).toBe("ERR_JOB_STATE");
+        await endJob();
+        expect(harness.partNames()).toEqual([]);
+      },
+    );
+
+    it("keeps progress when ranges are added, and only then", async () => {
+      const lengths = Uint32Array.from(everyPiece(), (piece) => harness.layout.length(piece));
+      const { manifest: _, ...bare } = specOf({ validatorKey: "one" });
+      const first = (count: number): OpenContent => ({
+        ...bare,
+        layout: PieceLayout.explicit(lengths.slice(0, count)),
+      });
+      await begin(first(3));
+      await commit([0, 2]);
+      await closeContent("keep");
+      expect([...(await openContent(1, first(9)))]).toEqual([0, 2]);
+      await commit([8]);
+      await restart();
+      expect([...(await openContent(1, first(9)))]).toEqual([0, 2, 8]);
+      await closeContent("keep");
+      const other = { ...first(9), validatorKey: "two" };
+      expect((await openContent(1, other)).size).toBe(0);
+      await commit([1]);
+      say({ type: "closeContent", transferId: 1, outcome: "keep" });
+      const swapped = PieceLayout.explicit(lengths.toReversed());
+      expect((await openContent(1, { ...other, layout: swapped })).size).toBe(0);
+      say({ type: "closeContent", transferId: 1, outcome: "keep" });
+      expect((await openContent(1, { ...other, layout: harness.layout })).size).toBe(0);
+    });
+
+    it("gives a published file the modification time it is told", async () => {
+      await begin();
+      await commit(everyPiece());
+      const modifiedAt = Date.UTC(2001, 1, 3, 4, 5, 6);
+      say({ type: "publishContent", transferId: 1, overwrite: false, modifiedAt });
+      await run.log.until("contentPublished", { transferId: 1 });
+      expect(harness.modifiedAtOf(`${harness.directory}/file.bin`)).toBe(modifiedAt);
     });
 
     it("says when a shared content is not there", async () => {

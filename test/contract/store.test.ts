@@ -1,4 +1,5 @@
 /** The store contract, on the simulated adapter and on the one over files and SQLite. */
+import { readdirSync, statSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,6 +53,11 @@ async function openReal(): Promise<StoreHarness<PieceBytes>> {
     manifest: { contentId: contentIdOf(manifestBytes), bytes: manifestBytes },
     contentDigest,
     directory: root,
+    partNames: () =>
+      readdirSync(root, { recursive: true, encoding: "utf8" }).filter((name) =>
+        name.endsWith(".part"),
+      ),
+    modifiedAtOf: (path) => statSync(path).mtimeMs,
     take: (piece, isCorrupt = false) => {
       const payload = pool.take(layout.length(piece));
       payload.bytes.set(bytesOf(piece));
@@ -81,6 +87,9 @@ function openSimulated(): Promise<StoreHarness<SimPayload>> {
     manifest: { contentId, bytes: manifestBytes },
     contentDigest: new Uint8Array(32),
     directory: "/srv",
+    partNames: () =>
+      [...disk.files.values()].filter(({ isPublished }) => !isPublished).map(({ path }) => path),
+    modifiedAtOf: (path) => disk.published.get(path)?.modifiedAt,
     take: (piece, isCorrupt = false) => payloads.take(piece, layout.length(piece), isCorrupt),
     release: (payload) => payloads.release(payload),
     byteLength: ({ byteLength }) => byteLength,

@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { contentIdOf, MiB, SIDECAR_SUFFIX } from "@shoal/core";
+import { connectJobs } from "@shoal/jobs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { canBeNobody, CliUser, startCliAgent } from "./cli-process.ts";
 import type { CliResult } from "./cli-process.ts";
@@ -305,6 +306,25 @@ describe("shoal publish", () => {
     await rm(inCwd("directory"), { recursive: true });
     expect(await user.leftovers()).toEqual([]);
   });
+});
+
+test("shoal agent lets programs of its user use its job API at the socket it is told", async () => {
+  const path = join(user.home, "jobs.sock");
+  await chmod(user.home, 0o700);
+  const content = await site.publish("disk.iso", MiB);
+  const { url } = await site.serve(content);
+  await using process = user.start("agent", "--json", "--job-socket", path);
+  await until(() => process.objects.length > 0, "the agent is ready");
+  expect(process.objects[0]).toMatchObject({ type: "ready", jobSocket: path });
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  await using jobs = await connectJobs({ path });
+  const job = await jobs.createJob({ files: [{ url, destination: inCwd("f.iso") }] });
+  await job.transferred;
+  expect(await job.acknowledge()).toEqual({ isPartial: false, undeletedCount: 0 });
+  expect(await sha256Of(inCwd("f.iso"))).toBe(content.sha256);
+  process.kill("SIGTERM");
+  await process.ended();
+  await expect(jobs.list()).rejects.toMatchObject({ code: "ERR_AGENT_UNREACHABLE" });
 });
 
 test("shoal without a command shows help; an unknown one is named", async () => {

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import { join } from "node:path";
 import { startAgent } from "@shoal/agent";
-import type { Agent, AgentOptions, Job, LogFields } from "@shoal/agent";
+import type { Agent, AgentOptions, Job, JobState, LogFields } from "@shoal/agent";
 import { MiB } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { serveFiles } from "../../examples/origin/serve-files.ts";
@@ -40,14 +40,18 @@ async function publishSlowly(): Promise<[TestContent, TestOrigin]> {
   return [content, await site.serve(content, { rateBytesPerSec: ORIGIN_RATE_BYTES_PER_SEC })];
 }
 
-function transferredBytesOf(job: Job): number {
-  return job.snapshot().files[0]?.transferredBytes ?? 0;
+async function transferredBytesOf(job: Job): Promise<number> {
+  return (await job.snapshot()).transferredBytes;
+}
+
+async function stateOfJob(job: Job): Promise<JobState> {
+  return (await job.snapshot()).state;
 }
 
 /** Waits until some bytes are on disk, and not all. */
 async function untilUnderWay(job: Job): Promise<void> {
-  await until(() => transferredBytesOf(job) > LENGTH / 5, "the job gets on");
-  expect(job.snapshot().state).toBe("transferring");
+  await until(async () => (await transferredBytesOf(job)) > LENGTH / 5, "the job gets on");
+  expect(await stateOfJob(job)).toBe("transferring");
 }
 
 async function publish(job: Job): Promise<void> {
@@ -56,9 +60,9 @@ async function publish(job: Job): Promise<void> {
 }
 
 /** The one job of an agent that has started on the state of an earlier run. */
-function onlyJobOf(agent: Agent): Job {
-  const [snapshot, ...others] = agent.jobs.list();
-  const job = agent.jobs.get(snapshot?.jobId ?? "");
+async function onlyJobOf(agent: Agent): Promise<Job> {
+  const [summary, ...others] = await agent.jobs.list();
+  const job = await agent.jobs.get(summary?.jobId ?? "");
   if (job === undefined || others.length > 0) throw new Error("there is not exactly one job");
   return job;
 }
@@ -93,7 +97,7 @@ describe("between a kill and the next run", () => {
     const [content, origin] = await publishSlowly();
     await leave(content, origin);
     damage(join(downloads, fs.readdirSync(downloads)[0] ?? ""));
-    await publish(onlyJobOf(await start("victim")));
+    await publish(await onlyJobOf(await start("victim")));
     expect(await sha256Of(destination)).toBe(content.sha256);
     expect(fs.readFileSync(join(site.directory, "precious"), "utf8")).toBe("precious");
   });
@@ -103,13 +107,14 @@ describe("between a kill and the next run", () => {
     await leave(content, origin);
     const { contentId, sha256 } = content;
     fs.rmSync(join(stateOf("victim"), "state.db-wal"));
-    for (const name of fs.readdirSync(stateOf("victim"))) {
-      fs.writeFileSync(join(stateOf("victim"), name), "x".repeat(50_000));
+    for (const entry of fs.readdirSync(stateOf("victim"), { withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      fs.writeFileSync(join(stateOf("victim"), entry.name), "x".repeat(50_000));
     }
     const warnings: string[] = [];
     const warn = (_: LogFields, message: string): void => void warnings.push(message);
     const agent = await start("victim", { logger: { debug: () => {}, info: () => {}, warn } });
-    expect(agent.jobs.list()).toEqual([]);
+    expect(await agent.jobs.list()).toEqual([]);
     expect(warnings).toEqual([
       expect.stringContaining("the state was damaged"), // R-DB-04
       expect.stringContaining("the identity was damaged"), // R-DB-07
@@ -153,9 +158,12 @@ describe("while a file is on its way", () => {
     await expect(publish(job)).rejects.toMatchObject({ code });
     const present = fs.statSync(destination, { throwIfNoEntry: false });
     expect(present?.isFile() === true ? present.size : 0).toBe(0);
-    expect(job.snapshot().state).toBe("transferred");
+    expect(await stateOfJob(job)).toBe("transferred");
     // What is gone for good is given up; what stands in the way can be put away.
-    if (!fs.existsSync(downloads) || code === "ERR_DESTINATION_MOVED") return await job.cancel();
+    if (!fs.existsSync(downloads) || code === "ERR_DESTINATION_MOVED") {
+      await job.cancel();
+      return;
+    }
     fs.rmSync(destination, { recursive: true });
     await job.acknowledge();
     expect(await sha256Of(destination)).toBe(sha256);
@@ -172,7 +180,7 @@ describe("while a file is on its way", () => {
     await untilUnderWay(job);
     fs.truncateSync(join(downloads, fs.readdirSync(downloads)[0] ?? ""), 100);
     await publish(job);
-    expect(job.snapshot().files[0]?.integrity).toBe("none");
+    expect((await job.snapshot()).files[0]?.integrity).toBe("none");
     expect(await sha256Of(destination)).toBe(await sha256Of(path));
   });
 
@@ -281,9 +289,9 @@ describe("a small file system", () => {
     });
     await untilUnderWay(job);
     fill(join(downloads, "filler"));
-    await until(() => job.snapshot().state === "transientError", "the disk is found full");
-    expect(job.snapshot().error?.code).toBe("ERR_DISK_FULL");
-    const keptBytes = transferredBytesOf(job);
+    await until(async () => (await stateOfJob(job)) === "transientError", "the disk is found full");
+    expect((await job.snapshot()).error?.code).toBe("ERR_DISK_FULL");
+    const keptBytes = await transferredBytesOf(job);
     expect(keptBytes).toBeGreaterThan(0);
     const other = join(site.directory, "other");
     await publish(await agent.jobs.createJob({ files: [{ url: origin.url, destination: other }] }));
@@ -309,7 +317,7 @@ describe("a small file system", () => {
     expect(await sha256Of(destination)).toBe(sha256);
     await agent.close();
     const again = await start("agent");
-    expect(again.jobs.list()).toEqual([]);
+    expect(await again.jobs.list()).toMatchObject([{ state: "acknowledged" }]);
     await again.close();
   });
 });
@@ -338,7 +346,7 @@ test("absurd destinations are refused, and nothing is made (R-FS-03, I-6)", asyn
 
 test("thousands of jobs are kept over a restart, and small files go on among them", async () => {
   const { url } = await site.serve(await site.publish("file.bin", 1_000));
-  const count = scale(2_000, 10_000);
+  const count = scale(2_000, 5_000);
   const create = (agent: Agent, name: string, startSuspended: boolean): Promise<Job> => {
     return agent.jobs.createJob({
       startSuspended,
@@ -346,11 +354,12 @@ test("thousands of jobs are kept over a restart, and small files go on among the
     });
   };
   const numbers = Array.from({ length: count - 100 }, (_, i) => i);
-  const first = await start("agent");
+  const settings = { jobsMax: count };
+  const first = await start("agent", { settings });
   await Promise.all(numbers.map((i) => create(first, `later-${i}`, true)));
   await first.close();
-  const second = await start("agent");
-  expect(second.jobs.list()).toHaveLength(numbers.length);
+  const second = await start("agent", { settings });
+  expect(await second.jobs.list()).toHaveLength(numbers.length);
   const small = numbers.slice(0, 100);
   await Promise.all(small.map((i) => create(second, `now-${i}`, false).then(publish)));
   expect(fs.readdirSync(downloads)).toHaveLength(small.length);

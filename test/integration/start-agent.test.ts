@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { MiB } from "@shoal/core";
 import type { Notice } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { startAgent } from "@shoal/agent";
-import type { Agent, AgentOptions, LogFields } from "@shoal/agent";
+import { Jobs, startAgent } from "@shoal/agent";
+import type { Agent, AgentOptions, JobSnapshot, LogFields, NetworkState } from "@shoal/agent";
+import { serveFiles } from "../../examples/origin/serve-files.ts";
+import { until } from "./harness.ts";
 
 let directory = "";
 beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), "shoal-agent-"))));
@@ -46,7 +48,7 @@ describe("an agent", () => {
     await first.close();
     await using second = await start("agent");
     expect(second.peerId).toBe(first.peerId);
-    expect(second.jobs.list()).toMatchObject([{ jobId: id, state: "suspended" }]);
+    expect(await second.jobs.list()).toMatchObject([{ jobId: id, state: "suspended" }]);
   });
 
   test("shares a state directory with no other agent (R-PROC-01)", async () => {
@@ -54,7 +56,7 @@ describe("an agent", () => {
     await expect(start("agent")).rejects.toMatchObject({ code: "ERR_STATE_LOCKED" });
     await agent.close();
     await using next = await start("agent");
-    expect(next.jobs.list()).toEqual([]);
+    expect(await next.jobs.list()).toEqual([]);
   });
 
   test("closes within 3 s, twice if asked, and rejects what waits", async () => {
@@ -66,6 +68,61 @@ describe("an agent", () => {
     expect(performance.now() - beganAt).toBeLessThan(3_000);
     await expect(transferred).rejects.toMatchObject({ code: "ERR_AGENT_CLOSED" });
     expect(await readdir(join(directory, "agent"))).toContain("clean");
+  });
+
+  test("shows a caller its own jobs only, until the caller or the agent is done", async () => {
+    const agent = await start("agent");
+    const mine = new Jobs(agent.jobService({ name: "me", isAdministrator: false }));
+    const others = agent.jobService({ name: "other", isAdministrator: false });
+    const files = [{ url: "http://127.0.0.1:1/f", destination: join(directory, "f") }];
+    const { id } = await mine.createJob({ files, startSuspended: true });
+    expect(await others.list()).toEqual([]);
+    await expect(others.snapshot(id)).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+    expect(await agent.jobs.list()).toMatchObject([{ jobId: id, owner: "me" }]);
+    const closed = { code: "ERR_AGENT_CLOSED" };
+    others.close();
+    await expect(others.list()).rejects.toMatchObject(closed);
+    expect(await mine.list()).toHaveLength(1);
+    await agent.close();
+    const late = agent.jobService();
+    for (const jobs of [mine, agent.jobs, late]) {
+      await expect(jobs.list()).rejects.toMatchObject(closed);
+    }
+  });
+
+  test("holds jobs back while the network is gone, but not those on this machine", async () => {
+    const path = join(directory, "served");
+    await writeFile(path, "content");
+    await using origin = await serveFiles({ served: path });
+    await using agent = await start("agent", { watchNetwork: false });
+    agent.setNetwork({ isOnline: false });
+    const here = origin.urlOf("served");
+    // The same machine under a name that does not say so.
+    const url = here.replace("127.0.0.1", "0.0.0.0");
+    const away = await agent.jobs.createJob({
+      files: [{ url, destination: join(directory, "f") }],
+      failOnTransient: true,
+    });
+    await expect(away.transferred).rejects.toMatchObject({ code: "ERR_NETWORK_DOWN" });
+    const files = [{ url: here, destination: join(directory, "here") }];
+    await (
+      await agent.jobs.createJob({ files })
+    ).transferred;
+    agent.setNetwork({ cost: "roaming" });
+    expect(await away.snapshot()).toMatchObject({ error: { code: "ERR_NETWORK_DOWN" } });
+    agent.setNetwork({ isOnline: true });
+    await until(
+      async () => codeOf(await away.snapshot()) === "ERR_NETWORK_COST",
+      "its cost counts",
+    );
+    agent.setNetwork({ cost: "unrestricted" });
+    await until(async () => (await away.snapshot()).state === "transferred", "it is fetched");
+    const hostile = [{ cost: "free" }, { isOnline: "no" }, { speed: 1 }, null];
+    for (const network of hostile as unknown[] as Partial<NetworkState>[]) {
+      expect(() => agent.setNetwork(network)).toThrow(
+        expect.objectContaining({ code: "ERR_USAGE" }),
+      );
+    }
   });
 
   test("hears of peers, and survives a listener that throws", async () => {
@@ -125,6 +182,8 @@ test("sharing what cannot be read is refused, and can be stopped", async () => {
   await expect(agent.share(path, { signal })).rejects.toThrow("not now");
   expect(agent.servedContents).toEqual([]);
 });
+
+const codeOf = ({ error }: JobSnapshot): string | undefined => error?.code;
 
 const servers: ReturnType<typeof createServer>[] = [];
 afterEach(() => servers.splice(0).forEach((server) => server.close()));

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { join } from "node:path";
-import { decodeManifest, KiB } from "@shoal/core";
+import { contentIdOf, decodeManifest, encodeManifest, KiB } from "@shoal/core";
 import { describeFile, writeSidecar } from "@shoal/store";
 import { expect, test } from "vitest";
 import { openThreadedStore, temporaryDirectory } from "../../packages/store/test/harness.ts";
@@ -61,6 +61,10 @@ test("sharing takes the sidecar beside the file only when it matches", async () 
   fs.writeFileSync(`${path}.shoal`, "nonsense");
   const own = await store.shareFile(path);
   expect(own).not.toBe(contentId);
+  const { layout, pieceDigests } = (await describeFile(path, { pieceLength: 128 * KiB })).manifest;
+  const piecesOnly = encodeManifest({ layout, pieceDigests, files: [], hints: {} });
+  await writeSidecar(path, piecesOnly);
+  expect(await store.shareFile(path)).toBe(contentIdOf(piecesOnly));
   const lying = await describeFile(makeFile(300 * KiB).path, { pieceLength: 64 * KiB });
   await writeSidecar(path, lying.bytes);
   expect(await store.shareFile(path)).toBe(own);

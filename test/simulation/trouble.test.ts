@@ -36,7 +36,7 @@ class Fleet {
       if (notice.type !== "ready" || this.#jobIds.has(agent)) return;
       this.world.clock.schedule(this.world.clock.now(), () => {
         if (agent.isRunning && !this.#jobIds.has(agent)) {
-          this.#jobIds.set(agent, this.world.download(agent, this.content, URL));
+          this.#jobIds.set(agent, this.world.download(agent, { content: this.content, url: URL }));
         }
       });
     });

@@ -14,7 +14,7 @@ export function readSources(): readonly SourceFile[] {
 }
 
 export function readManifests(): readonly TextFile[] {
-  return readFiles("{,packages/*/,examples/*/}package.json");
+  return readFiles("{,packages/*/,examples/*/,tools/api/}package.json");
 }
 
 export function parseManifests(files: readonly TextFile[]): readonly Manifest[] {

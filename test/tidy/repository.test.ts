@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { COUNTERS, ERRORS, LIMITS, ORIGIN_REASONS, SETTINGS } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { generateDocs } from "../../tools/generate-docs.ts";
+import { checkCompatLiterals } from "./checks/compat-literals.ts";
 import { checkCorePurity } from "./checks/core-purity.ts";
 import { checkDependencyLaw } from "./checks/dependency-law.ts";
 import { checkLibraryManners } from "./checks/library-manners.ts";
@@ -45,6 +46,10 @@ describe("sources", () => {
 
   test("of libraries leave the process to whoever embeds them", () => {
     expect(checkLibraryManners(sources)).toEqual([]);
+  });
+
+  test("name HRESULTs and GUIDs by their tables, where each stands once", () => {
+    expect(checkCompatLiterals(sources)).toEqual([]);
   });
 
   test("keep the bounds on length, are well named, introduced and finished", () => {

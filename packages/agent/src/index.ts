@@ -11,9 +11,19 @@ export type {
   JobId,
   JobSnapshot,
   JobState,
+  JobSummary,
+  NetworkState,
   Notice,
   PeerId,
   Settings,
 } from "@shoal/core";
 export { Job, Jobs } from "@shoal/jobs";
-export type { CreateJobFile, CreateJobOptions, JobOptions, ProgressOptions } from "@shoal/jobs";
+export type {
+  CreateJobFile,
+  CreateJobOptions,
+  JobCaller,
+  JobEvent,
+  JobOptions,
+  JobService,
+  ProgressOptions,
+} from "@shoal/jobs";

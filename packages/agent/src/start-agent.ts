@@ -11,16 +11,22 @@ import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
 import {
   assert,
+  isBoolean,
+  isOneOf,
+  isRecordOf,
+  NETWORK_COSTS,
   PieceBufferPool,
   Random,
   resolveSettings,
   Scheduler,
   ShoalError,
+  USUAL_NETWORK,
 } from "@shoal/core";
 import type {
   ContentId,
   CounterName,
   EventSink,
+  NetworkState,
   Notice,
   PeerId,
   PieceBytes,
@@ -28,14 +34,17 @@ import type {
 } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { Jobs } from "@shoal/jobs";
+import { Jobs, LocalJobService } from "@shoal/jobs";
+import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
 import { createOrigin } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import type { Swarm } from "@shoal/swarm";
+import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
+import { watchNetwork } from "./network-watch.ts";
 
 export interface AgentOptions {
   /** Created when it does not exist. One agent at a time may use it. */
@@ -48,6 +57,16 @@ export interface AgentOptions {
   readonly mdns?: boolean;
   /** Whether agents on this machine may connect. Default: when `listen` names a loopback address. */
   readonly allowLoopbackPeers?: boolean;
+  /**
+   * Whether jobs wait while this machine has lost its last network address. Default true. Without
+   * it, `Agent.setNetwork` alone tells what the network is like.
+   */
+  readonly watchNetwork?: boolean;
+  /**
+   * Where other processes of this user reach the agent's jobs, as administrators, by `connectJobs`:
+   * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
+   */
+  readonly jobSocket?: string | false;
   /** Settings that differ from their defaults (docs/settings.md). */
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
@@ -56,13 +75,27 @@ export interface AgentOptions {
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable {
+  /** All jobs, as an administrator sees them; those it creates are owned by `local`. */
   readonly jobs: Jobs;
   readonly peerId: PeerId;
   /** Where peers can reach this agent, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
   readonly connectedPeers: readonly PeerId[];
+  /** Absolute; `undefined` when there is none. */
+  readonly jobSocketPath: string | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
+  /**
+   * The jobs as `caller` may see and change them, for `new Jobs`, for Microsoft's interfaces
+   * (`@shoal/jobs/compat`), or for a transport. Default: an administrator named `local`. The agent
+   * closes it with itself; whoever is done with it earlier closes it.
+   */
+  jobService(caller?: JobCaller): JobService;
+  /**
+   * What the network is like from now on; what is not given stays. Jobs that may not use it wait in
+   * `transientError`, those on this machine excepted. Throws `ERR_USAGE`.
+   */
+  setNetwork(network: Partial<NetworkState>): void;
   /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
   addPeer(multiaddr: string): void;
   /**
@@ -81,6 +114,7 @@ export interface Agent extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
 const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 /** For a file that changes while it is shared, and must then be read once more. */
 const SERVE_TIMEOUT_MS = 60_000;
@@ -115,8 +149,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const scheduler = new Scheduler({ random, settings, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
-  const jobs = new Jobs(engine);
-  opened.defer(() => jobs.close());
+  const services = new Set<JobService>();
+  opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
   const swarm = await createSwarm(
@@ -140,13 +174,26 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
   await startEngine(engine, { store, origin, swarm });
-  return new RunningAgent({ engine, jobs, store, swarm, opened: opened.move() });
+  const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
+  const jobSocket = opened.use(await openJobSocket({ host: engine, logger }, place));
+  // From here on nothing fails.
+  const open = opened.move();
+  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket });
+  if (options.watchNetwork ?? true) {
+    open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
+  }
+  return agent;
 }
 
 const PAYLOADS = {
   byteLength: (payload: PieceBytes): number => payload.bytes.length,
   release: (payload: PieceBytes): void => payload.release(),
 };
+
+const isNetworkShape = isRecordOf(
+  {},
+  { isOnline: isBoolean, isCellular: isBoolean, cost: isOneOf(Object.keys(NETWORK_COSTS)) },
+);
 
 /** Resolves when the stored state is in; rejects when it cannot be used. */
 function startEngine(engine: Engine<PieceBytes>, ports: EnginePorts<PieceBytes>): Promise<void> {
@@ -172,22 +219,27 @@ function guard(watcher: () => void): void {
 
 interface Parts {
   readonly engine: Engine<PieceBytes>;
-  readonly jobs: Jobs;
+  /** Those that are open. */
+  readonly services: Set<JobService>;
   readonly store: Store;
   readonly swarm: Swarm;
-  readonly opened: AsyncDisposableStack;
+  readonly jobSocket: JobListener | undefined;
+  readonly open: AsyncDisposableStack;
 }
 
 class RunningAgent implements Agent {
   readonly jobs: Jobs;
   readonly peerId: PeerId;
+  readonly jobSocketPath: string | undefined;
   readonly #parts: Parts;
+  #network = USUAL_NETWORK;
   #closed: Promise<void> | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.jobs = parts.jobs;
+    this.jobs = new Jobs(this.jobService());
     this.peerId = parts.swarm.peerId;
+    this.jobSocketPath = parts.jobSocket?.path;
   }
 
   get addresses(): readonly string[] {
@@ -200,6 +252,21 @@ class RunningAgent implements Agent {
 
   get servedContents(): readonly ContentId[] {
     return this.#parts.engine.act((scheduler) => scheduler.servedContents);
+  }
+
+  jobService(caller: JobCaller = LOCAL_ADMINISTRATOR): JobService {
+    const { engine, services } = this.#parts;
+    const service = new LocalJobService(engine, caller);
+    services.add(service);
+    service.watch({ changed: () => {}, closed: () => void services.delete(service) });
+    if (this.#closed !== undefined) service.close();
+    return service;
+  }
+
+  setNetwork(network: Partial<NetworkState>): void {
+    if (!isNetworkShape(network)) throw new ShoalError("ERR_USAGE", "not a state of a network");
+    this.#network = { ...this.#network, ...network };
+    this.#parts.engine.act((scheduler, now) => scheduler.setNetwork(this.#network, now));
   }
 
   addPeer(multiaddr: string): void {
@@ -221,7 +288,7 @@ class RunningAgent implements Agent {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#parts.opened.disposeAsync();
+    this.#closed ??= this.#parts.open.disposeAsync();
     return this.#closed;
   }
 

@@ -20,6 +20,8 @@ export {
   SIDECAR_SUFFIX,
 } from "./content/manifest.ts";
 export type { Manifest, ManifestFile, ManifestHints, ManifestResult } from "./content/manifest.ts";
+export { parsePieceHashFile, parseSha256Base64 } from "./content/piece-hash-file.ts";
+export type { ExpectedPieceHashes, PieceHashFileResult } from "./content/piece-hash-file.ts";
 export { PieceBufferPool } from "./content/piece-buffer-pool.ts";
 export type { PieceBufferPoolOptions } from "./content/piece-buffer-pool.ts";
 export { PieceSet } from "./content/piece-set.ts";
@@ -34,10 +36,32 @@ export {
 } from "./hash/digest.ts";
 export type { RunningDigest } from "./hash/digest.ts";
 export { checkDestination } from "./job/destination.ts";
-export { JOB_PRIORITIES, parseJobRecord } from "./job/record.ts";
-export type { JobFileSpec, JobPriority, JobRecord } from "./job/record.ts";
+export { checkFileSpec } from "./job/file-spec.ts";
+export type { JobFileSpec, PieceHashSource } from "./job/file-spec.ts";
+export {
+  ANY_NETWORK_COST,
+  networkBlock,
+  NETWORK_COSTS,
+  STANDARD_NETWORK_COSTS,
+  USUAL_NETWORK,
+} from "./job/network.ts";
+export type { NetworkCost, NetworkNeeds, NetworkState } from "./job/network.ts";
+export { checkOriginRequest } from "./job/origin-request.ts";
+export { checkRanges, RangeMap } from "./job/ranges.ts";
+export type { JobRange } from "./job/ranges.ts";
+export { isJobId, JOB_PRIORITIES, parseJobRecord } from "./job/record.ts";
+export type {
+  JobAttribute,
+  JobError,
+  JobFileRecord,
+  JobPriority,
+  JobRecord,
+  JobValues,
+} from "./job/record.ts";
 export { checkJobRequest } from "./job/request.ts";
-export type { JobRequest } from "./job/request.ts";
+export type { JobChange, JobRequest, JobValueChange, Nullable, VerbGuard } from "./job/request.ts";
+export { isBoolean, isCount, isList, isObject, isOneOf, isRecordOf, isText } from "./job/shape.ts";
+export type { Check } from "./job/shape.ts";
 export {
   isActiveState,
   isFinalState,
@@ -47,15 +71,20 @@ export {
   JOB_VERB_TABLE,
   JOB_VERBS,
 } from "./job/states.ts";
-export type { JobFact, JobState, JobVerb } from "./job/states.ts";
+export type { JobFact, JobState, JobVerb, PlainVerb } from "./job/states.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
-export { validatorKey } from "./ports/origin-port.ts";
+export { parseHttpDate } from "./ports/http-date.ts";
+export { TLS_TOLERANCES, validatorKey } from "./ports/origin-port.ts";
 export type {
+  HeaderField,
   OriginCommand,
   OriginEvent,
   OriginFailure,
   OriginFailureKind,
+  OriginRequestOptions,
+  OriginResponse,
+  TlsTolerance,
   Validator,
 } from "./ports/origin-port.ts";
 export type { EventSink, PayloadOps, PieceBytes, Port } from "./ports/port.ts";
@@ -73,6 +102,16 @@ export { COUNTERS, Counters } from "./registry/counters.ts";
 export type { CounterName } from "./registry/counters.ts";
 export { errorInfo, ERRORS, ShoalError } from "./registry/errors.ts";
 export type { ErrorCode, ErrorInfo, ErrorRow } from "./registry/errors.ts";
+export {
+  hresultName,
+  hresultOfErrno,
+  hresultOfHttpStatus,
+  HRESULTS,
+  isFailure,
+  isTransientHResult,
+  toInt32,
+} from "./registry/hresults.ts";
+export type { HResultSymbol } from "./registry/hresults.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
@@ -81,7 +120,16 @@ export type { Notice, OriginReason } from "./schedule/notice.ts";
 export { Scheduler } from "./schedule/scheduler.ts";
 export type { SchedulerDeps } from "./schedule/scheduler.ts";
 export { FILE_PHASES } from "./schedule/snapshot.ts";
-export type { FilePhase, FileSnapshot, JobSnapshot, VerbResult } from "./schedule/snapshot.ts";
+export type {
+  FilePhase,
+  FileSnapshot,
+  JobFacts,
+  JobSnapshot,
+  JobStateFields,
+  JobSummary,
+  VerbOutcome,
+  VerbResult,
+} from "./schedule/snapshot.ts";
 export { KiB, MiB, NO_BUFFER } from "./units.ts";
 export type {
   BufferId,
@@ -94,4 +142,5 @@ export type {
   PieceIndex,
   RequestId,
   TransferId,
+  UnixMillis,
 } from "./units.ts";

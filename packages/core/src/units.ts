@@ -9,6 +9,8 @@ export type Flavoured<Base, Name extends string> = Base & { readonly [flavour]?:
 
 /** A monotonic instant or a length of time, in milliseconds. Never wall-clock time. */
 export type Millis = Flavoured<number, "Millis">;
+/** A wall-clock instant in milliseconds since 1970, for display, expiry and file times only. */
+export type UnixMillis = Flavoured<number, "UnixMillis">;
 /** A place in a content, counted from 0. */
 export type PieceIndex = Flavoured<number, "PieceIndex">;
 /** A position in a content or file, in bytes from its start. */

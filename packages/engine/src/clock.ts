@@ -2,11 +2,13 @@
  * Time as the engine needs it: the monotonic now, and one wake-up. Production uses
  * `monotonicClock`; the simulator has a virtual one.
  */
-import type { Millis } from "@shoal/core";
+import type { Millis, UnixMillis } from "@shoal/core";
 
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
   now(): Millis;
+  /** The wall clock, for display, expiry and file times; may jump. */
+  wallNow(): UnixMillis;
   /** Calls `wake` once, at `at` or soon after. Returns a function that prevents it. */
   schedule(at: Millis, wake: () => void): () => void;
 }
@@ -18,6 +20,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export function monotonicClock(): Clock {
   return {
     now: () => performance.now(),
+    wallNow: () => Date.now(),
     schedule(at, wake) {
       const delayMs = Math.max(0, Math.ceil(at - performance.now()));
       const timer = setTimeout(wake, Math.min(delayMs, TIMER_MS_MAX));

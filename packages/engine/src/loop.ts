@@ -10,7 +10,9 @@
 import { assert, LIMITS, NO_BUFFER, unreachable } from "@shoal/core";
 import type {
   BufferId,
+  ErrorInfo,
   EventSink,
+  JobId,
   Millis,
   Notice,
   OriginCommand,
@@ -54,6 +56,7 @@ export class Engine<Payload> {
   readonly #payloads: PayloadOps<Payload>;
   readonly #onEvent: ((event: SchedulerEvent, now: Millis) => void) | undefined;
   readonly #held = new Map<BufferId, Payload>();
+  readonly #sinks = new Map<string, (payload: Payload) => void>();
   readonly #listeners = new Set<(notice: Notice) => void>();
   #ports: EnginePorts<Payload> | undefined;
   #queue: QueuedEvent[] = [];
@@ -77,13 +80,14 @@ export class Engine<Payload> {
   start(ports: EnginePorts<Payload>): void {
     assert(this.#ports === undefined, "an engine starts once");
     this.#ports = ports;
+    this.#tellTime();
     this.#scheduler.start();
     this.#run();
   }
 
   /** Runs a verb on the scheduler, at once and in order with events; returns its result. */
   act<Result>(verb: (scheduler: Scheduler, now: Millis) => Result): Result {
-    const result = verb(this.#scheduler, this.#clock.now());
+    const result = verb(this.#scheduler, this.#tellTime());
     this.#run();
     return result;
   }
@@ -92,6 +96,31 @@ export class Engine<Payload> {
   onNotice(listener: (notice: Notice) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Gives the pieces of a job's file to `deliver`, in order from the first, each after `sinkTaken`
+   * was said about the one before. `deliver` owns what it is given. Refused with ERR_JOB_NOT_FOUND,
+   * ERR_JOB_STATE or ERR_SINK_TAKEN. The returned function ends it.
+   */
+  attachSink(
+    jobId: JobId,
+    fileIndex: number,
+    deliver: (payload: Payload) => void,
+  ): (() => void) | ErrorInfo {
+    const key = `${jobId} ${fileIndex}`;
+    // Known before it can be given anything, and put back where it is refused.
+    const before = this.#sinks.get(key);
+    this.#sinks.set(key, deliver);
+    const refusal = this.act((scheduler, now) => scheduler.attachSink(jobId, fileIndex, now));
+    if (refusal === undefined) {
+      return () => {
+        if (this.#sinks.get(key) === deliver) this.#sinks.delete(key);
+      };
+    }
+    if (before === undefined) this.#sinks.delete(key);
+    else this.#sinks.set(key, before);
+    return refusal;
   }
 
   /** Payloads held between ports; 0 when nothing is under way. */
@@ -179,12 +208,32 @@ export class Engine<Payload> {
         return;
       case "engine": {
         const payload = this.#take(command);
-        if (payload !== undefined) this.#payloads.release(payload);
+        if (payload === undefined) return;
+        if (command.type === "deliverPiece") this.#deliver(command, payload);
+        else this.#payloads.release(payload);
         return;
       }
       default:
         unreachable(port);
     }
+  }
+
+  /** A stream's owner may have gone without a word. */
+  #deliver({ jobId, fileIndex }: { jobId: JobId; fileIndex: number }, payload: Payload): void {
+    const deliver = this.#sinks.get(`${jobId} ${fileIndex}`);
+    if (deliver !== undefined) {
+      deliver(payload);
+      return;
+    }
+    this.#payloads.release(payload);
+    this.#scheduler.sinkFailed(jobId, fileIndex, "nobody reads it", this.#clock.now());
+  }
+
+  /** Returns the monotonic time, having told the scheduler which wall time goes with it. */
+  #tellTime(): Millis {
+    const now = this.#clock.now();
+    this.#scheduler.tellWallTime(this.#clock.wallNow(), now);
+    return now;
   }
 
   /** The payload a command speaks of, which leaves the table. */
@@ -208,7 +257,7 @@ export class Engine<Payload> {
   #wake(): void {
     this.#disarm = undefined;
     if (this.#isClosed) return;
-    const now = this.#clock.now();
+    const now = this.#tellTime();
     this.#idleTurns = now === this.#lastTurnAt ? this.#idleTurns + 1 : 0;
     this.#lastTurnAt = now;
     assert(this.#idleTurns < IDLE_TURNS_MAX, "deadlines must pass once they are handled");

@@ -8,6 +8,7 @@ interface Payload {
   readonly name: string;
 }
 
+const WALL_AT = Date.UTC(2026, 0, 1);
 const JOB_ID = "00000000-0000-4000-8000-000000000001";
 
 /** An engine on a hand-moved clock whose ports only take notes. */
@@ -16,6 +17,7 @@ function start() {
   let armed: { at: number; wake: () => void } | undefined;
   const clock: Clock = {
     now: () => now,
+    wallNow: () => WALL_AT + now,
     schedule(at, wake) {
       armed = { at, wake };
       return () => {
@@ -66,9 +68,14 @@ function start() {
 
 const job = {
   jobId: JOB_ID,
+  owner: "local",
+  isAdministrator: true,
   displayName: "",
   priority: "normal",
   overwrite: false,
+  allowsCellular: true,
+  isVolatile: false,
+  attributes: {},
   startSuspended: false,
   files: [{ url: "http://origin.test/", destination: "/tmp/file" }],
 } as const;
@@ -152,4 +159,42 @@ test("a verb's commands have reached their ports when a listener's act returns t
   });
   sink({ type: "peerConnected", peerId: "a", host: "h", requestsMax: 1 });
   expect(types()).toEqual(["loadState", "saveJob", "probeOrigin"]);
+});
+
+test("the wall clock is told with every verb", () => {
+  const run = start();
+  run.engine.act((scheduler, now) => scheduler.createJob(job, now));
+  const [summary] = run.engine.act((scheduler) => scheduler.jobSummaries());
+  expect(summary?.createdAt).toBe(WALL_AT);
+});
+
+test("a piece for a stream that is gone is released, and the job is told", () => {
+  const { engine, sink, released, executed } = start();
+  const file = { url: "http://origin.test/", toStream: true };
+  engine.act((scheduler, now) =>
+    scheduler.createJob({ ...job, files: [file], startSuspended: true }, now),
+  );
+  const given: string[] = [];
+  const detach = engine.attachSink(JOB_ID, 0, ({ name }) => given.push(name));
+  const again = engine.attachSink(JOB_ID, 0, () => {});
+  expect(again).toMatchObject({ code: "ERR_SINK_TAKEN" });
+  if ("code" in detach) throw new Error(detach.message);
+  engine.act((scheduler, now) => scheduler.applyVerb(JOB_ID, "resume", now));
+  const ids = { requestId: 1, transferId: 1 };
+  sink({ type: "originProbed", ...ids, length: 600_000, validator: {}, acceptsRanges: true });
+  sink({ type: "contentOpened", transferId: 1, have: Uint8Array.of(0) });
+  sink({ type: "piecesCommitted", transferId: 1, pieces: [0, 1] });
+  const readPiece = (): number => {
+    const command = executed.at(-1)?.[1];
+    if (command?.type !== "readPiece") throw new Error("no piece was asked for");
+    return command.requestId;
+  };
+  sink({ type: "pieceRead", ...ids, requestId: readPiece(), bufferId: 0 }, { name: "first" });
+  expect(given).toEqual(["first"]);
+  engine.act((scheduler, now) => scheduler.sinkTaken(JOB_ID, 0, now));
+  detach();
+  sink({ type: "pieceRead", ...ids, requestId: readPiece(), bufferId: 0 }, { name: "second" });
+  expect([given, released]).toEqual([["first"], ["second"]]);
+  const snapshot = engine.act((scheduler, now) => scheduler.jobSnapshot(JOB_ID, now));
+  expect(snapshot).toMatchObject({ state: "error", error: { code: "ERR_SINK_FAILED" } });
 });

@@ -2,11 +2,11 @@
  * Who wants to hear that a job has changed. One listener on the host serves all of them, and a job
  * nobody watches costs nothing.
  */
-import type { JobId, ShoalError } from "@shoal/core";
+import type { JobId, JobState, ShoalError } from "@shoal/core";
 
 export interface JobWatcher {
-  /** The job's snapshot may differ from the one before. */
-  changed(): void;
+  /** The job's snapshot may differ from the one before; this is its present state. */
+  changed(state: JobState): void;
   /** Nothing more will be heard. */
   closed(error: ShoalError): void;
 }
@@ -31,8 +31,8 @@ export class JobWatch {
     };
   }
 
-  tell(jobId: JobId): void {
-    for (const watcher of this.#watchers.get(jobId) ?? []) watcher.changed();
+  tell(jobId: JobId, state: JobState): void {
+    for (const watcher of this.#watchers.get(jobId) ?? []) watcher.changed(state);
   }
 
   close(error: ShoalError): void {

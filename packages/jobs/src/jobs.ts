@@ -1,84 +1,89 @@
 /**
- * The jobs of one agent: create, find, list. Listens to the host once, for all handles.
+ * The jobs of one agent, as a TypeScript program sees them: create, find, list. Listens to the
+ * service once, for all handles.
  *
- * Knows tickets and notices; knows neither disk nor network. Made by `startAgent`, or around any
- * `JobHost`.
+ * Knows the service, wherever it is. Made by `startAgent`, by `connectJobs`, or around any service.
  */
 import { ShoalError } from "@shoal/core";
-import type { JobId, JobSnapshot, Notice } from "@shoal/core";
+import type { JobId, JobSummary } from "@shoal/core";
 import { resolveJobRequest } from "./create-job-options.ts";
 import type { CreateJobOptions } from "./create-job-options.ts";
-import type { JobHost } from "./job-host.ts";
+import type { JobService } from "./job-service.ts";
 import { JobWatch } from "./job-watch.ts";
 import { Job } from "./job.ts";
 import type { JobOptions, JobParts, VerbOptions } from "./job.ts";
-import { orAborted, VerbTickets } from "./verb-tickets.ts";
+import { orAborted } from "./or-aborted.ts";
 
-export class Jobs {
+export class Jobs implements AsyncDisposable {
   readonly #parts: JobParts;
   readonly #unsubscribe: () => void;
-  #isClosed = false;
 
-  constructor(host: JobHost) {
-    this.#parts = { host, tickets: new VerbTickets(host), watch: new JobWatch() };
-    this.#unsubscribe = host.onNotice((notice) => this.#take(notice));
+  constructor(service: JobService) {
+    const watch = new JobWatch();
+    this.#parts = { service, watch };
+    this.#unsubscribe = service.watch({
+      changed: (jobId, state) => watch.tell(jobId, state),
+      closed: (error) => watch.close(error),
+    });
   }
 
   /**
    * Creates a job; resolves when it is durable. Rejects with `ERR_USAGE`, `ERR_URL_INVALID`,
-   * `ERR_DESTINATION_INVALID`, `ERR_CONTENT_ID_INVALID`, `ERR_JOB_LIMIT` or a disk error. When the
-   * signal is aborted first, the job is cancelled.
+   * `ERR_DESTINATION_INVALID`, `ERR_DESTINATION_TAKEN`, `ERR_CONTENT_ID_INVALID`,
+   * `ERR_RANGE_INVALID`, `ERR_JOB_LIMIT`, `ERR_IDEMPOTENCY_CONFLICT` and others, or a disk error.
+   * When the signal is aborted first, or a stream cannot be used, the job is cancelled, unless an
+   * earlier request with the same idempotency key has created it.
    */
   async createJob(
     options: CreateJobOptions & JobOptions,
     { signal }: VerbOptions = {},
   ): Promise<Job> {
     signal?.throwIfAborted();
+    const { service } = this.#parts;
     const request = resolveJobRequest(options, crypto.randomUUID());
-    const { tickets } = this.#parts;
-    const saved = tickets.run((scheduler, now) => scheduler.createJob(request, now));
+    const created = service.createJob(request);
     try {
-      await orAborted(saved, signal);
+      const job = new Job(this.#parts, await orAborted(created, signal), options);
+      await this.#attachStreams(job, options);
+      return job;
     } catch (error) {
-      if (signal?.aborted === true) {
-        const { jobId } = request;
-        tickets.run((scheduler, now) => scheduler.applyVerb(jobId, "cancel", now)).catch(() => {});
-      }
+      const cancel = async (id: JobId): Promise<unknown> =>
+        id === request.jobId ? service.applyVerb(id, "cancel") : undefined;
+      created.then(cancel).catch(() => {});
       throw error;
     }
-    const job = this.get(request.jobId, options);
-    if (job === undefined) throw new ShoalError("ERR_JOB_NOT_FOUND", request.jobId);
-    return job;
   }
 
-  /** A handle on a job; `undefined` when there is none with this id. */
-  get(jobId: JobId, options?: JobOptions): Job | undefined {
-    const snapshot = this.#parts.host.act((scheduler) => scheduler.jobSnapshot(jobId));
-    return snapshot === undefined ? undefined : new Job(this.#parts, snapshot, options);
+  /** A handle on a job; `undefined` when there is none with this id. `ERR_ACCESS_DENIED`. */
+  async get(jobId: JobId, options?: JobOptions): Promise<Job | undefined> {
+    const snapshot = await this.#parts.service.snapshot(jobId);
+    return snapshot === undefined ? undefined : new Job(this.#parts, jobId, options);
   }
 
-  /** All jobs, the oldest first; those that ended in this run are still among them. */
-  list(): JobSnapshot[] {
-    return this.#parts.host.act((scheduler) =>
-      scheduler
-        .jobIds()
-        .map((jobId) => scheduler.jobSnapshot(jobId))
-        .filter((snapshot) => snapshot !== undefined),
-    );
+  /** All jobs the caller may see, without their files, the oldest first; also those that are over. */
+  list(): Promise<readonly JobSummary[]> {
+    return this.#parts.service.list();
   }
 
-  /** Rejects everything that waits with `ERR_AGENT_CLOSED`. Called by whoever closes the host. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    const error = new ShoalError("ERR_AGENT_CLOSED");
+  /** Rejects everything that waits with `ERR_AGENT_CLOSED`; jobs go on. Idempotent. */
+  async close(): Promise<void> {
+    this.#parts.service.close();
     this.#unsubscribe();
-    this.#parts.tickets.close(error);
-    this.#parts.watch.close(error);
+    this.#parts.watch.close(new ShoalError("ERR_AGENT_CLOSED"));
   }
 
-  #take(notice: Notice): void {
-    if (notice.type === "ticketSettled") this.#parts.tickets.take(notice);
-    else if (notice.type === "jobChanged") this.#parts.watch.tell(notice.jobId);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Streams first, so that the job has somewhere to put its bytes when it begins. */
+  async #attachStreams(job: Job, { files, startSuspended }: CreateJobOptions): Promise<void> {
+    let hasStreams = false;
+    for (const [fileIndex, { stream }] of files.entries()) {
+      if (stream === undefined) continue;
+      hasStreams = true;
+      await job.attachStream(fileIndex, stream);
+    }
+    if (hasStreams && startSuspended !== true) await job.resume();
   }
 }

@@ -1,20 +1,18 @@
 /**
  * Turns "something changed", which may come thousands of times a second, into snapshots at a rate
- * a reader can take. Between two snapshots at least `intervalMs` pass, except before the last one.
- *
- * Knows when to look; what is seen is the caller's. Called by `Job.progress`.
+ * a reader can take. The last snapshot is never lost: it comes although the interval is not over.
  */
-import type { JobSnapshot, Millis } from "@shoal/core";
+import type { JobSnapshot, JobState, Millis } from "@shoal/core";
 import type { JobWatcher } from "./job-watch.ts";
 
 export interface ProgressSource {
-  snapshot(): JobSnapshot;
-  /** Adds a watcher until the returned function is called. */
+  snapshot(): Promise<JobSnapshot>;
   subscribe(watcher: JobWatcher): () => void;
-  isOver(snapshot: JobSnapshot): boolean;
+  /** Nothing more comes after a snapshot with this state. */
+  isOver(state: JobState): boolean;
 }
 
-interface WatchOptions {
+export interface WatchOptions {
   readonly intervalMs: Millis;
   readonly signal: AbortSignal | undefined;
 }
@@ -29,9 +27,9 @@ export async function* watchProgress(
     // Begins before the snapshot is taken, so that no change falls between the two.
     const round = beginRound(source, options);
     try {
-      const snapshot = source.snapshot();
+      const snapshot = await source.snapshot();
       yield snapshot;
-      if (source.isOver(snapshot)) return undefined;
+      if (source.isOver(snapshot.state)) return undefined;
       await round.due;
     } finally {
       round.end();
@@ -55,9 +53,9 @@ function beginRound(source: ProgressSource, { intervalMs, signal }: WatchOptions
     if (hasChanged) resolve();
   }, intervalMs);
   const unsubscribe = source.subscribe({
-    changed: () => {
+    changed: (state) => {
       hasChanged = true;
-      if (hasWaited || source.isOver(source.snapshot())) resolve();
+      if (hasWaited || source.isOver(state)) resolve();
     },
     closed: reject,
   });

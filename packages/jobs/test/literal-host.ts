@@ -3,10 +3,29 @@
  * decides when a job is durable, when a piece arrives and what fails.
  */
 import { PieceSet, Random, resolveSettings, Scheduler } from "@shoal/core";
-import type { Notice, OriginFailureKind, SchedulerCommand, SchedulerEvent } from "@shoal/core";
+import type {
+  BufferId,
+  ErrorInfo,
+  JobId,
+  Notice,
+  OriginFailureKind,
+  PieceBytes,
+  PieceLayout,
+  SchedulerCommand,
+  SchedulerEvent,
+  TransferId,
+} from "@shoal/core";
 import type { JobHost } from "../src/index.ts";
 
+/** Of every file, unless a test says otherwise: one piece. */
 export const LENGTH = 100_000;
+const WALL_AT = Date.UTC(2026, 0, 1);
+
+interface LiteralContent {
+  readonly layout: PieceLayout;
+  /** Stored, and not committed. */
+  readonly stored: number[];
+}
 
 export class LiteralHost implements JobHost {
   /** Whether the store answers by itself, from inside the verb. */
@@ -17,22 +36,34 @@ export class LiteralHost implements JobHost {
   onOrigin: (command: SchedulerCommand & { port: "origin" }) => void = () => {};
   /** What publication answers with. */
   publishError: "ERR_DESTINATION_EXISTS" | undefined;
+  /** Of the files at the origin, in bytes. */
+  length = LENGTH;
   readonly #machine: Scheduler;
   readonly #listeners = new Set<(notice: Notice) => void>();
   readonly #queue: SchedulerEvent[] = [];
-  readonly #stored: number[] = [];
+  readonly #contents = new Map<TransferId, LiteralContent>();
+  readonly #sinks = new Map<string, (piece: PieceBytes) => void>();
+  /** What was read for streams and not released. */
+  readonly #read = new Map<BufferId, Uint8Array>();
+  #lastBufferId: BufferId = 1_000_000;
   #isRunning = false;
   #now = 0;
 
   constructor() {
     const settings = resolveSettings({ originFailuresMax: 1 });
     this.#machine = new Scheduler({ random: new Random(1), settings, selfId: "self" });
+    this.#machine.tellWallTime(WALL_AT, 0);
     this.#machine.start();
     this.#run();
   }
 
   get listenerCount(): number {
     return this.#listeners.size;
+  }
+
+  /** Pieces that streams were given and have not given back. */
+  get unreleasedCount(): number {
+    return this.#read.size;
   }
 
   act<Result>(verb: (scheduler: Scheduler, now: number) => Result): Result {
@@ -44,6 +75,21 @@ export class LiteralHost implements JobHost {
   onNotice(listener: (notice: Notice) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  attachSink(
+    jobId: JobId,
+    fileIndex: number,
+    deliver: (piece: PieceBytes) => void,
+  ): (() => void) | ErrorInfo {
+    const key = `${jobId} ${fileIndex}`;
+    const before = this.#sinks.get(key);
+    this.#sinks.set(key, deliver);
+    const refusal = this.act((scheduler, now) => scheduler.attachSink(jobId, fileIndex, now));
+    if (refusal === undefined) return () => void this.#sinks.delete(key);
+    if (before === undefined) this.#sinks.delete(key);
+    else this.#sinks.set(key, before);
+    return refusal;
   }
 
   emit(event: SchedulerEvent): void {
@@ -64,7 +110,7 @@ export class LiteralHost implements JobHost {
       if (command.type === "probeOrigin") {
         const { requestId, transferId } = command;
         const validator = { etag: '"1"' };
-        const found = { length: LENGTH, validator, acceptsRanges: true };
+        const found = { length: this.length, validator, acceptsRanges: true };
         this.emit({ type: "originProbed", requestId, transferId, ...found });
       } else if (command.type === "fetchRange") {
         const { requestId, transferId, firstPiece, pieceCount } = command;
@@ -110,8 +156,17 @@ export class LiteralHost implements JobHost {
 
   #execute(next: SchedulerCommand): void {
     if (next.port === "origin") this.onOrigin(next);
+    else if (next.port === "engine") this.#hand(next);
     else if (next.port === "store" && this.isStoreQuick) this.#store(next);
     else if (next.port === "store") this.held.push(next);
+  }
+
+  #hand({ command }: SchedulerCommand & { port: "engine" }): void {
+    const { bufferId } = command;
+    const bytes = this.#read.get(bufferId);
+    const release = (): void => void this.#read.delete(bufferId);
+    if (command.type === "releaseBuffer" || bytes === undefined) return release();
+    this.#sinks.get(`${command.jobId} ${command.fileIndex}`)?.({ bytes, release });
   }
 
   #store({ command }: SchedulerCommand): void {
@@ -122,19 +177,28 @@ export class LiteralHost implements JobHost {
         const { revision, job } = command;
         return this.emit({ type: "jobSaved", jobId: job.jobId, revision });
       }
-      case "deleteJob":
-        return this.emit({ type: "jobDeleted", jobId: command.jobId });
+      case "endJob":
+        return this.emit({ type: "jobEnded", jobId: command.job.jobId, undeletedCount: 0 });
       case "openContent": {
         const { transferId, spec } = command;
+        this.#contents.set(transferId, { layout: spec.layout, stored: [] });
         const have = new PieceSet(spec.layout.pieceCount).toBytes();
         return this.emit({ type: "contentOpened", transferId, have });
       }
       case "storePiece":
-        this.#stored.push(command.piece);
+        this.#contents.get(command.transferId)?.stored.push(command.piece);
         return this.emit({ ...command, type: "pieceStored" });
       case "commitPieces": {
-        const pieces = this.#stored.splice(0);
-        return this.emit({ type: "piecesCommitted", transferId: command.transferId, pieces });
+        const { transferId } = command;
+        const pieces = this.#contents.get(transferId)?.stored.splice(0) ?? [];
+        return this.emit({ type: "piecesCommitted", transferId, pieces });
+      }
+      case "readPiece": {
+        const { transferId, requestId, piece } = command;
+        const byteLength = this.#contents.get(transferId)?.layout.length(piece) ?? 0;
+        const bufferId = ++this.#lastBufferId;
+        this.#read.set(bufferId, new Uint8Array(byteLength).fill(piece + 1));
+        return this.emit({ type: "pieceRead", transferId, requestId, bufferId });
       }
       case "verifyContent":
         return this.emit({ type: "contentVerified", transferId: command.transferId });

@@ -11,8 +11,9 @@
 import { assert, LIMITS } from "@shoal/core";
 import type { Millis } from "@shoal/core";
 import { Client } from "undici";
-import type { AddressKind, Reach } from "./addresses.ts";
-import type { Dialer } from "./dial.ts";
+import type { Reach } from "./addresses.ts";
+import type { Dialer, ReachedServer } from "./dial.ts";
+import type { TlsTerms } from "./job-credentials.ts";
 import { hostName, portOf } from "./origin-url.ts";
 
 export interface ConnectionsOptions {
@@ -30,8 +31,8 @@ export interface ConnectionsOptions {
 /** One connection, from grant to release owned by one request. */
 export interface Connection {
   readonly client: Client;
-  /** The kind of address it is connected to; absent before it is. */
-  readonly kind: AddressKind | undefined;
+  /** What it is connected to; absent before it is. */
+  readonly server: ReachedServer | undefined;
 }
 
 export interface ConnectionNeed {
@@ -39,6 +40,9 @@ export interface ConnectionNeed {
   readonly reach: Reach;
   /** Never one that was used before, and never used again. */
   readonly fresh: boolean;
+  readonly tls: TlsTerms;
+  /** Requests of different keys never share a connection: some servers sign in a whole one. */
+  readonly key: string;
 }
 
 export type Grant = { readonly connection: Connection } | { readonly refused: "full" | "timeout" };
@@ -46,24 +50,28 @@ export type Grant = { readonly connection: Connection } | { readonly refused: "f
 class PooledConnection implements Connection {
   readonly client: Client;
   readonly key: string;
-  kind: AddressKind | undefined;
+  readonly host: string;
+  server: ReachedServer | undefined;
   isIdle = false;
   #endDial = (): void => {};
 
-  constructor(dialer: Dialer, { url, reach }: ConnectionNeed, options: Client.Options) {
-    this.key = keyOf({ url, reach });
+  constructor(dialer: Dialer, need: ConnectionNeed, options: Client.Options) {
+    const { url, reach, tls } = need;
+    this.key = keyOf(need);
+    this.host = url.host;
     const target = {
       secure: url.protocol === "https:",
       host: hostName(url),
       port: portOf(url),
       reach,
+      tls,
     };
     this.client = new Client(url.origin, {
       ...options,
       connect: (_, callback) => {
         this.#endDial = dialer.dial(target, (result) => {
           if ("error" in result) return callback(result.error, null);
-          this.kind = result.kind;
+          this.server = result.server;
           callback(null, result.socket);
         });
       },
@@ -77,8 +85,8 @@ class PooledConnection implements Connection {
 }
 
 /** Connections of one key are interchangeable. */
-function keyOf({ url, reach }: Pick<ConnectionNeed, "url" | "reach">): string {
-  return `${reach} ${url.origin}`;
+function keyOf({ url, reach, key }: ConnectionNeed): string {
+  return `${reach} ${url.origin} ${key}`;
 }
 
 interface Waiter {
@@ -167,12 +175,27 @@ export class Connections {
       idle.isIdle = false;
       return idle;
     }
+    this.#makeRoom(host);
     const connection = new PooledConnection(this.#dialer, need, this.#clientOptions());
     connection.client.on("disconnect", () => {
       if (connection.isIdle) this.#destroy(connection);
     });
     this.#all.add(connection);
     return connection;
+  }
+
+  /** Ends the oldest idle connections where a new one would be one too many (R-HTTP-09). */
+  #makeRoom(host: string): void {
+    const idle = [...this.#all].filter(({ isIdle }) => isIdle);
+    const ofHost = idle.filter((connection) => connection.host === host);
+    const busyOfHost = this.#busyPerHost.get(host) ?? 0;
+    const [oldestOfHost] = ofHost;
+    const [oldest] = idle;
+    if (oldestOfHost && busyOfHost + ofHost.length > this.#options.connectionsPerHostMax) {
+      this.#destroy(oldestOfHost);
+    } else if (oldest && this.#busy + idle.length > LIMITS.originConnectionsTotalMax) {
+      this.#destroy(oldest);
+    }
   }
 
   #clientOptions(): Client.Options {

@@ -3,15 +3,8 @@
  * pieces. Each turns one command into its events. Knows the contract of the origin port; knows
  * nothing of sockets, redirects and status codes. Created by `origin.ts`, driven by `request.ts`.
  */
-import { LIMITS, NO_BUFFER } from "@shoal/core";
-import type {
-  EventSink,
-  OriginCommand,
-  OriginFailure,
-  PieceBufferPool,
-  PieceBytes,
-  Validator,
-} from "@shoal/core";
+import { assert, LIMITS, NO_BUFFER } from "@shoal/core";
+import type { EventSink, OriginCommand, PieceBufferPool, PieceBytes, Validator } from "@shoal/core";
 import { brokenRefusal, endedEarlyRefusal } from "./failure.ts";
 import { MANIFEST_TOO_LONG } from "./interpret-response.ts";
 import type { OriginQuestion } from "./interpret-response.ts";
@@ -39,7 +32,7 @@ export function createErrand(
     case "probeOrigin":
       return new ProbeErrand(command, url, deps);
     case "fetchManifest":
-      return new ManifestErrand(command, sidecarUrl(url), deps);
+      return new ManifestErrand(command, command.place === "exact" ? url : sidecarUrl(url), deps);
     case "fetchRange":
       return new RangeErrand(command, url, deps);
   }
@@ -76,10 +69,6 @@ class ProbeErrand implements Errand {
 
   onEnd(): Progress {
     return "more";
-  }
-
-  onFailed(failure: OriginFailure): void {
-    emitFailed(this.#deps, this.#command, failure);
   }
 
   abandon(): void {}
@@ -131,10 +120,6 @@ class ManifestErrand implements Errand {
     return "done";
   }
 
-  onFailed(failure: OriginFailure): void {
-    emitFailed(this.#deps, this.#command, failure);
-  }
-
   abandon(): void {
     this.#parts = [];
   }
@@ -170,7 +155,8 @@ class RangeErrand implements Errand {
     this.fresh = command.fresh;
     this.#deps = deps;
     this.#validator = command.validator;
-    const { layout, firstPiece, pieceCount, mode } = command;
+    const { layout, firstPiece, pieceCount, mode, remote } = command;
+    assert(remote === undefined || mode === "range", "parts of a remote file come by range");
     const { requestId, transferId } = command;
     const startOffset = mode === "stream" ? 0 : layout.start(firstPiece);
     this.#end = layout.end(firstPiece + pieceCount - 1);
@@ -186,13 +172,15 @@ class RangeErrand implements Errand {
   }
 
   question(): OriginQuestion {
-    const { layout, mode } = this.#command;
+    const { layout, mode, remote, firstPiece } = this.#command;
     const rest = {
-      contentLength: layout.contentLength,
+      remoteLength: remote?.length ?? layout.contentLength,
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     };
     if (mode === "stream") return { kind: "stream", ...rest };
-    return { kind: "range", start: this.#filler.nextOffset, end: this.#end, ...rest };
+    const shift = remote === undefined ? 0 : remote.start - layout.start(firstPiece);
+    const start = this.#filler.nextOffset + shift;
+    return { kind: "range", start, end: this.#end + shift, ...rest };
   }
 
   onAnswer(answer: Answer): Progress {
@@ -224,10 +212,6 @@ class RangeErrand implements Errand {
     return brokenRefusal(`${this.#shortAnswers} answers in a row were much too short`, true);
   }
 
-  onFailed(failure: OriginFailure): void {
-    emitFailed(this.#deps, this.#command, failure);
-  }
-
   abandon(): void {
     clearInterval(this.#progressTimer);
     this.#filler.abandon();
@@ -248,12 +232,4 @@ class RangeErrand implements Errand {
     this.#deps.sink({ type: "rangeFinished", requestId, transferId, validator });
     return "done";
   }
-}
-
-function emitFailed(
-  deps: ErrandDeps,
-  { requestId, transferId }: Pick<CommandOf<"probeOrigin">, "requestId" | "transferId">,
-  failure: OriginFailure,
-): void {
-  deps.sink({ type: "originFailed", requestId, transferId, failure });
 }

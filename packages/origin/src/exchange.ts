@@ -10,11 +10,13 @@
 import { assert, LIMITS } from "@shoal/core";
 import type { Millis } from "@shoal/core";
 import type { Dispatcher } from "undici";
-import type { AddressKind } from "./addresses.ts";
 import type { Connection, ConnectionNeed, Connections } from "./connections.ts";
+import type { ReachedServer } from "./dial.ts";
 import { brokenRefusal, exchangeRefusal, timeoutRefusal } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
-import type { ResponseHead } from "./interpret-response.ts";
+import type { HeaderField } from "./job-credentials.ts";
+import { readHead } from "./response-head.ts";
+import type { ReceivedHead } from "./response-head.ts";
 
 /** Measurements per window of the rate floor. */
 const RATE_SAMPLES = 6;
@@ -26,8 +28,7 @@ export interface RateFloor {
 }
 
 export interface ExchangeRequest extends ConnectionNeed {
-  /** Names and values, in turn. */
-  readonly fields: readonly string[];
+  readonly fields: readonly HeaderField[];
   /** Whether a `Range` is among them. */
   readonly ranged: boolean;
 }
@@ -41,8 +42,8 @@ export interface Flow {
 export type BodyUse = "read" | "drain" | "close";
 
 export interface ExchangeListener {
-  /** `kind` is that of the address connected to. Nothing follows unless the answer is `read`. */
-  onHead(head: ResponseHead, kind: AddressKind): BodyUse;
+  /** Nothing follows unless the answer is `read`. */
+  onHead(head: ReceivedHead, server: ReachedServer): BodyUse;
   /** `bytes` may be reused after the call. */
   onBytes(bytes: Uint8Array): void;
   onEnd(): void;
@@ -110,8 +111,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#phase === "ended") controller.abort(new Error("the exchange has ended"));
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    this.#guard(() => this.#begin(controller, status));
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _: unknown,
+    reason = "",
+  ): void {
+    this.#guard(() => this.#begin(controller, status, reason));
   }
 
   onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
@@ -134,7 +140,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#refuse(exchangeRefusal(error, { authority: url.host, answered, ranged }));
   }
 
-  #begin(controller: Dispatcher.DispatchController, status: number): void {
+  #begin(controller: Dispatcher.DispatchController, status: number, reason: string): void {
     if (this.#phase !== "asking") return;
     if (status < 200) {
       this.#informational++;
@@ -142,13 +148,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (this.#informational <= LIMITS.informationalResponsesMax) return;
       return this.#refuse(this.#broken("too many informational responses"));
     }
-    const fields = readFields(controller.rawHeaders);
-    if (fields === undefined) return this.#refuse(this.#broken("too many header fields"));
-    const kind = this.#connection?.kind;
-    assert(kind !== undefined, "an answered connection has an address");
+    const head = readHead(status, reason, controller.rawHeaders);
+    if (head === undefined) return this.#refuse(this.#broken("too many header fields"));
+    const server = this.#connection?.server;
+    assert(server !== undefined, "an answered connection has an address");
     this.#phase = "reading";
     this.#watchRate();
-    const use = this.#listener.onHead({ status, fields }, kind);
+    const use = this.#listener.onHead(head, server);
     if (this.#isEnded()) return;
     if (use === "close") this.#end(false);
     else if (use === "drain") this.#phase = "draining";
@@ -160,7 +166,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#phase = "asking";
     const { url, fields } = this.#request;
     connection.client.dispatch(
-      { origin: url.origin, path: url.pathname + url.search, method: "GET", headers: [...fields] },
+      {
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: "GET",
+        headers: fields.flat(),
+      },
       this,
     );
   }
@@ -231,21 +242,3 @@ const WAIT_REFUSALS: Record<"full" | "timeout", Refusal> = {
   },
   timeout: timeoutRefusal("no connection became free in time"),
 };
-
-/** Fields by lower-case name; `undefined` when there are too many. */
-function readFields(
-  raw: Dispatcher.DispatchController["rawHeaders"],
-): ReadonlyMap<string, readonly string[]> | undefined {
-  const fields = new Map<string, string[]>();
-  if (!Array.isArray(raw)) return fields;
-  if (raw.length > 2 * LIMITS.responseFieldsMax) return undefined;
-  const texts = raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
-  for (let i = 0; i + 1 < texts.length; i += 2) {
-    const name = texts[i]?.toLowerCase() ?? "";
-    const value = texts[i + 1]?.trim() ?? "";
-    const values = fields.get(name);
-    if (values === undefined) fields.set(name, [value]);
-    else values.push(value);
-  }
-  return fields;
-}

@@ -13,15 +13,19 @@ export interface Refusal {
   readonly code: ErrorCode;
   /** In words, to follow the URL: "connection refused by 192.0.2.1:80". */
   readonly reason: string;
+  /** The response's status, where that is what failed. */
+  readonly originStatus?: number;
   readonly retryAfterMs?: Millis;
 }
 
 /** The failure as core sees it: `GET http://host/path: reason`. */
 export function failureOf(refusal: Refusal, url: URL): OriginFailure {
+  const { kind, code, reason, originStatus, retryAfterMs } = refusal;
+  const error = errorInfo(code, `GET ${showUrl(url)}: ${reason}`);
   return {
-    kind: refusal.kind,
-    error: errorInfo(refusal.code, `GET ${showUrl(url)}: ${refusal.reason}`),
-    ...(refusal.retryAfterMs === undefined ? {} : { retryAfterMs: refusal.retryAfterMs }),
+    kind,
+    error: originStatus === undefined ? error : { ...error, originStatus },
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
 }
 
@@ -73,6 +77,15 @@ export function socketRefusal(
       ? `${PHASE_REASONS[phase]} ${authority} failed (${code})`
       : `${words} ${authority}`;
   return { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason };
+}
+
+/** The certificate of `authority` has these faults, and not all of them are tolerated. */
+export function certificateRefusal(faults: readonly string[], authority: string): Refusal {
+  return {
+    kind: "transient",
+    code: "ERR_ORIGIN_UNREACHABLE",
+    reason: `TLS with ${authority} failed (certificate: ${faults.join(", ")})`,
+  };
 }
 
 /** A wait that ended without its event. */

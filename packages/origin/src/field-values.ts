@@ -4,12 +4,11 @@
  * decimal digits without sign or white space, at most 2^53-1 (R-HTTP-10). Called by
  * `interpret-response.ts`.
  */
-import { LIMITS } from "@shoal/core";
+import { LIMITS, parseHttpDate } from "@shoal/core";
 import type { Millis } from "@shoal/core";
 
 /** Longest validator that is kept; longer ones count as absent. */
 const VALIDATOR_LENGTH_MAX = 1_024;
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** A whole number in decimal digits. */
 export function parseDecimal(text: string): number | undefined {
@@ -56,19 +55,6 @@ export function parseStrongEtag(text: string): string | undefined {
 /** `Last-Modified` as sent: an opaque mark, kept when it has a sensible length. */
 export function parseLastModified(text: string): string | undefined {
   return text === "" || text.length > VALIDATOR_LENGTH_MAX ? undefined : text;
-}
-
-/** An HTTP date in the form servers send today (IMF-fixdate), in milliseconds of the Unix epoch. */
-export function parseHttpDate(text: string): number | undefined {
-  const match = /^[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/.exec(
-    text,
-  );
-  if (match === null) return undefined;
-  const month = MONTHS.indexOf(match[2] ?? "");
-  if (month < 0) return undefined;
-  const [day = 0, , year = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number);
-  if (day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) return undefined;
-  return Date.UTC(year, month, day, hour, minute, second);
 }
 
 /**

@@ -9,20 +9,20 @@
  *   301 302 303 307 308               redirect, for all
  *   404 410           not found, for all
  *   408 425 429 5xx   transient, for all
+ *   other 2xx         transient       transient           transient         not found
  *   other 4xx         refused, for all
  *   any other         broken, for all
  *
  * Knows status and header fields. Knows no sockets and no bytes of bodies; whether a body keeps its
  * promised length is checked by whoever reads it. Called by `request.ts`.
  */
-import { LIMITS } from "@shoal/core";
+import { LIMITS, parseHttpDate } from "@shoal/core";
 import type { Validator } from "@shoal/core";
 import { brokenRefusal } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
 import {
   parseContentRange,
   parseDecimal,
-  parseHttpDate,
   parseLastModified,
   parseRetryAfter,
   parseStrongEtag,
@@ -43,11 +43,12 @@ export type OriginQuestion =
       readonly kind: "range";
       readonly start: number;
       readonly end: number;
-      readonly contentLength: number;
+      /** Of the whole remote file, in bytes. */
+      readonly remoteLength: number;
       readonly validator?: Validator;
     }
   /** The whole file without `Range`. */
-  | { readonly kind: "stream"; readonly contentLength: number; readonly validator?: Validator };
+  | { readonly kind: "stream"; readonly remoteLength: number; readonly validator?: Validator };
 
 export type Interpretation =
   /** `hasBody`: the one byte asked for follows; otherwise whatever follows is not wanted. */
@@ -65,6 +66,18 @@ export type Interpretation =
 
 /** Never throws. `nowEpochMs` is wall-clock time, for a `Retry-After` that is a date. */
 export function interpretResponse(
+  question: OriginQuestion,
+  head: ResponseHead,
+  nowEpochMs: number,
+): Interpretation {
+  const { status: originStatus } = head;
+  const answer = interpretStatus(question, head, nowEpochMs);
+  // With 200 and 206 it is something else in the head that is refused.
+  if (answer.kind !== "refused" || originStatus === 200 || originStatus === 206) return answer;
+  return refused({ ...answer.refusal, originStatus });
+}
+
+function interpretStatus(
   question: OriginQuestion,
   head: ResponseHead,
   nowEpochMs: number,
@@ -125,7 +138,7 @@ function interpretPartial(question: OriginQuestion, head: ResponseHead): Interpr
     return broken(question, "206 whose Content-Length contradicts its Content-Range");
   }
   if (question.kind === "range") {
-    if (range.total !== undefined && range.total !== question.contentLength) {
+    if (range.total !== undefined && range.total !== question.remoteLength) {
       // With the validator unchanged the server contradicts itself; with none to compare, the
       // length is the only sign there is of another file.
       return known?.etag === undefined && known?.lastModified === undefined
@@ -164,11 +177,11 @@ function interpretWhole(question: OriginQuestion, head: ResponseHead): Interpret
     case "range":
     case "stream":
       if (isChanged(question.validator, validator)) return changed("200 with another validator");
-      if (length !== undefined && length !== question.contentLength) {
+      if (length !== undefined && length !== question.remoteLength) {
         return changed("200 with another length");
       }
       if (question.kind === "stream") {
-        return { kind: "body", length: question.contentLength, validator };
+        return { kind: "body", length: question.remoteLength, validator };
       }
       return refused({
         kind: "rangeUnsupported",
@@ -195,7 +208,7 @@ function interpretUnsatisfied(
     if (total !== 0) return broken(question, "416 to the first byte of a file that is not empty");
     return probed(0, { validator: validatorOf(head), acceptsRanges: true, hasBody: false });
   }
-  if (total === question.contentLength && !isChanged(question.validator, validatorOf(head))) {
+  if (total === question.remoteLength && !isChanged(question.validator, validatorOf(head))) {
     // Same file, and yet it refuses a range inside: its ranges are of no use, its bytes may be.
     return broken(question, "416 to a range inside the file");
   }
@@ -217,6 +230,14 @@ function interpretError(question: OriginQuestion, head: ResponseHead, nowEpochMs
       reason: `status ${status}`,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     };
+  }
+  if (status >= 200 && status <= 299) {
+    // Nothing that was asked for, yet no refusal: DO waits and asks again (job-API, section 16).
+    // A manifest is one of several ways on, and nobody waits for it.
+    if (question.kind === "manifest") {
+      return { kind: "fatal", code: "ERR_MANIFEST_UNAVAILABLE", reason: `status ${status}` };
+    }
+    return { kind: "transient", code: "ERR_ORIGIN_UNAVAILABLE", reason: `status ${status}` };
   }
   if (status >= 400 && status <= 499) {
     return { kind: "fatal", code: "ERR_ORIGIN_REFUSED", reason: `status ${status}` };

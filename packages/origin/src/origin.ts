@@ -6,17 +6,21 @@
  *   origin.ts        commands by request id
  *     request.ts     asking, redirects            errands.ts   what a command wants
  *       exchange.ts  one request, one response    interpret-response.ts   the response table
+ *         response-head.ts                        job-credentials.ts      what a job shows to whom
  *         connections.ts, dial.ts                 piece-filler.ts         bytes into pieces
+ *           certificate-faults.ts
  */
 import { assert, errorInfo, KiB, LIMITS } from "@shoal/core";
 import type {
   EventSink,
   Millis,
   OriginCommand,
+  OriginEvent,
   PieceBufferPool,
   PieceBytes,
   Port,
   RequestId,
+  TransferId,
 } from "@shoal/core";
 import type { LookupFunction } from "node:net";
 import { ADDRESS_TABLE } from "./addresses.ts";
@@ -24,6 +28,7 @@ import type { AddressTable } from "./addresses.ts";
 import { Connections } from "./connections.ts";
 import { Dialer } from "./dial.ts";
 import { createErrand } from "./errands.ts";
+import { JobCredentials } from "./job-credentials.ts";
 import { parseOriginUrl } from "./origin-url.ts";
 import { OriginRequest } from "./request.ts";
 
@@ -64,21 +69,8 @@ export interface OriginOptions {
 }
 
 export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Origin {
-  const { pool, sink, lookup, addresses = ADDRESS_TABLE } = deps;
-  const { ca, connectTimeoutMs = 10_000 } = options;
-  const connections = new Connections(
-    new Dialer({ addresses, lookup }, { connectTimeoutMs, ...(ca === undefined ? {} : { ca }) }),
-    {
-      headersTimeoutMs: options.headersTimeoutMs ?? 20_000,
-      bodyTimeoutMs: options.bodyTimeoutMs ?? 20_000,
-      waitTimeoutMs: options.waitTimeoutMs ?? 60_000,
-      keepAliveMs: options.keepAliveMs ?? 4_000,
-      connectionsPerHostMax: Math.min(
-        options.connectionsPerHostMax ?? LIMITS.originConnectionsPerHostMax,
-        LIMITS.originConnectionsPerHostMax,
-      ),
-    },
-  );
+  const { pool, sink } = deps;
+  const connections = createConnections(deps, options);
   const requestOptions = {
     userAgent: options.userAgent ?? "Shoal",
     floor: {
@@ -102,14 +94,22 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
       const { requestId, transferId } = command;
       assert(!requests.has(requestId), `origin request ${requestId} is already under way`);
       const parsed = parseOriginUrl(command.url);
-      if (!parsed.ok) {
-        const error = errorInfo("ERR_URL_INVALID", parsed.reason);
-        const failure = { kind: "fatal", error } as const;
-        return sink({ type: "originFailed", requestId, transferId, failure });
-      }
-      const errand = createErrand(command, parsed.url, { pool, sink });
-      const onOver = (): void => void requests.delete(requestId);
-      const request = new OriginRequest({ connections, flow, errand, onOver }, requestOptions);
+      const ids = { requestId, transferId };
+      if (!parsed.ok) return sink(refusal(ids, "ERR_URL_INVALID", parsed.reason));
+      const credentials = JobCredentials.of(command.request);
+      if (credentials === undefined) return sink(refusal(ids, "ERR_CLIENT_CERTIFICATE_INVALID"));
+      const request = new OriginRequest(
+        {
+          connections,
+          flow,
+          errand: createErrand(command, parsed.url, { pool, sink }),
+          credentials,
+          onAnswered: (response) => sink({ type: "originAnswered", ...ids, response }),
+          onFailed: (failure) => sink({ type: "originFailed", ...ids, failure }),
+          onOver: () => requests.delete(requestId),
+        },
+        requestOptions,
+      );
       requests.set(requestId, request);
       request.start();
     },
@@ -122,4 +122,33 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
       return closed;
     },
   };
+}
+
+/** The one event about a command that is not sent at all. */
+function refusal(
+  ids: { readonly requestId: RequestId; readonly transferId: TransferId },
+  ...[code, details]: Parameters<typeof errorInfo>
+): OriginEvent {
+  const failure = { kind: "fatal", error: errorInfo(code, details) } as const;
+  return { type: "originFailed", ...ids, failure };
+}
+
+function createConnections(
+  { addresses = ADDRESS_TABLE, lookup }: OriginDeps,
+  options: OriginOptions,
+): Connections {
+  const { ca, connectTimeoutMs = 10_000 } = options;
+  return new Connections(
+    new Dialer({ addresses, lookup }, { connectTimeoutMs, ...(ca === undefined ? {} : { ca }) }),
+    {
+      headersTimeoutMs: options.headersTimeoutMs ?? 20_000,
+      bodyTimeoutMs: options.bodyTimeoutMs ?? 20_000,
+      waitTimeoutMs: options.waitTimeoutMs ?? 60_000,
+      keepAliveMs: options.keepAliveMs ?? 4_000,
+      connectionsPerHostMax: Math.min(
+        options.connectionsPerHostMax ?? LIMITS.originConnectionsPerHostMax,
+        LIMITS.originConnectionsPerHostMax,
+      ),
+    },
+  );
 }

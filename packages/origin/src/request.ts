@@ -1,21 +1,24 @@
 /**
- * One command's way to its answer: asks, follows redirects by its own rules (R-HTTP-03), has the
- * response interpreted, and hands what is useful to an errand. An errand knows what its command
+ * One command's way to its answer: asks, follows redirects by its own rules (R-HTTP-03), answers
+ * one challenge, has the response interpreted, and hands what is useful to an errand. An errand knows what its command
  * wants; this file knows how to ask for it.
  *
  * Called by `origin.ts`. Sends nothing but GET.
  */
 import { LIMITS } from "@shoal/core";
-import type { OriginFailure } from "@shoal/core";
-import type { AddressKind, Reach } from "./addresses.ts";
+import type { OriginEvent, OriginFailure } from "@shoal/core";
+import type { Reach } from "./addresses.ts";
 import type { Connections } from "./connections.ts";
+import type { ReachedServer } from "./dial.ts";
 import { Exchange } from "./exchange.ts";
 import type { BodyUse, Flow, RateFloor } from "./exchange.ts";
 import { failureOf } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
 import { interpretResponse, isRanged } from "./interpret-response.ts";
-import type { Interpretation, OriginQuestion, ResponseHead } from "./interpret-response.ts";
+import type { Interpretation, OriginQuestion } from "./interpret-response.ts";
+import type { HeaderField, JobCredentials } from "./job-credentials.ts";
 import { parseOriginUrl, showUrl } from "./origin-url.ts";
+import type { ReceivedHead } from "./response-head.ts";
 
 /** Where an errand stands: it needs more bytes, is done, must ask again, or gives up. */
 export type Progress = "more" | "done" | "again" | Refusal;
@@ -27,13 +30,12 @@ export interface Errand {
   readonly url: URL;
   readonly fresh: boolean;
   question(): OriginQuestion;
-  /** `overTls`: every URL from the first to the one that answered was `https:`. */
+  /** `overTls`: every server from the first to the one that answered had a faultless certificate. */
   onAnswer(answer: Answer, overTls: boolean): Progress;
   /** `bytes` may be reused after the call. */
   onBytes(bytes: Uint8Array): Progress;
   /** The response ended in order. */
   onEnd(): Progress;
-  onFailed(failure: OriginFailure): void;
   /** Releases what it holds; it was cancelled or has failed. */
   abandon(): void;
 }
@@ -43,8 +45,15 @@ export interface RequestDeps {
   /** Shared by all requests. */
   readonly flow: Flow;
   readonly errand: Errand;
+  readonly credentials: JobCredentials;
+  /** Hears of every head that is not on the way to another: neither redirect nor challenge. */
+  readonly onAnswered: (response: OriginResponse) => void;
+  /** The last call, if it comes. */
+  readonly onFailed: (failure: OriginFailure) => void;
   readonly onOver: () => void;
 }
+
+export type OriginResponse = Extract<OriginEvent, { type: "originAnswered" }>["response"];
 
 export interface RequestOptions {
   readonly userAgent: string;
@@ -55,6 +64,8 @@ export class OriginRequest {
   readonly #deps: RequestDeps;
   readonly #options: RequestOptions;
   #exchange: Exchange | undefined;
+  /** A server has asked for more than the first fields, and from then on gets it. */
+  #isChallenged = false;
   #over = false;
 
   constructor(deps: RequestDeps, options: RequestOptions) {
@@ -65,7 +76,9 @@ export class OriginRequest {
   start(): void {
     const { errand } = this.#deps;
     const { url } = errand;
-    this.#send({ url, reach: "any", visited: new Set([url.href]) }, errand.question());
+    const visited = new Set([url.href]);
+    const hop: Hop = { url, reach: "any", visited, isHome: true, overTls: true };
+    this.#send(hop, errand.question());
   }
 
   /** Nothing is heard of the request afterwards. */
@@ -81,13 +94,15 @@ export class OriginRequest {
   }
 
   #send(hop: Hop, question: OriginQuestion): void {
-    const { connections, flow, errand } = this.#deps;
+    const { connections, flow, errand, credentials } = this.#deps;
+    const { isHome } = hop;
+    const { fields, tls, key } = credentials.show({ isHome, isChallenged: this.#isChallenged });
     this.#exchange = new Exchange(
       {
         connections,
         flow,
         listener: {
-          onHead: (head, kind) => this.#onHead(hop, question, head, kind),
+          onHead: (head, server) => this.#onHead(hop, question, head, server),
           onBytes: (bytes) => this.#over || this.#proceed(errand.onBytes(bytes), hop),
           onEnd: () => this.#over || this.#proceed(errand.onEnd(), hop),
           onRefused: (refusal) => this.#fail(atRedirect(refusal, hop), hop.url),
@@ -97,17 +112,40 @@ export class OriginRequest {
         url: hop.url,
         reach: hop.reach,
         fresh: errand.fresh,
-        fields: this.#fieldsFor(question),
+        tls,
+        key,
+        fields: withOurs(this.#fieldsFor(question), fields),
         ranged: isRanged(question),
       },
       this.#options.floor,
     );
   }
 
-  #onHead(hop: Hop, question: OriginQuestion, head: ResponseHead, kind: AddressKind): BodyUse {
-    const { errand } = this.#deps;
+  #onHead(hop: Hop, question: OriginQuestion, head: ReceivedHead, server: ReachedServer): BodyUse {
+    const { errand, credentials, onAnswered } = this.#deps;
     const answer = interpretResponse(question, head, Date.now());
-    const overTls = hop.url.protocol === "https:" && errand.url.protocol === "https:";
+    const overTls = hop.overTls && server.isVerified;
+    if (answer.kind === "redirect") {
+      this.#detach();
+      const { allowsInsecureRedirect } = credentials;
+      const next = nextHop({ ...hop, overTls }, answer.location, {
+        server,
+        allowsInsecureRedirect,
+      });
+      if ("refusal" in next) this.#fail(next.refusal, hop.url);
+      else this.#sendSoon(next, question);
+      return "drain";
+    }
+    if (this.#canAnswerChallenge(hop, head)) {
+      this.#detach();
+      this.#isChallenged = true;
+      this.#sendSoon(hop, question);
+      return "drain";
+    }
+    const { href } = hop.url;
+    const { status, block } = head;
+    onAnswered({ status, headers: block, url: href, address: server.address });
+    if (this.#over) return "close";
     switch (answer.kind) {
       case "body":
         this.#proceed(errand.onAnswer(answer, overTls), hop);
@@ -116,18 +154,22 @@ export class OriginRequest {
         this.#detach();
         this.#proceed(errand.onAnswer(answer, overTls), hop);
         return answer.hasBody ? "drain" : "close";
-      case "redirect": {
-        this.#detach();
-        const next = nextHop(hop, answer.location, kind);
-        if ("refusal" in next) this.#fail(next.refusal, hop.url);
-        else queueMicrotask(() => this.#over || this.#send(next, question));
-        return "drain";
-      }
       case "refused":
         this.#detach();
         this.#fail(answer.refusal, hop.url);
-        return head.status >= 300 ? "drain" : "close";
+        return status >= 300 ? "drain" : "close";
     }
+  }
+
+  /** Once per request, and only where the job's own fields go at all. */
+  #canAnswerChallenge({ isHome }: Hop, { status }: ReceivedHead): boolean {
+    if (status !== 401 && status !== 407) return false;
+    return isHome && !this.#isChallenged && this.#deps.credentials.hasChallengeAnswer;
+  }
+
+  /** After the stack has unwound: the HTTP parser is still at work on the response. */
+  #sendSoon(hop: Hop, question: OriginQuestion): void {
+    queueMicrotask(() => this.#over || this.#send(hop, question));
   }
 
   #proceed(progress: Progress, hop: Hop): void {
@@ -141,7 +183,7 @@ export class OriginRequest {
     if (this.#over) return;
     this.#finish();
     this.#deps.errand.abandon();
-    this.#deps.errand.onFailed(failureOf(refusal, url));
+    this.#deps.onFailed(failureOf(refusal, url));
   }
 
   #finish(): void {
@@ -155,16 +197,25 @@ export class OriginRequest {
     this.#exchange = undefined;
   }
 
-  #fieldsFor(question: OriginQuestion): string[] {
-    const fields = ["user-agent", this.#options.userAgent, "accept-encoding", "identity"];
-    if (this.#deps.errand.fresh) fields.push("cache-control", "no-cache");
-    if (question.kind === "probe") fields.push("range", "bytes=0-0");
+  #fieldsFor(question: OriginQuestion): HeaderField[] {
+    const fields: HeaderField[] = [
+      ["user-agent", this.#options.userAgent],
+      ["accept-encoding", "identity"],
+    ];
+    if (this.#deps.errand.fresh) fields.push(["cache-control", "no-cache"]);
+    if (question.kind === "probe") fields.push(["range", "bytes=0-0"]);
     if (question.kind !== "range") return fields;
-    fields.push("range", `bytes=${question.start}-${question.end - 1}`);
+    fields.push(["range", `bytes=${question.start}-${question.end - 1}`]);
     const etag = question.validator?.etag;
-    if (etag !== undefined) fields.push("if-range", etag);
+    if (etag !== undefined) fields.push(["if-range", etag]);
     return fields;
   }
+}
+
+/** Our fields, and those of the job that have other names. */
+function withOurs(ours: readonly HeaderField[], others: readonly HeaderField[]): HeaderField[] {
+  const names = new Set(ours.map(([name]) => name));
+  return [...ours, ...others.filter(([name]) => !names.has(name.toLowerCase()))];
 }
 
 /** One URL on the way from the errand's URL through its redirects. */
@@ -173,6 +224,10 @@ interface Hop {
   readonly reach: Reach;
   /** Every URL so far, this one included. */
   readonly visited: ReadonlySet<string>;
+  /** No hop so far has left the first URL's origin (R-HTTP-05). */
+  readonly isHome: boolean;
+  /** Every hop before this one was over TLS with a faultless certificate. */
+  readonly overTls: boolean;
 }
 
 /**
@@ -180,14 +235,15 @@ interface Hop {
  * global address the way leads to global addresses only; the socket checks that (R-HTTP-04).
  */
 function nextHop(
-  { url, reach, visited }: Hop,
+  { url, reach, visited, isHome, overTls }: Hop,
   location: string,
-  kind: AddressKind,
+  { server, allowsInsecureRedirect }: { server: ReachedServer; allowsInsecureRedirect: boolean },
 ): Hop | { readonly refusal: Refusal } {
   const parsed = parseOriginUrl(location, url);
   if (!parsed.ok) return redirectRefusal(`redirected, but ${parsed.reason}`);
   const to = showUrl(parsed.url);
-  if (url.protocol === "https:" && parsed.url.protocol === "http:") {
+  const isInsecure = url.protocol === "https:" && parsed.url.protocol === "http:";
+  if (isInsecure && !allowsInsecureRedirect) {
     return redirectRefusal(`redirected from https: to ${to}`);
   }
   if (visited.has(parsed.url.href)) return redirectRefusal(`redirected in a loop to ${to}`);
@@ -196,8 +252,10 @@ function nextHop(
   }
   return {
     url: parsed.url,
-    reach: kind === "global" ? "globalOnly" : reach,
+    reach: server.kind === "global" ? "globalOnly" : reach,
     visited: new Set([...visited, parsed.url.href]),
+    isHome: isHome && parsed.url.origin === url.origin,
+    overTls,
   };
 }
 

@@ -31,11 +31,12 @@ describe("cancelOrigin", () => {
     await using server = await serveHalf();
     await using recorder = new Recorder();
     const { requestId } = recorder.start(askRange(server.url));
-    await until(() => recorder.eventsOf(requestId).length === 1 && recorder.pool.borrowed === 1);
+    await until(() => recorder.eventsOf(requestId).length === 2 && recorder.pool.borrowed === 1);
     recorder.origin.execute({ type: "cancelOrigin", requestId });
     expect(recorder.pool.borrowed).toBe(0);
     await until(() => server.sockets.size === 0);
-    expect(recorder.eventsOf(requestId).map((event) => event.type)).toEqual(["rangePiece"]);
+    const types = recorder.eventsOf(requestId).map((event) => event.type);
+    expect(types).toEqual(["originAnswered", "rangePiece"]);
   });
 
   it("works at every stage: while connecting, before the head, from inside an event", async () => {
@@ -47,25 +48,31 @@ describe("cancelOrigin", () => {
     const waiting = recorder.start(askRange(silent.url));
     await until(() => silent.connections > 0 && silent.sockets.size > 0);
     recorder.origin.execute({ type: "cancelOrigin", requestId: waiting.requestId });
-    recorder.onEvent = ({ requestId }) =>
-      recorder.origin.execute({ type: "cancelOrigin", requestId });
-    const inside = recorder.start(askRange(half.url));
-    await until(() => recorder.events.length === 1);
-    await until(() => silent.sockets.size === 0 && half.sockets.size === 0);
-    expect(recorder.events).toMatchObject([{ requestId: inside.requestId, type: "rangePiece" }]);
-    expect(recorder.pool.borrowed).toBe(0);
+    for (const stage of ["originAnswered", "rangePiece"]) {
+      recorder.onEvent = ({ type, requestId }) =>
+        type === stage && recorder.origin.execute({ type: "cancelOrigin", requestId });
+      const { requestId } = recorder.start(askRange(half.url));
+      await until(() => recorder.eventsOf(requestId).at(-1)?.type === stage);
+      await until(() => silent.sockets.size === 0 && half.sockets.size === 0);
+      expect(recorder.eventsOf(requestId).at(-1)?.type).toBe(stage);
+      expect(recorder.pool.borrowed).toBe(0);
+    }
+    for (const { requestId } of [connecting, waiting]) {
+      expect(recorder.eventsOf(requestId)).toEqual([]);
+    }
   });
 
   it("from inside the last piece lets no end of the request follow", async () => {
     await using server = await serveHttp(serveRanges);
     await using recorder = new Recorder();
-    recorder.onEvent = ({ requestId }) =>
-      recorder.origin.execute({ type: "cancelOrigin", requestId });
+    recorder.onEvent = ({ type, requestId }) =>
+      type === "rangePiece" && recorder.origin.execute({ type: "cancelOrigin", requestId });
     for (const mode of ["range", "stream"] as const) {
       recorder.start(askRange(server.url, { mode, pieceCount: 1 }));
     }
-    await until(() => recorder.events.length === 2 && server.sockets.size === 0);
-    expect(recorder.events.map((event) => event.type)).toEqual(["rangePiece", "rangePiece"]);
+    await until(() => recorder.events.length === 4 && server.sockets.size === 0);
+    const ends = recorder.events.filter((event) => event.type !== "originAnswered");
+    expect(ends.map((event) => event.type)).toEqual(["rangePiece", "rangePiece"]);
   });
 
   it("of a request that is unknown or over does nothing", async () => {

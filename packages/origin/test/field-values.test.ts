@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LIMITS } from "@shoal/core";
+import { LIMITS, parseHttpDate } from "@shoal/core";
 import {
   parseContentRange,
   parseDecimal,
-  parseHttpDate,
   parseRetryAfter,
   parseStrongEtag,
 } from "../src/field-values.ts";

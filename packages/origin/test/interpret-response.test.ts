@@ -13,11 +13,11 @@ const RANGE: OriginQuestion = {
   kind: "range",
   start: 100,
   end: 200,
-  contentLength: 1_000,
+  remoteLength: 1_000,
   validator: ETAG,
 };
-const STREAM: OriginQuestion = { kind: "stream", contentLength: 1_000, validator: ETAG };
-const NO_VALIDATOR = { kind: "range", start: 100, end: 200, contentLength: 1_000 } as const;
+const STREAM: OriginQuestion = { kind: "stream", remoteLength: 1_000, validator: ETAG };
+const NO_VALIDATOR = { kind: "range", start: 100, end: 200, remoteLength: 1_000 } as const;
 
 type Fields = Readonly<Record<string, string | readonly string[]>>;
 
@@ -218,10 +218,26 @@ describe("other statuses", () => {
     expect(verdict(MANIFEST, 304)).toBe(FATAL);
   });
 
-  it("204, 205 and other successes are errors", () => {
+  it("204, 205 and other successes are transient, and mean no manifest", () => {
     for (const status of [201, 202, 203, 204, 205, 207, 226, 299]) {
-      expect(verdict(RANGE, status, GOOD)).toBe(BROKEN);
-      expect(verdict(STREAM, status)).toBe(FATAL);
+      for (const question of [PROBE, RANGE, STREAM]) {
+        expect(verdict(question, status, GOOD)).toBe("transient ERR_ORIGIN_UNAVAILABLE");
+      }
+      expect(verdict(MANIFEST, status)).toBe("fatal ERR_MANIFEST_UNAVAILABLE");
+    }
+  });
+
+  it("are named by the refusals they lead to; 200 and 206 are not what is refused", () => {
+    for (const status of [204, 300, 302, 304, 403, 404, 416, 503, 999]) {
+      expect(interpret(RANGE, status)).toMatchObject({ refusal: { originStatus: status } });
+    }
+    for (const [question, status] of [
+      [RANGE, 200],
+      [RANGE, 206],
+      [STREAM, 206],
+    ] as const) {
+      const { refusal } = interpret(question, status) as { refusal: object };
+      expect(refusal).not.toHaveProperty("originStatus");
     }
   });
 

@@ -12,8 +12,13 @@ import type { OriginCommand, OriginEvent, PieceBytes, SchedulerEvent } from "@sh
 import { createOrigin } from "../src/index.ts";
 import type { Origin, OriginDeps, OriginOptions } from "../src/index.ts";
 
-type TerminalEvent = Exclude<OriginEvent, { type: "rangePiece" | "rangeProgress" }>;
+type TerminalEvent = Exclude<
+  OriginEvent,
+  { type: "rangePiece" | "rangeProgress" | "originAnswered" }
+>;
 type Asked = Extract<OriginCommand, { requestId: number; url: string }>;
+export type OriginRequestOptions = NonNullable<Asked["request"]>;
+type OriginResponse = Extract<OriginEvent, { type: "originAnswered" }>["response"];
 /** A command without the ids, which the recorder gives. */
 export type Question = Asked extends infer Command
   ? Command extends Asked
@@ -34,7 +39,7 @@ export class Recorder implements AsyncDisposable {
   readonly pool = new PieceBufferPool();
   readonly origin: Origin;
   /** Called after each event has been recorded. */
-  onEvent: (event: OriginEvent) => void = () => {};
+  onEvent: (event: OriginEvent) => unknown = () => {};
   readonly events: OriginEvent[] = [];
   readonly #pieces = new Map<number, Map<number, Buffer>>();
   readonly #waiting = new Map<number, (end: TerminalEvent) => void>();
@@ -64,8 +69,21 @@ export class Recorder implements AsyncDisposable {
     return this.start(question).end;
   }
 
-  probe(url: string): Promise<Outcome> {
-    return this.ask({ type: "probeOrigin", url });
+  probe(url: string, request?: OriginRequestOptions): Promise<Outcome> {
+    return this.ask({ type: "probeOrigin", url, ...(request && { request }) });
+  }
+
+  /** The sidecar of the file at `url`. */
+  sidecar(url: string, request?: OriginRequestOptions): Promise<Outcome> {
+    const place = "sidecar";
+    return this.ask({ type: "fetchManifest", url, place, ...(request && { request }) });
+  }
+
+  /** What servers answered to a request, in order. */
+  answersTo(requestId: number): OriginResponse[] {
+    return this.eventsOf(requestId).flatMap((event) =>
+      event.type === "originAnswered" ? [event.response] : [],
+    );
   }
 
   /** Events of a request, the end included. */
@@ -91,6 +109,7 @@ export class Recorder implements AsyncDisposable {
     }
     this.onEvent(event);
     if (event.type === "rangePiece" || event.type === "rangeProgress") return;
+    if (event.type === "originAnswered") return;
     this.#waiting.get(event.requestId)?.(event);
   }
 }
@@ -100,11 +119,12 @@ export function failureOf({ end }: Outcome): {
   kind: string;
   code: string;
   message: string;
+  originStatus?: number;
   retryAfterMs?: number;
 } {
   if (end.type !== "originFailed") throw new Error(`no failure but ${end.type}`);
   const { kind, error, ...rest } = end.failure;
-  return { kind, code: error.code, message: error.message, ...rest };
+  return { kind, ...error, ...rest };
 }
 
 /** The bytes of a whole content in order. */

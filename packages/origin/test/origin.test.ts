@@ -77,6 +77,19 @@ describe("probeOrigin", () => {
 });
 
 describe("fetchManifest", () => {
+  it("fetches what lies at the very URL, when told so", async () => {
+    const asked: unknown[] = [];
+    await using server = await serveHttp((request, response) => {
+      asked.push(request.url);
+      response.writeHead(200, { "content-length": CONTENT.length }).end(CONTENT);
+    });
+    await using recorder = new Recorder();
+    const url = `${server.url}?sig=1`;
+    const { end } = await recorder.ask({ type: "fetchManifest", url, place: "exact" });
+    expect(end.type === "manifestFetched" && CONTENT.equals(end.bytes)).toBe(true);
+    expect(asked).toEqual(["/file.bin?sig=1"]);
+  });
+
   it("fetches the sidecar beside the file, chunked or not", async () => {
     const asked: unknown[] = [];
     await using server = await serveHttp((request, response) => {
@@ -87,7 +100,7 @@ describe("fetchManifest", () => {
     });
     await using recorder = new Recorder();
     for (const query of ["", "?chunked"]) {
-      const { end } = await recorder.ask({ type: "fetchManifest", url: server.url + query });
+      const { end } = await recorder.sidecar(server.url + query);
       expect(end).toMatchObject({ type: "manifestFetched", overTls: false });
       expect(end.type === "manifestFetched" && CONTENT.equals(end.bytes)).toBe(true);
     }
@@ -100,7 +113,7 @@ describe("fetchManifest", () => {
     });
     await using recorder = new Recorder();
     for (let i = 0; i < 3; i++) {
-      const outcome = await recorder.ask({ type: "fetchManifest", url: server.url });
+      const outcome = await recorder.sidecar(server.url);
       expect(failureOf(outcome)).toMatchObject({ kind: "fatal", code: "ERR_MANIFEST_UNAVAILABLE" });
       // The error's body is read beside the event; the next request waits for it here.
       await new Promise((resolve) => setImmediate(resolve));
@@ -116,7 +129,7 @@ describe("fetchManifest", () => {
       // Never ended: the limit must do it.
     });
     await using recorder = new Recorder();
-    const outcome = await recorder.ask({ type: "fetchManifest", url: server.url });
+    const outcome = await recorder.sidecar(server.url);
     expect(LIMITS.manifestBytesMax).toBe(16 * piece.length);
     expect(failureOf(outcome)).toMatchObject({ kind: "fatal", code: "ERR_MANIFEST_MALFORMED" });
     await until(() => server.sockets.size === 0);
@@ -328,7 +341,7 @@ server.serve_forever()`;
       expect(joined(await recorder.ask(askRange(url, { mode: "stream", ...all })))).toEqual(
         CONTENT,
       );
-      const manifest = await recorder.ask({ type: "fetchManifest", url });
+      const manifest = await recorder.sidecar(url);
       expect(failureOf(manifest).code).toBe("ERR_MANIFEST_UNAVAILABLE");
     } finally {
       child.kill("SIGKILL");
@@ -388,5 +401,72 @@ describe("failures", () => {
     expect(failureOf(await recorder.probe(server.url)).kind).toBe("transient");
     await until(() => server.sockets.size === 0);
     expect(sent).toBeLessThan(32 * 1024 * 1024);
+  });
+});
+
+describe("fetchRange out of a remote file that is laid out otherwise", () => {
+  /** Pieces 1 to 3, packed after a piece of another range, lie at 7000 in the remote file. */
+  const layout = PieceLayout.explicit(Uint32Array.of(100, 700, 300, 5));
+  const remote = { start: 7_000, length: CONTENT_LENGTH };
+  const question = (url: string) =>
+    askRange(url, { layout, firstPiece: 1, pieceCount: 3, remote, validator: ETAG });
+
+  it("asks for the bytes where they lie there and goes on after short answers", async () => {
+    const asked: unknown[] = [];
+    await using server = await serveHttp((request, response) => {
+      const { start = 0, end = 0 } = rangeOf(request) ?? {};
+      asked.push([request.headers.range, request.headers["if-range"]]);
+      const last = Math.min(end, start + 600) - 1;
+      const range = `bytes ${start}-${last}/${CONTENT_LENGTH}`;
+      response.writeHead(206, { "content-range": range, etag: '"v1"' });
+      response.end(CONTENT.subarray(start, last + 1));
+    });
+    await using recorder = new Recorder();
+    const outcome = await recorder.ask(question(server.url));
+    expect(outcome.end).toMatchObject({ type: "rangeFinished", validator: ETAG });
+    expect([...outcome.pieces.keys()]).toEqual([1, 2, 3]);
+    expect(joined(outcome)).toEqual(CONTENT.subarray(7_000, 8_005));
+    expect(asked).toEqual([
+      ["bytes=7000-8004", '"v1"'],
+      ["bytes=7600-8004", '"v1"'],
+    ]);
+  });
+
+  it("refuses other totals, other ranges, whole files and other versions", async () => {
+    const etag = '"v1"';
+    const cases = [
+      ["rangeBroken", 206, { etag, "content-range": "bytes 7000-8004/1105" }],
+      ["rangeBroken", 206, { etag, "content-range": `bytes 100-1104/${CONTENT_LENGTH}` }],
+      ["rangeUnsupported", 200, { etag, "content-length": String(CONTENT_LENGTH) }],
+      ["changed", 200, { etag, "content-length": "1105" }],
+      ["changed", 206, { etag: '"v2"', "content-range": `bytes 7000-8004/${CONTENT_LENGTH}` }],
+      ["changed", 416, { etag, "content-range": "bytes */7000" }],
+    ] as const;
+    for (const [kind, status, fields] of cases) {
+      await using server = await serveHttp((_, response) => {
+        response.writeHead(status, fields).end();
+      });
+      await using recorder = new Recorder();
+      const failure = failureOf(await recorder.ask(question(server.url)));
+      expect({ fields, kind: failure.kind }).toEqual({ fields, kind });
+      expect(failure.originStatus).toBe(status === 416 ? 416 : undefined);
+    }
+  });
+
+  it("takes another Last-Modified for another file where there is no ETag", async () => {
+    await using server = await serveHttp((request, response) => {
+      response.setHeader("last-modified", "Mon, 23 Nov 2026 07:00:00 GMT");
+      const { start = 0, end = 0 } = rangeOf(request) ?? {};
+      const range = `bytes ${start}-${end - 1}/${CONTENT_LENGTH}`;
+      response.writeHead(206, { "content-range": range }).end(CONTENT.subarray(start, end));
+    });
+    await using recorder = new Recorder();
+    for (const [lastModified, type] of [
+      ["Mon, 23 Nov 2026 07:00:00 GMT", "rangeFinished"],
+      ["Mon, 23 Nov 2026 07:00:01 GMT", "originFailed"],
+    ] as const) {
+      const { end } = await recorder.ask({ ...question(server.url), validator: { lastModified } });
+      expect(end.type).toBe(type);
+    }
   });
 });

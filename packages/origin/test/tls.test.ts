@@ -1,9 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasOpenssl, TestAuthority } from "./certificates.ts";
+import type { Identity } from "./certificates.ts";
 import {
   askRange,
   CONTENT,
@@ -16,49 +14,22 @@ import {
   until,
 } from "./origin-harness.ts";
 
-const openssl = spawnSync("openssl", ["version"]).status === 0;
-if (!openssl) process.stderr.write("skipped: openssl is not there to make certificates\n");
+if (!hasOpenssl) process.stderr.write("skipped: openssl is not there to make certificates\n");
 
-interface Identity {
-  readonly key: string;
-  readonly cert: string;
-}
-
+let authority: TestAuthority;
 let ca: string;
 /** For 127.0.0.1, and for another host name only. */
 let good: Identity;
 let elsewhere: Identity;
-let directory: string;
 
-function run(...args: string[]): void {
-  const { status, stderr } = spawnSync("openssl", args, { cwd: directory });
-  if (status !== 0) throw new Error(`openssl ${args[0]}: ${stderr.toString()}`);
-}
-
-const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-
-async function issue(name: string, subject: string): Promise<Identity> {
-  const files = ["-keyout", `${name}.key`, "-out", `${name}.csr`];
-  run("req", ...KEY, ...files, "-subj", `/CN=${name}`);
-  await writeFile(join(directory, `${name}.ext`), `subjectAltName=${subject}\n`);
-  const signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-  const out = ["-extfile", `${name}.ext`, "-out", `${name}.crt`];
-  run("x509", "-req", "-in", `${name}.csr`, ...signing, ...out);
-  return {
-    key: await readFile(join(directory, `${name}.key`), "utf8"),
-    cert: await readFile(join(directory, `${name}.crt`), "utf8"),
-  };
-}
-
-describe.skipIf(!openssl)("https:", () => {
-  beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), "shoal-tls-"));
-    run("req", "-x509", ...KEY, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=CA");
-    ca = await readFile(join(directory, "ca.crt"), "utf8");
-    good = await issue("good", "IP:127.0.0.1,DNS:good.test");
-    elsewhere = await issue("elsewhere", "DNS:elsewhere.test");
+describe.skipIf(!hasOpenssl)("https:", () => {
+  beforeAll(() => {
+    authority = new TestAuthority();
+    ca = authority.cert;
+    good = authority.issue("good", "IP:127.0.0.1,DNS:good.test");
+    elsewhere = authority.issue("elsewhere", "DNS:elsewhere.test");
   });
-  afterAll(() => rm(directory, { recursive: true }));
+  afterAll(() => authority[Symbol.dispose]());
 
   const serve = (identity: Identity, more: object = {}) =>
     started(createServer({ ...identity, ...more }, serveRanges), "https:");
@@ -74,7 +45,7 @@ describe.skipIf(!openssl)("https:", () => {
     for (const url of [server.url, server.url.replace("127.0.0.1", "good.test")]) {
       const outcome = await recorder.ask(askRange(url));
       expect(joined(outcome)).toEqual(CONTENT.subarray(2_000, 5_000));
-      const manifest = await recorder.ask({ type: "fetchManifest", url });
+      const manifest = await recorder.sidecar(url);
       expect(manifest.end).toMatchObject({ type: "manifestFetched", overTls: true });
     }
     expect(server.connections).toBe(2);
@@ -128,7 +99,7 @@ describe.skipIf(!openssl)("https:", () => {
       code: "ERR_REDIRECT_REFUSED",
     });
     expect(plain.connections).toBe(0);
-    const manifest = await recorder.ask({ type: "fetchManifest", url: arriving.url });
+    const manifest = await recorder.sidecar(arriving.url);
     expect(manifest.end).toMatchObject({ type: "manifestFetched", overTls: false });
   });
 

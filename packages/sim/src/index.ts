@@ -10,7 +10,7 @@ export type { FlashCrowdOptions, FlashCrowdReport } from "./scenarios/flash-crow
 export { SimAgent } from "./sim-agent.ts";
 export { makeSimContent } from "./sim-content.ts";
 export type { SimContent } from "./sim-content.ts";
-export { SimDisk } from "./sim-disk.ts";
+export { fileKey, SimDisk } from "./sim-disk.ts";
 export type { SimDiskOptions } from "./sim-disk.ts";
 export { SimNetwork } from "./sim-network.ts";
 export type { SimNetworkOptions } from "./sim-network.ts";
@@ -25,5 +25,5 @@ export type { SimStoreDeps } from "./sim-store.ts";
 export { SimSwarm } from "./sim-swarm.ts";
 export type { PeerBehaviour, SimSwarmDeps, SimSwarmOptions } from "./sim-swarm.ts";
 export { isTransferred, SimWorld } from "./sim-world.ts";
-export type { AddAgentOptions, SimWorldOptions } from "./sim-world.ts";
+export type { AddAgentOptions, DownloadOptions, SimWorldOptions } from "./sim-world.ts";
 export { VirtualClock } from "./virtual-clock.ts";

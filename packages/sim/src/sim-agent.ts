@@ -13,8 +13,10 @@ import type {
   JobRequest,
   JobSnapshot,
   Millis,
+  NetworkState,
   Notice,
   PeerId,
+  PlainVerb,
   Settings,
   VerbResult,
 } from "@shoal/core";
@@ -57,6 +59,7 @@ interface Run {
   readonly engine: Engine<SimPayload>;
   readonly payloads: SimPayloads;
   readonly store: SimStore;
+  readonly origin: SimOrigin;
   readonly swarm: SimSwarm;
 }
 
@@ -69,6 +72,7 @@ export class SimAgent {
   readonly #listeners = new Set<(notice: Notice) => void>();
   #run: Run | undefined;
   #runs = 0;
+  #isLinkUp = true;
 
   constructor(deps: SimAgentDeps, options: SimAgentOptions) {
     this.#deps = deps;
@@ -109,10 +113,11 @@ export class SimAgent {
       { network, downlink, payloads, sink },
       { peerId: this.peerId, upRateBytesPerSec, latencyMs, behaviour },
     );
-    this.#run = { scheduler, engine, payloads, store, swarm };
+    this.#run = { scheduler, engine, payloads, store, origin, swarm };
     engine.onNotice((notice) => {
       for (const listener of this.#listeners) listener(notice);
     });
+    this.setLink(this.#isLinkUp);
     engine.start({ store, origin, swarm });
   }
 
@@ -133,8 +138,24 @@ export class SimAgent {
     return this.#running().engine.act((scheduler, now) => scheduler.createJob(request, now));
   }
 
+  applyVerb(jobId: string, verb: PlainVerb): VerbResult {
+    return this.#running().engine.act((scheduler, now) => scheduler.applyVerb(jobId, verb, now));
+  }
+
+  /** Plugs the agent's link in or out. The agent sees only what breaks; see `setNetwork`. */
+  setLink(isUp: boolean): void {
+    this.#isLinkUp = isUp;
+    this.#run?.origin.setOnline(isUp);
+    this.#run?.swarm.setOnline(isUp);
+  }
+
+  /** Tells the run that is under way what its network is like, as an operating system would. */
+  setNetwork(network: NetworkState): void {
+    this.#running().engine.act((scheduler, now) => scheduler.setNetwork(network, now));
+  }
+
   jobSnapshot(jobId: string): JobSnapshot | undefined {
-    return this.#run?.scheduler.jobSnapshot(jobId);
+    return this.#run?.scheduler.jobSnapshot(jobId, this.#deps.network.clock.now());
   }
 
   /** Of the run that is under way; 0 when none is. */

@@ -17,6 +17,7 @@ import type {
   PieceIndex,
   PieceLayout,
   StoredContent,
+  UnixMillis,
 } from "@shoal/core";
 import { PieceSet } from "@shoal/core";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -43,7 +44,11 @@ export interface DiskFile {
   readonly validatorKey: string | undefined;
   readonly hasContentDigest: boolean;
   readonly path: string;
+  /** It has no destination: it is read, and never published. */
+  readonly isSpooled: boolean;
   isPublished: boolean;
+  /** Of a published file; `undefined` for the time of its last write. */
+  modifiedAt: UnixMillis | undefined;
   /** Pieces whose claim survives a crash. */
   readonly committed: PieceSet;
   /** Pieces whose bytes on the disk are not those of the content. */
@@ -108,7 +113,9 @@ export class SimDisk {
       validatorKey: undefined,
       hasContentDigest: true,
       path,
+      isSpooled: false,
       isPublished: true,
+      modifiedAt: undefined,
       committed: PieceSet.full(layout.pieceCount),
       damaged: new Set(),
     });
@@ -119,8 +126,9 @@ export class SimDisk {
   openFile(spec: OpenContent): DiskFile {
     const key = fileKey(spec.jobId, spec.fileIndex);
     const old = this.files.get(key);
-    if (old !== undefined && isSameContent(old, spec)) return old;
-    if (old !== undefined) this.discard(old);
+    const fit = old === undefined ? "other" : fitOf(old, spec);
+    if (old !== undefined && fit === "same") return old;
+    if (old !== undefined && fit === "other") this.discard(old);
     const file: DiskFile = {
       jobId: spec.jobId,
       fileIndex: spec.fileIndex,
@@ -128,11 +136,16 @@ export class SimDisk {
       manifest: spec.manifest,
       validatorKey: spec.validatorKey,
       hasContentDigest: spec.contentDigest !== undefined,
-      path: spec.destination,
+      path: pathOf(spec),
+      isSpooled: spec.destination === undefined,
       isPublished: false,
+      modifiedAt: undefined,
       committed: new PieceSet(spec.layout.pieceCount),
-      damaged: new Set(),
+      damaged: new Set(old !== undefined && fit === "grown" ? old.damaged : []),
     };
+    if (old !== undefined && fit === "grown") {
+      for (const piece of old.committed) file.committed.add(piece);
+    }
     this.files.set(key, file);
     return file;
   }
@@ -209,12 +222,25 @@ export function fileKey(jobId: JobId, fileIndex: number): string {
   return `${jobId}/${fileIndex}`;
 }
 
-/** Progress belongs to a manifest, or to what the origin said the file was. */
-function isSameContent(file: DiskFile, spec: OpenContent): boolean {
-  if (file.isPublished || file.path !== spec.destination) return false;
+function pathOf({ destination, jobId, fileIndex }: OpenContent): string {
+  return destination ?? `/spool/${jobId}-${fileIndex}`;
+}
+
+/**
+ * Progress belongs to a manifest, or to what the origin said the file was; `grown`: pieces were
+ * added behind those that the file has.
+ */
+function fitOf(file: DiskFile, spec: OpenContent): "same" | "grown" | "other" {
+  if (file.isPublished || file.path !== pathOf(spec)) return "other";
   if (file.manifest !== undefined || spec.manifest !== undefined) {
-    return file.manifest?.contentId === spec.manifest?.contentId;
+    return file.manifest?.contentId === spec.manifest?.contentId ? "same" : "other";
   }
-  if (file.layout.contentLength !== spec.layout.contentLength) return false;
-  return file.validatorKey !== undefined && file.validatorKey === spec.validatorKey;
+  if (!spec.validatorKey || file.validatorKey !== spec.validatorKey) return "other";
+  const [before, after] = [file.layout.boundaries, spec.layout.boundaries];
+  if (before.kind === "fixed" || after.kind === "fixed") {
+    const isSameLength = file.layout.contentLength === spec.layout.contentLength;
+    return before.kind === after.kind && isSameLength ? "same" : "other";
+  }
+  if (!before.lengths.every((length, piece) => after.lengths[piece] === length)) return "other";
+  return after.lengths.length === before.lengths.length ? "same" : "grown";
 }

@@ -17,6 +17,8 @@ export interface OriginFile {
   readonly validator: Validator;
   /** The sidecar manifest beside it, if one was published. */
   readonly manifest?: Uint8Array;
+  /** Its own bytes, for a document that is fetched by its exact URL, such as piece hashes. */
+  readonly bytes?: Uint8Array;
   /** Whether the server obeys `Range` for it; default what the server does. */
   readonly hasRanges?: boolean;
   /** What is wrong with this file alone, for good. */

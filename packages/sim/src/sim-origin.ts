@@ -20,13 +20,14 @@ import type {
 } from "@shoal/core";
 import type { Downlink } from "./fair-link.ts";
 import {
-  answerFailure,
+  answerTo,
+  documentOf,
   fail,
   ManifestPart,
   PieceParts,
-  troubleFailure,
+  responseOf,
 } from "./sim-origin-answer.ts";
-import type { Asking, Parts } from "./sim-origin-answer.ts";
+import type { Asking, Parts, SimResponse } from "./sim-origin-answer.ts";
 import type { OriginBody, SimOriginServer } from "./sim-origin-server.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -55,6 +56,7 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
   readonly #idleTimeoutMs: Millis;
   readonly #requests = new Map<RequestId, Request>();
   #isFlowOpen = true;
+  #isOnline = true;
   #isClosed = false;
 
   constructor(deps: SimOriginDeps, options: SimOriginOptions = {}) {
@@ -90,6 +92,13 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
     return Promise.resolve();
   }
 
+  /** The agent's link goes, and every request under way breaks; or it comes back. */
+  setOnline(isOnline: boolean): void {
+    this.#isOnline = isOnline;
+    if (isOnline) return;
+    for (const request of this.#requests.values()) request.linkLost();
+  }
+
   #begin(command: Asking): void {
     const { clock } = this.#deps;
     const request = new Request(command, {
@@ -100,7 +109,10 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
       ended: () => this.#requests.delete(command.requestId),
     });
     this.#requests.set(command.requestId, request);
-    clock.schedule(clock.now() + this.#latencyMs, () => request.reachServer());
+    clock.schedule(clock.now() + this.#latencyMs, () => {
+      if (this.#isOnline) request.reachServer();
+      else request.linkLost();
+    });
   }
 }
 
@@ -157,6 +169,15 @@ class Request implements OriginBody {
     this.#emitArrived();
   }
 
+  /** What is on its way is lost; the failure is noticed at once. */
+  linkLost(): void {
+    if (this.#isOver) return;
+    this.#deps.server.end(this);
+    const { clock } = this.#deps;
+    this.#last = this.#failed(fail("transient", "ERR_ORIGIN_UNREACHABLE", "there is no network"));
+    clock.schedule(clock.now(), () => this.#emitArrived());
+  }
+
   reachServer(): void {
     if (this.#isOver) return;
     const { server } = this.#deps;
@@ -165,7 +186,11 @@ class Request implements OriginBody {
     const trouble = server.troubleWith(file);
     if (trouble?.kind === "silent") return;
     const acceptsRanges = file !== undefined && server.hasRanges(file);
-    const failure = troubleFailure(trouble) ?? answerFailure(command, file, acceptsRanges);
+    const { status, failure } = answerTo(command, file, { trouble, hasRanges: acceptsRanges });
+    if (status !== undefined) {
+      const response = responseOf(command.url, status, file);
+      this.#deps.clock.schedule(this.#inLatency(), () => this.#emitAnswered(response));
+    }
     if (failure !== undefined) return this.#finishAt(this.#inLatency(), this.#failed(failure));
     if (file === undefined) return;
     this.#validator = file.validator;
@@ -179,9 +204,12 @@ class Request implements OriginBody {
     this.#parts =
       command.type === "fetchRange"
         ? new PieceParts(command)
-        : new ManifestPart(file.manifest ?? new Uint8Array());
+        : new ManifestPart(documentOf(command, file) ?? new Uint8Array());
     this.#partRemaining = this.#parts.length;
-    if (this.#parts.length === 0) return this.#bodySent();
+    if (this.#parts.length === 0) {
+      this.#lastArrivalAt = this.#inLatency();
+      return this.#bodySent();
+    }
     server.begin(this);
   }
 
@@ -243,7 +271,7 @@ class Request implements OriginBody {
   }
 
   #pieceArrived(piece: PieceIndex): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#last !== undefined) return;
     this.#arrived.push(piece);
     this.#emitArrived();
   }
@@ -251,7 +279,7 @@ class Request implements OriginBody {
   #finishAt(at: Millis, last: OriginEvent): void {
     this.#deps.clock.schedule(at, () => {
       if (this.#isOver) return;
-      this.#last = last;
+      this.#last ??= last;
       this.#emitArrived();
     });
   }
@@ -271,6 +299,12 @@ class Request implements OriginBody {
     if (this.#isOver || this.#last === undefined) return;
     this.end();
     sink(this.#last);
+  }
+
+  #emitAnswered(response: SimResponse): void {
+    if (this.#isOver) return;
+    const { requestId, transferId } = this.#command;
+    this.#deps.sink({ type: "originAnswered", requestId, transferId, response });
   }
 
   #emitProgress(receivedBytes: number): void {

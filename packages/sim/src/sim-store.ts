@@ -12,6 +12,7 @@ import type {
   ErrorCode,
   ErrorInfo,
   EventSink,
+  JobId,
   JobRecord,
   Millis,
   PieceIndex,
@@ -45,9 +46,15 @@ interface Open {
 }
 
 type OpenCommand = Exclude<
-  StoreCommand,
-  { type: "loadState" | "saveJob" | "deleteJob" | "openContent" | "openShared" | "storePiece" }
+  Extract<StoreCommand, { transferId: TransferId }>,
+  { type: "openContent" | "openShared" | "storePiece" }
 >;
+
+/** Saves of one instant: they share a sync. */
+interface Batch {
+  readonly begunAt: Millis;
+  readonly saves: Array<{ readonly job: JobRecord; readonly revision: number }>;
+}
 
 export class SimStore implements Port<StoreCommand, SimPayload> {
   readonly #deps: SimStoreDeps;
@@ -55,6 +62,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   readonly #opens = new Map<TransferId, Open>();
   /** Files whose claims were left by a crash, until they have been read back. */
   readonly #unchecked: boolean;
+  #batch: Batch | undefined;
   #isClosed = false;
 
   constructor(deps: SimStoreDeps) {
@@ -73,9 +81,13 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
       case "loadState":
         return this.#at(this.#disk.read(0), () => this.#loadState());
       case "saveJob":
-        return this.#at(this.#disk.sync(), () => this.#saveJob(command.job, command.revision));
-      case "deleteJob":
-        return this.#at(this.#disk.sync(), () => this.#deleteJob(command.jobId));
+        return this.#saveJob(command.job, command.revision);
+      case "endJob":
+        this.#batch = undefined;
+        return this.#at(this.#disk.sync(), () => this.#endJob(command.job));
+      case "forgetJob":
+        this.#batch = undefined;
+        return this.#at(this.#disk.sync(), () => this.#forgetJob(command.jobId));
       case "openContent":
         return this.#at(this.#disk.sync(), () => this.#openContent(command));
       case "openShared":
@@ -138,17 +150,19 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   }
 
   #loadState(): void {
-    const jobs = [...this.#disk.jobs.values()];
+    const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
     const resumable: ResumableContent[] = [];
     for (const { jobId, fileIndex, layout, isPublished, ...rest } of this.#disk.files.values()) {
       const job = jobId === undefined ? undefined : this.#disk.jobs.get(jobId);
-      if (jobId === undefined || isPublished || job?.published[fileIndex] !== false) continue;
-      const { manifest, validatorKey } = rest;
-      const length = layout.contentLength;
+      if (jobId === undefined || isPublished || job?.files[fileIndex]?.isPublished !== false) {
+        continue;
+      }
+      const { manifest, validatorKey, committed } = rest;
       resumable.push({
         jobId,
         fileIndex,
-        length,
+        length: layout.contentLength,
+        storedBytes: layout.bytesOf(committed),
         ...(manifest === undefined ? {} : { manifest }),
         ...(validatorKey === undefined ? {} : { validatorKey }),
       });
@@ -157,21 +171,42 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   }
 
   #saveJob(job: JobRecord, revision: number): void {
-    this.#disk.jobs.set(job.jobId, job);
-    this.#emit({ type: "jobSaved", jobId: job.jobId, revision });
+    const begunAt = this.#deps.clock.now();
+    if (this.#batch?.begunAt === begunAt) return void this.#batch.saves.push({ job, revision });
+    const batch: Batch = { begunAt, saves: [{ job, revision }] };
+    this.#batch = batch;
+    this.#at(this.#disk.sync(), () => this.#saved(batch));
   }
 
-  #deleteJob(jobId: string): void {
+  #saved(batch: Batch): void {
+    if (this.#batch === batch) this.#batch = undefined;
+    for (const { job } of batch.saves) this.#disk.jobs.set(job.jobId, job);
+    for (const { job, revision } of batch.saves) {
+      this.#emit({ type: "jobSaved", jobId: job.jobId, revision });
+    }
+  }
+
+  #endJob(job: JobRecord): void {
+    this.#disk.jobs.set(job.jobId, job);
+    this.#discardContentsOf(job.jobId);
+    this.#emit({ type: "jobEnded", jobId: job.jobId, undeletedCount: 0 });
+  }
+
+  #forgetJob(jobId: JobId): void {
     this.#disk.jobs.delete(jobId);
+    this.#discardContentsOf(jobId);
+  }
+
+  /** Published contents stay open: peers are served from them when their job is over. */
+  #discardContentsOf(jobId: JobId): void {
     for (const [transferId, open] of this.#opens) {
-      if (open.file.jobId !== jobId) continue;
+      if (open.file.jobId !== jobId || open.file.isPublished) continue;
       this.#forgetUncommitted(open);
       this.#opens.delete(transferId);
     }
     for (const file of this.#disk.files.values()) {
       if (file.jobId === jobId) this.#disk.discard(file);
     }
-    this.#emit({ type: "jobDeleted", jobId });
   }
 
   #openContent({ transferId, spec }: Extract<StoreCommand, { type: "openContent" }>): void {
@@ -258,13 +293,16 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     const { transferId, piece, requestId } = command;
     const length = file.layout.length(piece);
     this.#at(this.#disk.read(length), () => {
-      // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02).
-      const canRead = file.manifest !== undefined && file.committed.has(piece);
-      if (!canRead || file.damaged.has(piece)) {
+      // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02); what lies in
+      // the spool is for its owner alone, who gets it as it is.
+      const isVerified = file.manifest !== undefined;
+      const canRead = (isVerified || file.isSpooled) && file.committed.has(piece);
+      const isDamaged = file.damaged.has(piece);
+      if (!canRead || (isVerified && isDamaged)) {
         if (canRead) this.#clearPiece(file, piece);
         return this.#emit({ type: "pieceLost", transferId, requestId, piece });
       }
-      const payload = this.#deps.payloads.take(piece, length, false);
+      const payload = this.#deps.payloads.take(piece, length, isDamaged);
       this.#emit({ type: "pieceRead", transferId, requestId, bufferId: NO_BUFFER }, payload);
     });
   }
@@ -283,14 +321,16 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   }
 
   #publish({ file }: Open, command: Extract<StoreCommand, { type: "publishContent" }>): void {
-    const { transferId, overwrite } = command;
+    const { transferId, overwrite, modifiedAt } = command;
     const old = this.#disk.published.get(file.path);
-    if (old !== undefined && old !== file && !overwrite) {
-      const error = errorInfo("ERR_DESTINATION_EXISTS", file.path);
-      return this.#emit({ type: "publishFailed", transferId, error });
+    const isTaken = old !== undefined && old !== file && !overwrite;
+    if (file.isSpooled || isTaken) {
+      const code = file.isSpooled ? "ERR_JOB_STATE" : "ERR_DESTINATION_EXISTS";
+      return this.#emit({ type: "publishFailed", transferId, error: errorInfo(code, file.path) });
     }
     if (old !== undefined && old !== file) this.#disk.free(committedBytes(old));
     file.isPublished = true;
+    file.modifiedAt = modifiedAt;
     this.#disk.published.set(file.path, file);
     this.#emit({ type: "contentPublished", transferId });
   }

@@ -67,6 +67,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly #sink: EventSink<SimPayload>;
   readonly #ends = new Map<PeerId, ConnectionEnd>();
   readonly #dialling = new Set<PeerId>();
+  #isOnline = true;
   #isClosed = false;
 
   constructor(deps: SimSwarmDeps, options: SimSwarmOptions) {
@@ -133,6 +134,15 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     return Promise.resolve();
   }
 
+  /** The agent's link goes, and every connection breaks; or it comes back. */
+  setOnline(isOnline: boolean): void {
+    if (this.#isClosed || this.#isOnline === isOnline) return;
+    this.#isOnline = isOnline;
+    if (isOnline) return this.#network.attach(this);
+    for (const peerId of this.#ends.keys()) this.connectionLost(peerId);
+    this.#network.detach(this);
+  }
+
   /** Discovery: a hint about another peer. */
   discovered(peerId: PeerId): void {
     this.#emit({ type: "peerDiscovered", peerId, addresses: [`/sim/${peerId}`], isStatic: false });
@@ -184,7 +194,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     if (this.#ends.has(peerId) || this.#dialling.has(peerId)) return;
     this.#dialling.add(peerId);
     const { clock, dialTimeoutMs } = this.#network;
-    const target = peerId === this.peerId ? undefined : this.#network.find(peerId);
+    const canDial = this.#isOnline && peerId !== this.peerId;
+    const target = canDial ? this.#network.find(peerId) : undefined;
     if (target === undefined) {
       clock.schedule(clock.now() + 2 * this.latencyMs, () => this.#dialFailed(peerId, "refused"));
       return;
@@ -202,6 +213,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   /** Of two dials that cross, the first to arrive makes the connection and the other is ignored. */
   #dialArrived(dialler: SimSwarm): void {
     if (this.#isClosed || this.#ends.has(dialler.peerId)) return;
+    if (!this.#isOnline || !dialler.#isOnline) return;
     const end = ConnectionEnd.accept(this, dialler);
     this.#ends.set(dialler.peerId, end);
     dialler.#ends.set(this.peerId, end.other);

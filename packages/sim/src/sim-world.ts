@@ -5,7 +5,7 @@
  * Knows agents by position. Called by scenarios, tests and examples.
  */
 import { Random, resolveSettings } from "@shoal/core";
-import type { JobSnapshot, Millis, Settings } from "@shoal/core";
+import type { JobPriority, JobSnapshot, Millis, Settings } from "@shoal/core";
 import { EventTrace } from "./event-trace.ts";
 import { SimAgent } from "./sim-agent.ts";
 import type { SimContent } from "./sim-content.ts";
@@ -37,6 +37,14 @@ export interface AddAgentOptions {
   readonly behaviour?: PeerBehaviour;
 }
 
+/** What an agent is to download: a content by its id, a URL, or a content that lies at a URL. */
+export interface DownloadOptions {
+  readonly content?: SimContent;
+  readonly url?: string;
+  /** Default `normal`. */
+  readonly priority?: JobPriority;
+}
+
 export class SimWorld {
   readonly clock = new VirtualClock();
   readonly trace = new EventTrace();
@@ -46,6 +54,7 @@ export class SimWorld {
   readonly agents: SimAgent[] = [];
   readonly #seed: number;
   readonly #settings: Partial<Settings>;
+  #jobs = 0;
 
   constructor(options: SimWorldOptions) {
     this.#seed = options.seed;
@@ -80,18 +89,26 @@ export class SimWorld {
     return agent;
   }
 
-  /** Has an agent download `content` from `url`. Returns the job's id. */
-  download(agent: SimAgent, content: SimContent, url?: string): string {
-    const jobId = jobIdOf(this.#seed, agent.index);
-    const { contentId } = content;
-    const destination = `/srv/agent-${agent.index}/content.bin`;
-    const from = url === undefined ? {} : { url };
+  /** Has an agent download a file. Returns the job's id. */
+  download(agent: SimAgent, { content, url, priority = "normal" }: DownloadOptions): string {
+    const jobId = jobIdOf(this.#seed, this.#jobs++);
     const result = agent.createJob({
       jobId,
+      owner: "",
+      isAdministrator: true,
       displayName: "simulated",
-      priority: "normal",
+      priority,
       overwrite: false,
-      files: [{ destination, contentId, ...from }],
+      allowsCellular: true,
+      isVolatile: false,
+      attributes: {},
+      files: [
+        {
+          destination: `/srv/agent-${agent.index}/${jobId}.bin`,
+          ...(content && { contentId: content.contentId }),
+          ...(url === undefined ? {} : { url }),
+        },
+      ],
       startSuspended: false,
     });
     if (!result.ok) throw new Error(`the job was refused: ${result.error.message}`);
@@ -103,10 +120,10 @@ export class SimWorld {
   }
 }
 
-/** A UUID made of a seed and a position, so that runs can be compared. */
-function jobIdOf(seed: number, index: number): string {
+/** A UUID made of a seed and a count, so that runs can be compared. */
+function jobIdOf(seed: number, count: number): string {
   const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
-  return `${hex(seed >>> 0, 8)}-0000-4000-8000-${hex(index, 12)}`;
+  return `${hex(seed >>> 0, 8)}-0000-4000-8000-${hex(count, 12)}`;
 }
 
 /** Whether a job has all its bytes. */

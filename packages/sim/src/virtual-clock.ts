@@ -1,7 +1,8 @@
 /**
  * Virtual time: a heap of wake-ups. Time stands still while a wake-up runs and jumps to the next
  * one afterwards. Instants are whole microseconds, and wake-ups of one instant run in the order in
- * which they were scheduled, so that a run is the same on every machine.
+ * which they were scheduled, so that a run is the same on every machine. The wall clock begins at a
+ * fixed date and goes with virtual time, until it is set.
  *
  * Knows times and functions. Does not know what they do. Called by the engine of every simulated
  * agent, by the simulated adapters, and by whoever drives a run.
@@ -10,7 +11,7 @@
  * the heap until their time or until they are the larger half of it.
  */
 import { assert } from "@shoal/core";
-import type { Millis } from "@shoal/core";
+import type { Millis, UnixMillis } from "@shoal/core";
 import TinyQueue from "tinyqueue";
 
 interface Entry {
@@ -20,12 +21,16 @@ interface Entry {
   wake: (() => void) | undefined;
 }
 
+/** The date at which every run begins: 2026-01-01 UTC. */
+const WALL_EPOCH_MS: UnixMillis = 1_767_225_600_000;
+
 /** Cancelled entries that are not worth a rebuild of the heap. */
 const CANCELLED_MAX = 1_024;
 
 export class VirtualClock {
   #queue = new TinyQueue<Entry>([], compareEntries);
   #nowUs = 0;
+  #wallOffsetMs = 0;
   #sequence = 0;
   #cancelled = 0;
   #handled = 0;
@@ -33,6 +38,16 @@ export class VirtualClock {
   /** The instant of the wake-up that runs, or where `run` stopped. */
   now(): Millis {
     return this.#nowUs / 1_000;
+  }
+
+  /** What the machines' clocks show. */
+  wallNow(): UnixMillis {
+    return WALL_EPOCH_MS + this.#wallOffsetMs + Math.floor(this.now());
+  }
+
+  /** Sets every machine's clock forward, or back by a negative number; `now()` does not notice. */
+  jumpWall(byMs: number): void {
+    this.#wallOffsetMs += byMs;
   }
 
   /** Wake-ups run so far. */

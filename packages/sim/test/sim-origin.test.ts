@@ -14,14 +14,14 @@ function setUp(options: Partial<SimOriginServerOptions> = {}) {
   const random = new Random(1);
   const server = new SimOriginServer({ clock, random }, { rateBytesPerSec: 10 * MiB, ...options });
   server.setFile(URL, { length: LAYOUT.contentLength, validator: { etag: '"1"' } });
-  const addAgent = () => {
+  const addAgent = ({ latencyMs = 0 } = {}) => {
     const events: Array<{ at: number; event: SchedulerEvent; payload?: SimPayload }> = [];
     const sink = (event: SchedulerEvent, payload?: SimPayload): void => {
       events.push({ at: clock.now(), event, ...(payload === undefined ? {} : { payload }) });
     };
     const downlink = new Downlink(1_000 * MiB);
     const payloads = new SimPayloads();
-    const port = new SimOrigin({ clock, server, downlink, payloads, sink }, { latencyMs: 0 });
+    const port = new SimOrigin({ clock, server, downlink, payloads, sink }, { latencyMs });
     return { port, events };
   };
   return { clock, server, addAgent };
@@ -56,6 +56,27 @@ describe("SimOriginServer", () => {
     clock.run(10 * SECOND);
     const finished = events.filter(({ event }) => event.type === "rangeFinished");
     expect(finished.map(({ at }) => Math.round(at / SECOND))).toEqual([2, 4]);
+  });
+
+  it("breaks what is under way when the agent's link goes, and serves it again on return", () => {
+    const { clock, server, addAgent } = setUp();
+    const { port, events } = addAgent({ latencyMs: 10 });
+    port.execute(fetchRange(1, 10));
+    clock.run(550);
+    const pieces = () => events.filter(({ event }) => event.type === "rangePiece").length;
+    const before = pieces();
+    port.setOnline(false);
+    port.execute(fetchRange(2, 1));
+    clock.run(2 * SECOND);
+    expect(pieces()).toBe(before);
+    const failed = events.filter(({ event }) => event.type === "originFailed");
+    expect(failed.map(({ at }) => at)).toEqual([550, 560]);
+    expect(server.sentBytes).toBeLessThan(6 * MiB);
+    port.setOnline(true);
+    port.execute(fetchRange(3, 1));
+    clock.run(4 * SECOND);
+    expect(pieces()).toBe(before + 1);
+    expect(events.at(-1)?.event.type).toBe("rangeFinished");
   });
 
   it("reports progress of a slow request at most twice a second", () => {
@@ -114,5 +135,40 @@ describe("SimOriginServer", () => {
       failure: { kind: "timeout", error: { code: "ERR_ORIGIN_TIMEOUT" } },
     });
     expect(paused.events.filter(({ event }) => event.type === "originFailed")).toEqual([]);
+  });
+
+  it("answers before what its answer leads to, also when there is nothing to send", () => {
+    const { clock, server, addAgent } = setUp();
+    const { port, events } = addAgent({ latencyMs: 20 });
+    const empty = "http://origin.example/empty";
+    server.setFile(empty, { length: 0, validator: {}, bytes: new Uint8Array() });
+    const question = { type: "fetchManifest", transferId: 1, url: empty } as const;
+    port.execute({ ...question, requestId: 1, place: "exact" });
+    clock.run(SECOND);
+    port.execute({ ...question, requestId: 2, place: "sidecar" });
+    clock.run(2 * SECOND);
+    expect(events.map(({ event }) => event.type)).toEqual([
+      "originAnswered",
+      "manifestFetched",
+      "originAnswered",
+      "originFailed",
+    ]);
+    expect(events[1]?.at).toBe(40);
+    expect(events.at(-1)?.event).toMatchObject({
+      failure: { kind: "fatal", error: { originStatus: 404 } },
+    });
+  });
+
+  it("answers an unexpected success with a failure that may pass", () => {
+    const { clock, server, addAgent } = setUp();
+    const { port, events } = addAgent();
+    server.plan({ kind: "status", status: 204 }, 0, SECOND);
+    clock.run(1);
+    port.execute(fetchRange(1, 1));
+    clock.run(SECOND);
+    expect(events.at(-1)?.event).toMatchObject({
+      type: "originFailed",
+      failure: { kind: "transient", error: { originStatus: 204 } },
+    });
   });
 });

@@ -16,6 +16,19 @@ describe("VirtualClock", () => {
     expect(clock.handled).toBe(3);
   });
 
+  it("shows a date that goes with virtual time and can be set, which wake-ups do not notice", () => {
+    const clock = new VirtualClock();
+    const begunAt = clock.wallNow();
+    let ranAt = 0;
+    clock.schedule(1_000, () => (ranAt = clock.now()));
+    clock.run(500);
+    expect(clock.wallNow()).toBe(begunAt + 500);
+    clock.jumpWall(-1_000_000);
+    clock.run(1_500);
+    expect(ranAt).toBe(1_000);
+    expect(clock.wallNow()).toBe(begunAt + 1_500 - 1_000_000);
+  });
+
   it("runs what is scheduled for the past after what is already due now", () => {
     const clock = new VirtualClock();
     const seen: string[] = [];

@@ -10,10 +10,11 @@
  *
  * Knows values. Does no SQL and no file access. Used by `StateTables`, `PartContent` and recovery.
  */
-import { checkDestination, LIMITS, parseContentId, PieceLayout, PieceSet } from "@shoal/core";
+import { checkDestination, LIMITS, PieceLayout, PieceSet } from "@shoal/core";
 import type { ContentId, JobId } from "@shoal/core";
 import { isPartName } from "./part-file.ts";
 import type { Row } from "./state-database.ts";
+import type { StoredManifest } from "./state-rows.ts";
 
 const CONTENT_STATES = ["receiving", "finalizing", "published"] as const;
 export type ContentState = (typeof CONTENT_STATES)[number];
@@ -44,8 +45,11 @@ export interface ContentRecord extends ContentKey {
   readonly mustReadBack: boolean;
 }
 
-/** Checks a row; `undefined` when any part of it is not as written by this version. */
-export function parseContentRow(row: Row, manifestLayout?: PieceLayout): ContentRecord | undefined {
+/**
+ * Checks a row; `undefined` when any part of it is not as written by this version. A row that names
+ * a manifest comes with it.
+ */
+export function parseContentRow(row: Row, manifest?: StoredManifest): ContentRecord | undefined {
   const { job_id: jobId, file_index: fileIndex, destination, state, have } = row;
   if (typeof jobId !== "string" || !/^[0-9a-f-]{36}$/.test(jobId)) return undefined;
   if (!isIndex(fileIndex, LIMITS.filesPerJobMax)) return undefined;
@@ -57,14 +61,13 @@ export function parseContentRow(row: Row, manifestLayout?: PieceLayout): Content
   if (known === undefined || typeof partName !== "string" || !isPartName(partName)) {
     return undefined;
   }
-  const layout = manifestLayout ?? parseLayout(row);
+  const layout = manifest?.manifest.layout ?? parseLayout(row);
   if (layout === undefined || layout.contentLength !== row["length"]) return undefined;
   if (!(have instanceof Uint8Array)) return undefined;
   if (PieceSet.fromBytes(layout.pieceCount, have) === undefined) return undefined;
   const directoryIdentity = row["directory_identity"];
   const partIdentity = row["part_identity"];
   if (typeof directoryIdentity !== "string" || typeof partIdentity !== "string") return undefined;
-  const contentId = parseOptionalContentId(row["content_id"]);
   const validatorKey = row["validator_key"];
   const stamp = row["stamp"];
   return {
@@ -75,7 +78,7 @@ export function parseContentRow(row: Row, manifestLayout?: PieceLayout): Content
     partName,
     partIdentity,
     layout,
-    ...(contentId === undefined ? {} : { contentId }),
+    ...(manifest === undefined ? {} : { contentId: manifest.contentId }),
     ...(typeof validatorKey === "string" ? { validatorKey } : {}),
     have,
     state: known,
@@ -118,10 +121,6 @@ function parseLayout(row: Row): PieceLayout | undefined {
     total += pieceBytes;
   }
   return total === length ? PieceLayout.explicit(lengths) : undefined;
-}
-
-function parseOptionalContentId(value: unknown): ContentId | undefined {
-  return typeof value === "string" ? parseContentId(value) : undefined;
 }
 
 function isIndex(value: unknown, limit: number): value is number {

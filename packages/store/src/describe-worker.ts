@@ -69,9 +69,9 @@ async function matchingSidecar(fd: number, length: number): Promise<Uint8Array |
   const finding = await findWrongPieces(layout, {
     read: (bytes, position) => readFully(realDisk, fd, bytes, position),
     pieceDigests,
-    whole: contentDigest,
     wants: () => true,
     isStopped: () => false,
+    ...(contentDigest === undefined ? {} : { whole: contentDigest }),
   });
   return finding === "right" ? sidecar : undefined;
 }

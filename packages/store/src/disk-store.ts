@@ -6,7 +6,15 @@
  * Knows transfers and commands. Pieces, files and rows are other files' business. Made by
  * `openDiskStore`; driven by the worker, and directly by tests.
  */
-import { errorInfo, LIMITS, NO_BUFFER, ShoalError, unreachable } from "@shoal/core";
+import {
+  errorInfo,
+  isFinalState,
+  LIMITS,
+  NO_BUFFER,
+  PieceSet,
+  ShoalError,
+  unreachable,
+} from "@shoal/core";
 import type {
   ContentId,
   JobId,
@@ -17,19 +25,22 @@ import type {
   TransferId,
 } from "@shoal/core";
 import { CommandLane } from "./command-lane.ts";
-import type { ContentKey } from "./content-record.ts";
+import type { ContentKey, ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import { JobTable } from "./job-table.ts";
-import { removeLeftover } from "./leftovers.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { openPart } from "./open-part.ts";
 import { PartContent } from "./part-content.ts";
+import type { Closing } from "./part-content.ts";
 import { SharedContent, statComplete } from "./shared-content.ts";
+import type { StoredManifest } from "./state-rows.ts";
 import type { StoreContext } from "./store-context.ts";
 
 type Command<Type extends StoreCommand["type"]> = Extract<StoreCommand, { type: Type }>;
+type JobCommand = Command<"saveJob" | "endJob" | "forgetJob">;
 type TransferCommand = Exclude<
   StoreCommand,
-  Command<"loadState" | "saveJob" | "deleteJob" | "openContent" | "openShared" | "readPiece">
+  JobCommand | Command<"loadState" | "openContent" | "openShared" | "readPiece">
 >;
 
 /** One transfer id in use. */
@@ -56,6 +67,8 @@ export class DiskStore {
   readonly #context: StoreContext;
   readonly #jobs: JobTable;
   readonly #slots = new Map<TransferId, Slot>();
+  /** Jobs that wait for their contents to be closed. */
+  readonly #endings = new Map<JobId, Promise<void>>();
 
   constructor(context: StoreContext) {
     this.#context = context;
@@ -66,14 +79,17 @@ export class DiskStore {
   execute(command: StoreCommand, bytes?: Uint8Array): Promise<void> {
     switch (command.type) {
       case "loadState":
+        this.#jobs.flush();
         this.#loadState();
         return Promise.resolve();
       case "saveJob":
-        this.#jobs.save(command.job, command.revision);
-        return Promise.resolve();
-      case "deleteJob":
-        return this.#deleteJob(command.jobId);
+        return this.#executeOnJob(command, command.job.jobId);
+      case "endJob":
+        return this.#executeOnJob(command, command.job.jobId);
+      case "forgetJob":
+        return this.#executeOnJob(command, command.jobId);
       case "openContent":
+        this.#jobs.flush(command.spec.jobId);
         return this.#open(command.transferId, command.spec, (slot) =>
           this.#openContent(slot, command),
         );
@@ -99,7 +115,7 @@ export class DiskStore {
       stop(slot);
       return slot.lane.run(() => this.#closeSlot(slot, "keep"));
     });
-    await Promise.all(closes);
+    await Promise.all([...closes, ...this.#endings.values()]);
     this.#slots.clear();
     this.#jobs.close();
   }
@@ -112,9 +128,9 @@ export class DiskStore {
   }
 
   #loadState(): void {
-    const { emit } = this.#context;
+    const { emit, tables } = this.#context;
     try {
-      const jobs = this.#context.tables.loadJobs();
+      const jobs = tables.loadJobs();
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
       emit({ type: "stateLoaded", jobs, resumable, contents });
     } catch (cause) {
@@ -123,26 +139,38 @@ export class DiskStore {
     }
   }
 
-  /** Unpublished contents of live jobs; manifests beyond the bound are found again by other means. */
+  /**
+   * Unpublished contents of live jobs; manifests beyond the bound are found again by other means.
+   * What is left of jobs that are over is removed.
+   */
   #resumable(jobs: readonly JobRecord[]): ResumableContent[] {
     const { tables } = this.#context;
     const jobById = new Map(jobs.map((job) => [job.jobId, job]));
     const found: ResumableContent[] = [];
-    let manifestBytes = 0;
-    for (const record of tables.allContents()) {
-      const { jobId, fileIndex, contentId, validatorKey, layout } = record;
-      if (jobById.get(jobId)?.published[fileIndex] !== false) continue;
-      const stored = contentId === undefined ? undefined : tables.manifest(contentId);
-      manifestBytes += stored?.bytes.length ?? 0;
-      if (manifestBytes > LIMITS.storedManifestBytesMax) break;
-      const manifest =
-        stored === undefined
-          ? {}
-          : { manifest: { contentId: stored.contentId, bytes: stored.bytes } };
-      const validator = validatorKey === undefined ? {} : { validatorKey };
-      found.push({ jobId, fileIndex, length: layout.contentLength, ...manifest, ...validator });
+    let bytesLeft: number = LIMITS.storedManifestBytesMax;
+    for (const jobId of tables.jobsWithContents()) {
+      const job = jobById.get(jobId);
+      if (job === undefined) continue;
+      if (isFinalState(job.state)) {
+        this.#finishEnd(jobId);
+      } else if (job.files.some(({ isPublished }) => !isPublished) && bytesLeft >= 0) {
+        for (const { record, manifest: stored } of tables.contentsOf(jobId)) {
+          if (job.files[record.fileIndex]?.isPublished !== false) continue;
+          bytesLeft -= stored?.bytes.length ?? 0;
+          if (bytesLeft < 0) break;
+          found.push(resumableOf(record, stored));
+        }
+      }
     }
     return found;
+  }
+
+  #finishEnd(jobId: JobId): void {
+    try {
+      removeLeftovers(this.#context, this.#context.tables.forgetContentsOf(jobId));
+    } catch {
+      // Nothing of it is used, and the next start tries again.
+    }
   }
 
   #storedContents(): StoredContent[] {
@@ -158,21 +186,43 @@ export class DiskStore {
     return found;
   }
 
+  /** What is about a job that is being ended waits until it has been. */
+  #executeOnJob(command: JobCommand, jobId: JobId): Promise<void> {
+    const ending = this.#endings.get(jobId);
+    if (ending !== undefined) return ending.then(() => this.execute(command));
+    switch (command.type) {
+      case "saveJob":
+        return this.#jobs.save(command.job, command.revision);
+      case "forgetJob":
+        this.#jobs.forget(jobId);
+        return Promise.resolve();
+      case "endJob": {
+        const end = this.#closeContentsOf(jobId).then(() => {
+          this.#endings.delete(jobId);
+          this.#jobs.end(command.job);
+        });
+        this.#endings.set(jobId, end);
+        return end;
+      }
+      default:
+        unreachable(command);
+    }
+  }
+
   /** Published contents stay open: peers are served from them when their job is forgotten. */
-  async #deleteJob(jobId: JobId): Promise<void> {
+  async #closeContentsOf(jobId: JobId): Promise<void> {
     const closes: Array<Promise<void>> = [];
     for (const [transferId, slot] of this.#slots) {
       if (slot.key?.jobId !== jobId || isPublished(slot)) continue;
       stop(slot);
-      const discard = async (): Promise<void> => {
+      const close = async (): Promise<void> => {
         if (isPublished(slot)) return;
-        await this.#closeSlot(slot, "discard");
+        await this.#closeSlot(slot, "release");
         this.#forget(transferId, slot);
       };
-      closes.push(slot.lane.run(discard));
+      closes.push(slot.lane.run(close));
     }
     await Promise.all(closes);
-    this.#jobs.delete(jobId);
   }
 
   #open(
@@ -220,7 +270,7 @@ export class DiskStore {
       if (content.record.mustRecheck) await content.recheck();
     } catch (cause) {
       // Named here, where the path is known.
-      const { code, message } = diskErrorInfo(cause, spec.destination);
+      const { code, message } = diskErrorInfo(cause, spec.destination ?? "the spool directory");
       throw ShoalError.from({ code, message });
     }
     if (slot.isStopped) return;
@@ -251,6 +301,7 @@ export class DiskStore {
   #enqueue(command: TransferCommand, bytes: Uint8Array | undefined): Promise<void> {
     const { transferId } = command;
     const slot = this.#slots.get(transferId);
+    if (slot?.key !== undefined) this.#jobs.flush(slot.key.jobId);
     if (slot === undefined) {
       if (command.type === "closeContent")
         this.#context.emit({ type: "contentClosed", transferId });
@@ -287,19 +338,35 @@ export class DiskStore {
       case "verifyContent":
         return content.verify(command.readBack);
       case "publishContent":
-        return content.publish(command.overwrite);
+        return content.publish(command);
       default:
         unreachable(command);
     }
   }
 
-  async #closeSlot(slot: Slot, outcome: "keep" | "discard"): Promise<void> {
+  async #closeSlot(slot: Slot, closing: Closing): Promise<void> {
     const { content } = slot;
     slot.content = undefined;
     if (!(content instanceof PartContent)) return;
-    const leftover = await content.close(outcome);
-    if (leftover !== undefined) removeLeftover(this.#context, leftover);
+    const leftover = await content.close(closing);
+    if (leftover !== undefined) removeLeftovers(this.#context, [leftover]);
   }
+}
+
+function resumableOf(
+  { jobId, fileIndex, layout, validatorKey, have }: ContentRecord,
+  manifest: StoredManifest | undefined,
+): ResumableContent {
+  const { contentId, bytes } = manifest ?? {};
+  const pieces = PieceSet.fromBytes(layout.pieceCount, have);
+  return {
+    jobId,
+    fileIndex,
+    length: layout.contentLength,
+    storedBytes: pieces === undefined ? 0 : layout.bytesOf(pieces),
+    ...(contentId === undefined || bytes === undefined ? {} : { manifest: { contentId, bytes } }),
+    ...(validatorKey === undefined ? {} : { validatorKey }),
+  };
 }
 
 function isPublished({ content }: Slot): boolean {

@@ -33,6 +33,8 @@ export interface Disk {
   readonly lstat: (path: string) => BigIntStats;
   readonly truncate: (fd: number, length: number) => void;
   readonly chmod: (fd: number, mode: number) => void;
+  /** Sets the times of access and modification, in milliseconds since 1970. */
+  readonly setTimes: (fd: number, unixMs: number) => void;
   readonly rename: (from: string, to: string) => void;
   readonly link: (from: string, to: string) => void;
   readonly unlink: (path: string) => void;
@@ -60,6 +62,7 @@ export const realDisk: Disk = {
   lstat: (path) => fs.lstatSync(path, { bigint: true }),
   truncate: (fd, length) => fs.ftruncateSync(fd, length),
   chmod: (fd, mode) => fs.fchmodSync(fd, mode),
+  setTimes: (fd, unixMs) => fs.futimesSync(fd, unixMs / 1_000, unixMs / 1_000),
   rename: (from, to) => fs.renameSync(from, to),
   link: (from, to) => fs.linkSync(from, to),
   unlink: (path) => fs.unlinkSync(path),

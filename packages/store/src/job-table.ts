@@ -1,48 +1,106 @@
 /**
- * Saves and deletes jobs so that an answer means durable (R-DB-02), and keeps trying while the
- * disk is full: only the newest wish of each job waits, and its answer comes when there is room.
+ * Saves, ends and forgets jobs so that an answer means durable (R-DB-02), and keeps trying while
+ * the disk is full: only the newest wish of each job waits, and its answer comes when there is room.
+ *
+ * Saves that arrive in the same turn of the event loop share one transaction:
+ *
+ *   save A, save B, save A'   ->   one commit   ->   jobSaved A, B, A'
  *
  * Knows jobs by id. Called by `DiskStore`.
  */
 import { errorInfo, unreachable } from "@shoal/core";
 import type { JobId, JobRecord } from "@shoal/core";
 import { isDatabaseFull } from "./disk-errors.ts";
-import { removeLeftover } from "./leftovers.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import type { JobSave } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** How long a wish waits for room before it is tried again. */
 const RETRY_MS = 1_000;
 
 type Wish =
-  | { readonly kind: "save"; readonly job: JobRecord; readonly revision: number }
-  | { readonly kind: "delete"; readonly jobId: JobId };
+  | ({ readonly kind: "save" } & JobSave)
+  | { readonly kind: "end"; readonly job: JobRecord }
+  | { readonly kind: "forget"; readonly jobId: JobId };
+
+/** Saves of this turn. */
+interface Batch {
+  readonly saves: JobSave[];
+  readonly timer: NodeJS.Immediate;
+  readonly written: PromiseWithResolvers<void>;
+}
 
 export class JobTable {
   readonly #context: StoreContext;
   /** Bounded by the number of jobs. */
   readonly #waiting = new Map<JobId, Wish>();
+  /** Bounded by `LIMITS.storeCommandsMax`. */
+  #batch: Batch | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(context: StoreContext) {
     this.#context = context;
   }
 
-  /** Answers `jobSaved`, now or when the disk has room. */
-  save(job: JobRecord, revision: number): void {
-    this.#grant(job.jobId, { kind: "save", job, revision });
+  /**
+   * Answers `jobSaved`, at the end of this turn or when the disk has room. Resolves when it has
+   * been tried.
+   */
+  save(job: JobRecord, revision: number): Promise<void> {
+    this.#waiting.delete(job.jobId);
+    this.#batch ??= {
+      saves: [],
+      timer: setImmediate(() => this.flush()),
+      written: Promise.withResolvers<void>(),
+    };
+    this.#batch.saves.push({ job, revision });
+    return this.#batch.written.promise;
   }
 
-  /** Answers `jobDeleted`, now or when the disk has room. */
-  delete(jobId: JobId): void {
-    this.#grant(jobId, { kind: "delete", jobId });
+  /** Answers `jobEnded`, now or when the disk has room. */
+  end(job: JobRecord): void {
+    this.flush();
+    this.#grant(job.jobId, { kind: "end", job });
+  }
+
+  /** Forgets the record of a job that is over, now or when the disk has room. */
+  forget(jobId: JobId): void {
+    this.flush();
+    this.#grant(jobId, { kind: "forget", jobId });
+  }
+
+  /** Writes the saves of this turn, with `jobId` only if this job is among them. */
+  flush(jobId?: JobId): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    if (jobId !== undefined && !batch.saves.some(({ job }) => job.jobId === jobId)) return;
+    clearImmediate(batch.timer);
+    this.#batch = undefined;
+    this.#saveAll(batch.saves);
+    batch.written.resolve();
   }
 
   /** Tries what waits once more, and stops trying. */
   close(): void {
+    this.flush();
     clearTimeout(this.#timer);
     this.#retry();
     clearTimeout(this.#timer);
     this.#waiting.clear();
+  }
+
+  #saveAll(saves: readonly JobSave[]): void {
+    const newest = new Map(saves.map((save) => [save.job.jobId, save]));
+    try {
+      this.#context.tables.saveJobs([...newest.values()]);
+    } catch {
+      // One by one, as much as there is room for is saved, and what fails says so.
+      for (const save of saves) this.#grant(save.job.jobId, { kind: "save", ...save });
+      return;
+    }
+    for (const { job, revision } of saves) {
+      this.#context.emit({ type: "jobSaved", jobId: job.jobId, revision });
+    }
   }
 
   #grant(jobId: JobId, wish: Wish): void {
@@ -71,14 +129,17 @@ export class JobTable {
     const { tables, emit } = this.#context;
     switch (wish.kind) {
       case "save":
-        tables.saveJob(wish.job, wish.revision);
+        tables.saveJobs([wish]);
         emit({ type: "jobSaved", jobId: wish.job.jobId, revision: wish.revision });
         return;
-      case "delete":
-        for (const leftover of tables.deleteJob(wish.jobId)) {
-          removeLeftover(this.#context, leftover);
-        }
-        emit({ type: "jobDeleted", jobId: wish.jobId });
+      case "end": {
+        const { jobId } = wish.job;
+        const undeletedCount = removeLeftovers(this.#context, tables.endJob(wish.job));
+        emit({ type: "jobEnded", jobId, undeletedCount });
+        return;
+      }
+      case "forget":
+        removeLeftovers(this.#context, tables.forgetJob(wish.jobId));
         return;
       default:
         unreachable(wish);

@@ -10,13 +10,14 @@ import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
 import { realDisk } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 import { DiskStore } from "./disk-store.ts";
-import { removeLeftover } from "./leftovers.ts";
+import { removeLeftovers, sweepSpool } from "./leftovers.ts";
 import { settleFinalizing } from "./publish-part.ts";
 import { checkStateVersion, StateDatabase } from "./state-database.ts";
 import {
   Ballast,
   isMarkedClean,
   lockStateDirectory,
+  prepareSpoolDirectory,
   prepareStateDirectory,
   readDefaultMode,
   removeCleanMarker,
@@ -71,6 +72,7 @@ async function start(
   removeCleanMarker(stateDirectory);
   const publishedMode = readDefaultMode(stateDirectory);
   const realPath = realpathSync.native(stateDirectory);
+  prepareSpoolDirectory(realPath);
   const opened = StateDatabase.open(stateDirectory, { isClean: isMarked });
   const { database, damagedPath } = opened;
   const wasClean = isMarked && damagedPath === undefined;
@@ -111,15 +113,15 @@ async function start(
 
 /** Finishes publications that were cut short and removes files that nobody owns. */
 async function recover(context: StoreContext): Promise<void> {
-  for (const record of context.tables.allContents()) {
-    if (record.state !== "finalizing") continue;
+  for (const record of context.tables.finalizingContents()) {
     try {
       await settleFinalizing(context, record);
     } catch {
       // Its directory cannot be looked at now; opening the content tries again and reports.
     }
   }
-  for (const leftover of context.tables.leftovers()) removeLeftover(context, leftover);
+  removeLeftovers(context, context.tables.leftovers());
+  sweepSpool(context);
 }
 
 function markClean(stateDirectory: string): void {

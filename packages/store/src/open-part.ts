@@ -4,25 +4,23 @@
  *
  * Knows records, directories and part files. Called by `DiskStore` for `openContent`.
  */
-import {
-  checkDestination,
-  contentIdOf,
-  decodeManifest,
-  MiB,
-  PieceSet,
-  ShoalError,
-} from "@shoal/core";
+import { join } from "node:path";
+import { checkDestination, contentIdOf, decodeManifest, PieceSet, ShoalError } from "@shoal/core";
 import type { OpenContent, TransferId } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { DestinationDirectory } from "./destination-directory.ts";
-import type { DiskSpace } from "./disk.ts";
+import { checkSpace } from "./disk-space.ts";
 import { stampOf } from "./file-identity.ts";
-import { removeLeftover } from "./leftovers.ts";
+import { fitOf, growPart, mayHaveGrown } from "./grow-part.ts";
+import type { Fit } from "./grow-part.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { PartContent } from "./part-content.ts";
 import { newPartName, PART_NAME_TRIES_MAX, PartFile } from "./part-file.ts";
 import { settleFinalizing } from "./publish-part.ts";
 import { checkWholeFile } from "./shared-content.ts";
-import type { Leftover, StoredManifest } from "./state-tables.ts";
+import { spoolDirectoryOf } from "./state-directory.ts";
+import type { StoredManifest } from "./state-rows.ts";
+import type { Leftover } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /**
@@ -36,21 +34,24 @@ export async function openPart(
   context: StoreContext,
   { transferId, spec, isStopped }: OpenPartOptions,
 ): Promise<PartContent> {
-  const problem = checkDestination(spec.destination);
+  const isSpooled = spec.destination === undefined;
+  const destination = spec.destination ?? spooledPath(context, spec);
+  const problem = checkDestination(destination);
   if (problem !== undefined) throw new ShoalError("ERR_DESTINATION_INVALID", problem);
   const manifest = readManifest(spec);
+  const { contentDigest } = spec;
+  const parts = { transferId, spec, manifest, contentDigest, isStopped, destination, isSpooled };
   const found = context.tables.content(spec);
   const record = found?.state === "finalizing" ? await settleFinalizing(context, found) : found;
-  const parts = { transferId, manifest, contentDigest: spec.contentDigest, isStopped };
   if (record !== undefined) {
-    const resumed = await resume(context, { ...parts, spec, record });
+    const resumed = await resume(context, { ...parts, record });
     // A check that was stopped says nothing about the file.
     if (resumed === undefined && isStopped()) throw new ShoalError("ERR_AGENT_CLOSED");
     if (resumed !== undefined) return resumed;
     const leftover = context.tables.forgetContent(record);
-    if (record.state !== "published") removeLeftover(context, leftover);
+    if (record.state !== "published") removeLeftovers(context, [leftover]);
   }
-  return create(context, { ...parts, spec });
+  return create(context, parts);
 }
 
 export interface OpenPartOptions {
@@ -63,6 +64,26 @@ export interface OpenPartOptions {
 interface Parts extends OpenPartOptions {
   readonly manifest: StoredManifest | undefined;
   readonly contentDigest: Uint8Array | undefined;
+  readonly destination: string;
+  readonly isSpooled: boolean;
+}
+
+/** The name stands for a destination in the content's record; no file ever has it. */
+function spooledPath({ stateDirectory }: StoreContext, { jobId, fileIndex }: OpenContent): string {
+  return join(spoolDirectoryOf(stateDirectory), `${jobId}-${fileIndex}`);
+}
+
+/** The directory of the part file. Users' files stay out of the state directory (R-FS-03). */
+function openDirectory(
+  { disk, stateDirectory }: StoreContext,
+  { destination, isSpooled }: Parts,
+  recordedIdentity?: string,
+): DestinationDirectory {
+  if (isSpooled) return DestinationDirectory.openParent(disk, destination);
+  const directory = DestinationDirectory.openParent(disk, destination, recordedIdentity);
+  if (!directory.isWithin(stateDirectory)) return directory;
+  directory.close();
+  throw new ShoalError("ERR_DESTINATION_INVALID", `${destination} lies in the state directory`);
 }
 
 function readManifest({ manifest }: OpenContent): StoredManifest | undefined {
@@ -77,80 +98,83 @@ function readManifest({ manifest }: OpenContent): StoredManifest | undefined {
 /** `undefined` when nothing of the record can be used. */
 async function resume(
   context: StoreContext,
-  { record, spec, manifest, ...rest }: Parts & { readonly record: ContentRecord },
+  { record, ...parts }: Parts & { readonly record: ContentRecord },
 ): Promise<PartContent | undefined> {
-  if (!isSameContent(record, spec)) return undefined;
+  const { destination, isStopped, manifest, spec } = parts;
+  if (record.destination !== destination) return undefined;
+  const fit = fitOf(record, spec);
+  if (fit === "other") return undefined;
   const { disk } = context;
-  const { destination, directoryIdentity, layout } = record;
-  const directory = DestinationDirectory.openParent(disk, destination, directoryIdentity);
-  let isKept = false;
+  const { layout } = record;
+  const directory = openDirectory(context, parts, record.directoryIdentity);
+  let content: PartContent | undefined;
   try {
     const existing = directory.statDestination(destination);
-    if (record.state === "published") {
+    if (record.state !== "published") {
+      content = await resumePart(context, directory, { ...parts, record, fit });
+    } else if (fit === "same" && existing !== undefined) {
+      const { contentDigest } = spec;
       const isThere =
-        existing !== undefined &&
-        (stampOf(existing) === record.stamp ||
-          (await checkWholeFile(disk, destination, { layout, ...rest, manifest })));
+        stampOf(existing) === record.stamp ||
+        (await checkWholeFile(disk, destination, { layout, manifest, contentDigest, isStopped }));
       const whole = { ...record, have: PieceSet.full(layout.pieceCount).toBytes() };
-      const parts = { ...rest, manifest, record: whole, part: undefined };
-      return isThere ? new PartContent(context, parts) : undefined;
+      if (isThere) return new PartContent(context, { ...parts, record: whole, part: undefined });
     }
-    const part = PartFile.resume(disk, directory, {
-      name: record.partName,
-      identity: record.partIdentity,
-      length: layout.contentLength,
-    });
-    if (part === undefined) return undefined;
+    return content;
+  } finally {
+    if (content === undefined) directory.close();
+  }
+}
+
+/** Opens the recorded part file; the content owns `directory` then. */
+async function resumePart(
+  context: StoreContext,
+  directory: DestinationDirectory,
+  { record, fit, ...parts }: Parts & { readonly record: ContentRecord; readonly fit: Fit },
+): Promise<PartContent | undefined> {
+  const { manifest, spec } = parts;
+  const part = PartFile.resume(context.disk, directory, {
+    name: record.partName,
+    identity: record.partIdentity,
+    length: record.layout.contentLength,
+    mayBeLonger: mayHaveGrown(record),
+  });
+  if (part === undefined) return undefined;
+  try {
     const isAsLeft = !record.mustRecheck && record.stamp === part.stamp;
     // Changed since a stop in order, and nothing to compare its bytes with.
     if (!isAsLeft && !record.mustRecheck && manifest === undefined) {
       part.close();
       return undefined;
     }
-    isKept = true;
     const caution = isAsLeft ? {} : { mustRecheck: true, mustReadBack: true };
     if (!isAsLeft) context.tables.updateContent(record, caution);
-    const parts = { ...rest, manifest, record: { ...record, ...caution }, part };
-    return new PartContent(context, parts);
-  } finally {
-    if (!isKept) directory.close();
+    const old = { ...record, ...caution };
+    const { layout } = spec;
+    const now = fit === "same" ? old : await growPart(context, part, { record: old, layout });
+    return new PartContent(context, { ...parts, record: now, part });
+  } catch (error) {
+    if (!part.isClosed) part.close();
+    throw error;
   }
-}
-
-/** Whether the record's progress belongs to the content that is asked for. */
-function isSameContent(record: ContentRecord, spec: OpenContent): boolean {
-  if (record.destination !== spec.destination) return false;
-  if (record.layout.contentLength !== spec.layout.contentLength) return false;
-  if (record.contentId !== spec.manifest?.contentId) return false;
-  if (record.contentId !== undefined) return true;
-  const isSameLayout =
-    record.layout.pieceCount === spec.layout.pieceCount &&
-    record.layout.pieceLengthMax === spec.layout.pieceLengthMax;
-  return (
-    isSameLayout && spec.validatorKey !== undefined && record.validatorKey === spec.validatorKey
-  );
 }
 
 async function create(context: StoreContext, parts: Parts): Promise<PartContent> {
   const { disk, tables } = context;
-  const { spec, manifest } = parts;
-  const directory = DestinationDirectory.openParent(disk, spec.destination);
+  const { spec, manifest, destination } = parts;
+  const directory = openDirectory(context, parts);
   const layout = manifest?.manifest.layout ?? spec.layout;
   let part: PartFile | undefined;
   try {
-    if (directory.isWithin(context.stateDirectory)) {
-      const details = `${spec.destination} lies in the state directory`;
-      throw new ShoalError("ERR_DESTINATION_INVALID", details);
-    }
-    directory.statDestination(spec.destination);
+    directory.statDestination(destination);
     // Before the space: where nothing may be written, free space is not what is missing.
     directory.checkWritable();
-    checkSpace(disk.space(directory.child("")), layout.contentLength, directory.path);
+    checkSpace(disk, directory, layout.contentLength);
     part = await createPart(context, directory, parts);
     const record: ContentRecord = {
       jobId: spec.jobId,
       fileIndex: spec.fileIndex,
-      destination: spec.destination,
+      destination,
       directoryIdentity: directory.identity,
       partName: part.name,
       partIdentity: part.identity,
@@ -178,7 +202,7 @@ function abandon(context: StoreContext, part: PartFile): void {
   } catch {
     // The file goes away.
   }
-  removeLeftover(context, leftoverOf(part.directory, part.name));
+  removeLeftovers(context, [leftoverOf(part.directory, part.name)]);
 }
 
 function leftoverOf({ path, identity }: DestinationDirectory, name: string): Leftover {
@@ -199,24 +223,11 @@ async function createPart(
     try {
       const part = await PartFile.create(context.disk, directory, { name, length });
       if (part !== undefined) return part;
-      context.tables.removeLeftover(name);
+      context.tables.removeLeftovers([name]);
     } catch (error) {
-      removeLeftover(context, leftover);
+      removeLeftovers(context, [leftover]);
       throw error;
     }
   }
   throw new ShoalError("ERR_DISK_IO", `no free name in ${directory.path}`);
-}
-
-/**
- * R-FS-11, before a file is begun: what it needs and a reserve must be free. The reserve is 1 % of
- * the file system, but at least 16 MiB, so that small disks can be used, and at most 256 MiB. Where
- * the file system does not count its space, creating the file tells whether there is any.
- */
-function checkSpace({ freeBytes, totalBytes }: DiskSpace, length: number, path: string): void {
-  if (totalBytes === 0) return;
-  const reserveBytes = Math.max(16 * MiB, Math.min(256 * MiB, totalBytes / 100));
-  if (freeBytes >= length + reserveBytes) return;
-  const details = `${path} has ${freeBytes} bytes free, ${length} and a reserve are needed`;
-  throw new ShoalError("ERR_DISK_FULL", details);
 }

@@ -12,17 +12,19 @@
  *
  * Knows one content. Called by `DiskStore`, one step at a time except for reads and `stop`.
  */
-import { DIGEST_LENGTH, matchesDigest, PieceSet, ShoalError } from "@shoal/core";
+import { PieceSet, ShoalError } from "@shoal/core";
 import type { ErrorInfo, Manifest, PieceIndex, PieceLayout, TransferId } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import type { PartFile } from "./part-file.ts";
 import { PieceClaims } from "./piece-claims.ts";
 import { publishPart } from "./publish-part.ts";
-import { readVerifiedPiece } from "./read-piece.ts";
+import type { PublishOptions } from "./publish-part.ts";
+import { isPiece, readVerifiedPiece } from "./read-piece.ts";
 import { findWrongPieces, isSameDigest } from "./scan-pieces.ts";
 import type { Finding } from "./scan-pieces.ts";
-import type { ContentChange, Leftover, StoredManifest } from "./state-tables.ts";
+import type { StoredManifest } from "./state-rows.ts";
+import type { ContentChange, Leftover } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
 type State =
@@ -39,7 +41,12 @@ export interface PartContentParts {
   readonly contentDigest: Uint8Array | undefined;
   /** `undefined` for a content that is published already. */
   readonly part: PartFile | undefined;
+  /** It lies in the spool: read, and never published. */
+  readonly isSpooled: boolean;
 }
+
+/** How an open content ends: for later, as never begun, or without a word to the database. */
+export type Closing = "keep" | "discard" | "release";
 
 export class PartContent {
   readonly transferId: TransferId;
@@ -47,6 +54,7 @@ export class PartContent {
   readonly #context: StoreContext;
   readonly #manifest: Manifest | undefined;
   readonly #contentDigest: Uint8Array | undefined;
+  readonly #isSpooled: boolean;
   readonly #claims: PieceClaims;
   #state: State;
   #mustReadBack: boolean;
@@ -63,6 +71,7 @@ export class PartContent {
     this.#context = context;
     this.#manifest = parts.manifest?.manifest;
     this.#contentDigest = parts.contentDigest;
+    this.#isSpooled = parts.isSpooled;
     const have = PieceSet.fromBytes(pieceCount, record.have) ?? new PieceSet(pieceCount);
     this.#claims = new PieceClaims(have);
     this.#state = part === undefined ? { kind: "published" } : { kind: "receiving", part };
@@ -107,7 +116,7 @@ export class PartContent {
     const state = this.#state;
     if (state.kind === "failed") return this.#answer(state.error);
     if (state.kind === "closed") return;
-    if (!this.#isRight(piece, bytes)) {
+    if (!isPiece(bytes, this.layout, { piece, digests: this.#manifest?.pieceDigests })) {
       this.#context.emit({ type: "pieceCorrupt", transferId, piece });
       return;
     }
@@ -134,19 +143,20 @@ export class PartContent {
 
   /** Fills `bytes` with a claimed piece, verified; false, and no claim, when that fails. */
   read(piece: PieceIndex, bytes: Uint8Array): boolean {
-    const manifest = this.#manifest;
     const state = this.#state;
-    // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02).
-    if (manifest === undefined || state.kind === "closed" || !this.#claims.has(piece)) return false;
+    const manifest = this.#manifest;
+    // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02); what lies in
+    // the spool is for its owner alone.
+    if (manifest === undefined && !this.#isSpooled) return false;
+    if (state.kind === "closed" || !this.#claims.has(piece)) return false;
     if (state.kind === "published") {
       const { destination } = this.record;
-      if (readVerifiedPiece(this.#context.disk, destination, { manifest, piece, bytes })) {
-        return true;
-      }
+      const { disk } = this.#context;
+      if (readVerifiedPiece(disk, destination, { manifest, piece, bytes })) return true;
     } else {
       // After a failed sync there is no descriptor to read from; the claim itself still holds.
       if (state.part.isClosed) return false;
-      if (this.#canRead(state.part, bytes, piece) && this.#isRight(piece, bytes)) return true;
+      if (this.#readPart(state.part, piece, bytes)) return true;
     }
     this.#lose(piece);
     return false;
@@ -168,21 +178,19 @@ export class PartContent {
   }
 
   /** Moves the file to its destination. Answers `contentPublished` or `publishFailed`. */
-  async publish(overwrite: boolean): Promise<void> {
+  async publish({ overwrite, modifiedAt }: Omit<PublishOptions, "record">): Promise<void> {
     const { transferId, record } = this;
     const { emit } = this.#context;
     await this.#syncs;
     const state = this.#state;
-    if (state.kind === "failed") {
-      emit({ type: "publishFailed", transferId, error: state.error });
-      return;
-    }
     try {
+      if (this.#isSpooled) throw new ShoalError("ERR_JOB_STATE", "it has no destination");
+      if (state.kind === "failed") throw ShoalError.from(state.error);
       const finding = await this.#check(false);
       if (finding === "stopped") return;
       if (finding !== "right") throw new ShoalError("ERR_CONTENT_MISMATCH", record.destination);
       if (state.kind === "receiving") {
-        await publishPart(this.#context, state.part, { record, overwrite });
+        await publishPart(this.#context, state.part, { record, overwrite, modifiedAt });
         this.#state = { kind: "published" };
         this.#release(state.part);
       }
@@ -195,24 +203,21 @@ export class PartContent {
 
   /**
    * Closes the descriptors. `keep` commits what was written and remembers the file's stamp;
-   * `discard` turns an unpublished file into a leftover, which is returned for removal.
+   * `discard` turns an unpublished file into a leftover, which is returned for removal; `release`
+   * leaves both to the caller.
    */
-  async close(outcome: "keep" | "discard"): Promise<Leftover | undefined> {
+  async close(closing: Closing): Promise<Leftover | undefined> {
     await this.#syncs;
-    if (outcome === "keep") await this.#flush();
+    if (closing === "keep") await this.#flush();
     const state = this.#state;
     this.#state = { kind: "closed" };
     if (state.kind === "closed" || state.kind === "published") return undefined;
-    if (outcome === "keep" && !state.part.isClosed) {
+    if (closing === "keep" && !state.part.isClosed) {
       this.#update(() => ({ stamp: state.part.stamp }));
     }
     this.#release(state.part);
-    if (outcome === "keep") return undefined;
-    let leftover: Leftover | undefined;
-    this.#cautiously(() => {
-      leftover = this.#context.tables.forgetContent(this.record);
-    });
-    return leftover;
+    if (closing !== "discard") return undefined;
+    return this.#cautiously(() => this.#context.tables.forgetContent(this.record));
   }
 
   /** Sets and counts are consistent. For tests. */
@@ -278,15 +283,15 @@ export class PartContent {
     if (manifest === undefined && named === undefined) {
       return isUntouched && part.hasFullLength() ? "right" : this.#loseAll(part);
     }
-    if (manifest !== undefined && named !== undefined) {
-      if (!isSameDigest(named, manifest.contentDigest)) return [];
-    }
+    const published = manifest?.contentDigest;
+    if (published !== undefined && named !== undefined && !isSameDigest(named, published))
+      return [];
     // A digest that the job names is checked against the bytes themselves: the publisher of the
     // manifest may not be the one who named it.
     const isNeeded = readBack || this.#mustReadBack || !isUntouched || named !== undefined;
     if (!isNeeded) return "right";
     const before = part.stats();
-    const whole = named ?? manifest?.contentDigest;
+    const whole = named ?? published;
     const wants = (): boolean => true;
     const finding = await this.#scan(part, whole === undefined ? { wants } : { wants, whole });
     if (finding === "stopped") return finding;
@@ -315,16 +320,16 @@ export class PartContent {
     });
   }
 
-  /** Whether these bytes are the piece's. Without a manifest only the length can be wrong. */
-  #isRight(piece: PieceIndex, bytes: Uint8Array): boolean {
-    if (bytes.length !== this.layout.length(piece)) return false;
-    const digests = this.#manifest?.pieceDigests;
-    return digests === undefined || matchesDigest(bytes, digests, piece * DIGEST_LENGTH);
-  }
-
-  #canRead(part: PartFile, bytes: Uint8Array, piece: PieceIndex): boolean {
+  #readPart(part: PartFile, piece: PieceIndex, bytes: Uint8Array): boolean {
     try {
-      return part.read(bytes, this.layout.start(piece));
+      if (this.#manifest === undefined && !part.isUntouched()) {
+        this.#loseAll(part);
+        return false;
+      }
+      return (
+        part.read(bytes, this.layout.start(piece)) &&
+        isPiece(bytes, this.layout, { piece, digests: this.#manifest?.pieceDigests })
+      );
     } catch {
       return false; // R-FS-10: what cannot be read is missing.
     }
@@ -383,11 +388,12 @@ export class PartContent {
   }
 
   /** For steps whose failure nobody waits for: this run then ends without the clean marker. */
-  #cautiously(work: () => void): void {
+  #cautiously<Result>(work: () => Result): Result | undefined {
     try {
-      work();
+      return work();
     } catch {
       this.#context.doubt();
+      return undefined;
     }
   }
 }

@@ -12,7 +12,7 @@ import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import type { BigIntStats } from "node:fs";
 import { assert, PART_FILE_PREFIX, ShoalError } from "@shoal/core";
-import type { JobId } from "@shoal/core";
+import type { JobId, UnixMillis } from "@shoal/core";
 import type { DestinationDirectory } from "./destination-directory.ts";
 import { closeQuietly, errnoOf, readFully, writeFully } from "./disk.ts";
 import type { Disk } from "./disk.ts";
@@ -38,6 +38,8 @@ export interface RecordedPart {
   readonly name: string;
   readonly identity: string;
   readonly length: number;
+  /** Whether it may have grown without its record: what lies beyond `length` is cut off then. */
+  readonly mayBeLonger: boolean;
 }
 
 export class PartFile {
@@ -45,7 +47,7 @@ export class PartFile {
   readonly name: string;
   readonly #disk: Disk;
   readonly #fd: number;
-  readonly #length: number;
+  #length: number;
   #modifiedAtNs: bigint;
   #isTouched = false;
   #isClosed = false;
@@ -100,7 +102,7 @@ export class PartFile {
     directory: DestinationDirectory,
     recorded: RecordedPart,
   ): PartFile | undefined {
-    const { name, identity, length } = recorded;
+    const { name, identity, length, mayBeLonger } = recorded;
     let fd: number;
     try {
       fd = disk.open(directory.child(name), O_NOFOLLOW | O_NONBLOCK | O_RDWR, 0);
@@ -116,8 +118,9 @@ export class PartFile {
         stats.nlink === 1n &&
         isOurs(stats) &&
         hasIdentity(stats, identity) &&
-        stats.size === BigInt(length);
+        (mayBeLonger ? stats.size >= BigInt(length) : stats.size === BigInt(length));
       if (isIntact) {
+        if (stats.size !== BigInt(length)) disk.truncate(fd, length);
         // Publication may have been cut short after the mode was set.
         if ((stats.mode & 0o777n) !== 0o600n) disk.chmod(fd, 0o600);
         return new PartFile(disk, directory, { name, fd, length });
@@ -178,9 +181,15 @@ export class PartFile {
 
   write(bytes: Uint8Array, position: number): void {
     assert(position + bytes.length <= this.#length, "a piece must lie inside its file");
-    this.isUntouched();
-    writeFully(this.#disk, this.#fd, bytes, position);
-    this.#modifiedAtNs = this.stats().mtimeNs;
+    this.#change(() => writeFully(this.#disk, this.#fd, bytes, position));
+  }
+
+  /** Makes the file longer, durably. After a failure it may be longer than `length` says. */
+  async grow(length: number): Promise<void> {
+    assert(length > this.#length, "a part file that grows becomes longer");
+    this.#change(() => this.#disk.truncate(this.#fd, length));
+    await this.#disk.sync(this.#fd);
+    this.#length = length;
   }
 
   /** Fills `bytes`; false at the end of the file or when the disk cannot read. */
@@ -193,9 +202,13 @@ export class PartFile {
     return this.#disk.syncData(this.#fd);
   }
 
-  /** Sets the mode that the published file has and makes everything durable. */
-  async finish(mode: number): Promise<void> {
+  /**
+   * Sets the mode and, as far as the file system can hold them, the times that the published file
+   * has, and makes everything durable.
+   */
+  async finish(mode: number, modifiedAt: UnixMillis | undefined): Promise<void> {
     this.#disk.chmod(this.#fd, mode);
+    if (modifiedAt !== undefined) this.#setTimes(modifiedAt);
     await this.#disk.sync(this.#fd);
   }
 
@@ -220,5 +233,25 @@ export class PartFile {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#disk.close(this.#fd);
+  }
+
+  #setTimes(modifiedAt: UnixMillis): void {
+    this.#change(() => {
+      try {
+        this.#disk.setTimes(this.#fd, modifiedAt);
+      } catch {
+        // A file with another time is better than none.
+      }
+    });
+  }
+
+  /** Does what changes the file's modification time, and remembers the new one as its own. */
+  #change(work: () => void): void {
+    this.isUntouched();
+    try {
+      work();
+    } finally {
+      this.#modifiedAtNs = this.stats().mtimeNs;
+    }
   }
 }

@@ -2,7 +2,8 @@
  * Moves a verified part file to its destination, durably, and finishes or undoes a move that a
  * crash cut short. The order is that of threat model section 9, steps 9 to 13:
  *
- *   mode, fsync -> commit `finalizing` -> rename or link -> sync directory -> commit `published`
+ *   mode, times, fsync -> commit `finalizing` -> rename or link
+ *                      -> sync directory -> commit `published`
  *
  * At every instant the destination has what was there before, or the complete file (I-1).
  *
@@ -11,11 +12,19 @@
 import type { BigIntStats } from "node:fs";
 import { basename } from "node:path";
 import { ShoalError } from "@shoal/core";
+import type { UnixMillis } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { DestinationDirectory } from "./destination-directory.ts";
 import { hasIdentity, isSameFile, stampOf } from "./file-identity.ts";
 import type { PartFile } from "./part-file.ts";
 import type { StoreContext } from "./store-context.ts";
+
+export interface PublishOptions {
+  readonly record: ContentRecord;
+  readonly overwrite: boolean;
+  /** The published file's modification time. */
+  readonly modifiedAt?: UnixMillis | undefined;
+}
 
 /**
  * Publishes. Throws `ERR_DESTINATION_EXISTS`, `ERR_DESTINATION_TYPE`, `ERR_DESTINATION_MOVED` or
@@ -24,7 +33,7 @@ import type { StoreContext } from "./store-context.ts";
 export async function publishPart(
   context: StoreContext,
   part: PartFile,
-  { record, overwrite }: { record: ContentRecord; overwrite: boolean },
+  { record, overwrite, modifiedAt }: PublishOptions,
 ): Promise<void> {
   const { directory } = part;
   directory.checkInPlace();
@@ -33,8 +42,10 @@ export async function publishPart(
     if (existing !== undefined && !overwrite) {
       throw new ShoalError("ERR_DESTINATION_EXISTS", record.destination);
     }
-    await part.finish(context.publishedMode);
-    context.tables.updateContent(record, { state: "finalizing" });
+    await part.finish(context.publishedMode, modifiedAt);
+    // Some file systems move the time of birth when the modification time is set before it.
+    const partIdentity = part.identity;
+    context.tables.updateContent(record, { state: "finalizing", partIdentity });
     move(context, part, { record, overwrite });
   }
   const stats = directory.statDestination(record.destination);

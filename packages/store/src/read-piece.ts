@@ -3,11 +3,11 @@
  * is opened for each read: it belongs to the user, who may move, replace or delete it at any time,
  * and an open descriptor would keep a deleted file's space.
  *
- * Used for published and for shared files.
+ * Used for published and for shared files. Whether bytes are a piece is asked for part files, too.
  */
 import fs from "node:fs";
 import { DIGEST_LENGTH, matchesDigest } from "@shoal/core";
-import type { Manifest, PieceIndex } from "@shoal/core";
+import type { Manifest, PieceIndex, PieceLayout } from "@shoal/core";
 import { closeQuietly, readFully } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 
@@ -18,12 +18,18 @@ export function openForReading(disk: Disk, path: string): number {
   return disk.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 }
 
-/** Fills `bytes`; false when the file cannot be read there or the bytes do not match. */
+/** Fills `bytes`; false when the file cannot be read there or nothing says that they match. */
 export function readVerifiedPiece(
   disk: Disk,
   path: string,
-  { manifest, piece, bytes }: { manifest: Manifest; piece: PieceIndex; bytes: Uint8Array },
+  options: {
+    readonly manifest: Manifest | undefined;
+    readonly piece: PieceIndex;
+    readonly bytes: Uint8Array;
+  },
 ): boolean {
+  const { manifest, piece, bytes } = options;
+  if (manifest === undefined) return false;
   let fd: number;
   try {
     fd = openForReading(disk, path);
@@ -41,4 +47,14 @@ export function readVerifiedPiece(
   } finally {
     closeQuietly(disk, fd);
   }
+}
+
+/** Whether these bytes are the piece's. Without digests only the length can be wrong. */
+export function isPiece(
+  bytes: Uint8Array,
+  layout: PieceLayout,
+  { piece, digests }: { readonly piece: PieceIndex; readonly digests: Uint8Array | undefined },
+): boolean {
+  if (bytes.length !== layout.length(piece)) return false;
+  return digests === undefined || matchesDigest(bytes, digests, piece * DIGEST_LENGTH);
 }

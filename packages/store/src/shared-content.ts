@@ -13,7 +13,7 @@ import type { Disk } from "./disk.ts";
 import { stampOf } from "./file-identity.ts";
 import { openForReading, readVerifiedPiece } from "./read-piece.ts";
 import { findWrongPieces } from "./scan-pieces.ts";
-import type { StoredManifest } from "./state-tables.ts";
+import type { StoredManifest } from "./state-rows.ts";
 import type { StoreContext } from "./store-context.ts";
 
 export class SharedContent {

@@ -1,6 +1,6 @@
 /**
- * The SQLite file: opened, checked, moved aside when it is damaged (R-DB-01, R-DB-04), and written
- * in durable transactions.
+ * The SQLite file: opened, checked, brought up from an older version, moved aside when it is
+ * damaged (R-DB-01, R-DB-04), and written in durable transactions.
  *
  * Knows the schema's text and SQLite. Does not interpret rows; `state-tables.ts` does. Only one
  * connection exists, in the store's worker, under the directory's lock.
@@ -11,9 +11,10 @@ import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue, StatementSync } from "node:sqlite";
 import { ShoalError } from "@shoal/core";
 import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
+import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -58,6 +59,9 @@ const TABLES = {
     PRIMARY KEY (directory, name)`,
 } as const;
 
+/** A manifest's contents are looked for before it may go. */
+const INDEXES = "CREATE INDEX IF NOT EXISTS contents_by_manifest ON contents (content_id)";
+
 export type Row = Readonly<Record<string, SQLInputValue | undefined>>;
 
 export interface OpenedDatabase {
@@ -95,6 +99,11 @@ export class StateDatabase {
     return { database, damagedPath };
   }
 
+  /** Reads rows one by one; nothing may be written meanwhile. */
+  rows(sql: string, ...values: SQLInputValue[]): Iterable<Row> {
+    return this.#prepare(sql).iterate(...values) as Iterable<Row>;
+  }
+
   /** Reads rows. */
   all(sql: string, ...values: SQLInputValue[]): Row[] {
     return this.#prepare(sql).all(...values) as Row[];
@@ -107,7 +116,7 @@ export class StateDatabase {
 
   /**
    * All of `work` or nothing, durable when it returns. Inside another transaction it is part of
-   * that one. When the disk is full the ballast is given up, once.
+   * that one. When the disk is full the ballast is given up, once, and `work` runs again.
    */
   transaction(work: () => void): void {
     if (this.#database.isTransaction) {
@@ -160,6 +169,7 @@ export class StateDatabase {
     }
     this.transaction(() => {
       for (const table of Object.keys(TABLES)) this.#salvageTable(damaged, table);
+      upgradeRows(this.#database);
     });
     closeDamaged(damaged);
   }
@@ -207,7 +217,8 @@ function connect(path: string, isClean: boolean): DatabaseSync {
     const check = isClean ? "quick_check" : "integrity_check";
     const found = database.prepare(`PRAGMA ${check}(1)`).get()?.[check];
     if (found !== "ok") throw new DamageError(typeof found === "string" ? found : check);
-    if (version < SCHEMA_VERSION) createTables(database);
+    if (version > 0 && version < SCHEMA_VERSION) copyAside(database, path, version);
+    if (version < SCHEMA_VERSION) createSchema(database);
     return database;
   } catch (error) {
     closeDamaged(database);
@@ -215,11 +226,14 @@ function connect(path: string, isClean: boolean): DatabaseSync {
   }
 }
 
-function createTables(database: DatabaseSync): void {
+/** Makes what is missing and upgrades what is there, all or nothing. */
+function createSchema(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
   for (const [table, columns] of Object.entries(TABLES)) {
     database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
   }
+  database.exec(INDEXES);
+  upgradeRows(database);
   database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }
 

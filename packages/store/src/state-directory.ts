@@ -4,6 +4,7 @@
  *
  *   lock       an empty SQLite file; whoever runs holds an exclusive transaction on it
  *   state.db   jobs and contents; see `state-tables.ts`
+ *   spool/     part files of contents that are read and never published
  *   ballast    8 MiB of zeros, given back when the disk is full (R-FS-11)
  *   clean      SHA-256 of state.db as the last run left it; absent while a run lasts
  *
@@ -28,10 +29,24 @@ const FOREIGN_WRITE_MODE = 0o022;
 
 /** Creates the directory, or checks one that exists. Throws `ERR_STATE_UNUSABLE`. */
 export function prepareStateDirectory(path: string): void {
+  preparePrivateDirectory(path, fs.statSync);
+}
+
+/** Where contents without a destination lie; given the state directory's real path. */
+export function spoolDirectoryOf(stateDirectory: string): string {
+  return join(stateDirectory, "spool");
+}
+
+/** The same for the spool, which is never reached through a symbolic link. */
+export function prepareSpoolDirectory(stateDirectory: string): void {
+  preparePrivateDirectory(spoolDirectoryOf(stateDirectory), fs.lstatSync);
+}
+
+function preparePrivateDirectory(path: string, stat: (path: string) => fs.Stats): void {
   try {
     fs.mkdirSync(path, { recursive: true, mode: 0o700 });
-    const stats = fs.statSync(path);
-    if (!stats.isDirectory()) throw new ShoalError("ERR_STATE_UNUSABLE", `${path} is a file`);
+    const stats = stat(path);
+    if (!stats.isDirectory()) throw new ShoalError("ERR_STATE_UNUSABLE", `${path} is no directory`);
     if (process.getuid === undefined) return;
     if (stats.uid !== process.getuid()) {
       throw new ShoalError("ERR_STATE_UNUSABLE", `${path} belongs to another user`);

@@ -7,28 +7,14 @@
  * they are and not used (R-DB-05). Used by `DiskStore`, `PartContent` and recovery.
  */
 import { dirname } from "node:path";
-import { contentIdOf, decodeManifest, errorInfo, LIMITS, parseJobRecord } from "@shoal/core";
-import type { ContentId, JobId, JobRecord, Manifest } from "@shoal/core";
-import { layoutColumns, parseContentRow } from "./content-record.ts";
+import { LIMITS } from "@shoal/core";
+import type { ContentId, JobId, JobRecord } from "@shoal/core";
+import { layoutColumns } from "./content-record.ts";
 import type { ContentKey, ContentRecord } from "./content-record.ts";
 import { isPartName } from "./part-file.ts";
 import type { Row, StateDatabase } from "./state-database.ts";
-
-/** A manifest and the bytes it was decoded from. */
-export interface StoredManifest {
-  readonly contentId: ContentId;
-  readonly bytes: Uint8Array;
-  readonly manifest: Manifest;
-}
-
-/** A complete file whose manifest we have. */
-export interface SharedRecord {
-  readonly contentId: ContentId;
-  readonly path: string;
-  readonly length: number;
-  /** The file's stamp when its bytes were last known to match; absent: hash them first. */
-  readonly stamp?: string;
-}
+import { parseContent, parseJobRow, parseManifest, parseSharedRow } from "./state-rows.ts";
+import type { SharedRecord, StoredContentRecord, StoredManifest } from "./state-rows.ts";
 
 /** A part file that no content owns (any more). */
 export interface Leftover {
@@ -48,57 +34,80 @@ export class StateTables {
     this.#database.transaction(work);
   }
 
-  saveJob(job: JobRecord, revision: number): void {
-    this.#database.run(
-      "INSERT OR REPLACE INTO jobs (job_id, revision, record) VALUES (?, ?, ?)",
-      job.jobId,
-      revision,
-      JSON.stringify(job),
-    );
-  }
-
-  /** All jobs; one whose record is damaged comes as a job in `error` (`ERR_STATE_INVALID`). */
-  loadJobs(): JobRecord[] {
-    const rows = this.#database.all("SELECT job_id, record FROM jobs LIMIT ?", LIMITS.jobsMax);
-    return rows.map(parseJobRow).filter((job) => job !== undefined);
-  }
-
-  /** Forgets the job and its contents' records; returns the part files that are now leftovers. */
-  deleteJob(jobId: JobId): readonly Leftover[] {
-    const records = this.contentsOf(jobId);
-    const leftovers: Leftover[] = [];
+  /** Saves jobs, all of them or none. */
+  saveJobs(saves: readonly JobSave[]): void {
     this.transaction(() => {
-      leftovers.length = 0;
-      for (const record of records) leftovers.push(this.forgetContent(record));
-      this.#database.run("DELETE FROM contents WHERE job_id = ?", jobId);
-      this.#database.run("DELETE FROM jobs WHERE job_id = ?", jobId);
-      this.#dropUnusedManifests();
+      for (const save of saves) this.#writeJob(save);
     });
-    return leftovers;
+  }
+
+  /**
+   * All jobs by `sequence`; one whose record is damaged comes first, as a job in `error`
+   * (`ERR_STATE_INVALID`).
+   */
+  loadJobs(): JobRecord[] {
+    const jobs: JobRecord[] = [];
+    for (const row of this.#database.rows("SELECT * FROM jobs LIMIT ?", LIMITS.jobsMax)) {
+      const job = parseJobRow(row);
+      if (job !== undefined) jobs.push(job);
+    }
+    return jobs.toSorted((a, b) => a.sequence - b.sequence);
+  }
+
+  /** Saves a job that is over and forgets its contents; returns the part files left over. */
+  endJob(job: JobRecord): readonly Leftover[] {
+    return this.#forgetContents(job.jobId, () => this.#writeJob({ job, revision: 0 }));
+  }
+
+  /** Forgets a job and its contents; returns the part files left over. */
+  forgetJob(jobId: JobId): readonly Leftover[] {
+    return this.#forgetContents(jobId, () => {
+      this.#database.run("DELETE FROM jobs WHERE job_id = ?", jobId);
+    });
+  }
+
+  /** Forgets the contents of a job that is saved as over; returns the part files left over. */
+  forgetContentsOf(jobId: JobId): readonly Leftover[] {
+    return this.#forgetContents(jobId, () => {});
   }
 
   /** The manifest of this id; `undefined` when there is none or it is damaged. */
   manifest(contentId: ContentId): StoredManifest | undefined {
     const [row] = this.#database.all("SELECT bytes FROM manifests WHERE content_id = ?", contentId);
-    const bytes = row?.["bytes"];
-    if (!(bytes instanceof Uint8Array) || contentIdOf(bytes) !== contentId) return undefined;
-    const result = decodeManifest(bytes);
-    return result.ok ? { contentId, bytes, manifest: result.manifest } : undefined;
+    return parseManifest(contentId, row?.["bytes"]);
   }
 
   content({ jobId, fileIndex }: ContentKey): ContentRecord | undefined {
-    const sql = "SELECT * FROM contents WHERE job_id = ? AND file_index = ?";
-    return this.#parseContents(this.#database.all(sql, jobId, fileIndex))[0];
+    const sql = `${CONTENTS} WHERE job_id = ? AND file_index = ?`;
+    const [row] = this.#database.all(sql, jobId, fileIndex);
+    return row === undefined ? undefined : parseContent(row)?.record;
   }
 
-  contentsOf(jobId: JobId): ContentRecord[] {
-    return this.#parseContents(
-      this.#database.all("SELECT * FROM contents WHERE job_id = ?", jobId),
-    );
+  /** Contents whose move to their destination has begun and is not known to have ended. */
+  finalizingContents(): ContentRecord[] {
+    return this.#database
+      .all(`${CONTENTS} WHERE state = 'finalizing'`)
+      .flatMap((row) => parseContent(row)?.record ?? []);
   }
 
-  allContents(): ContentRecord[] {
-    return this.#parseContents(this.#database.all("SELECT * FROM contents"));
+  /** Jobs that have contents. */
+  jobsWithContents(): JobId[] {
+    const rows = this.#database.all("SELECT DISTINCT job_id FROM contents");
+    return rows.flatMap(({ job_id: jobId }) => (typeof jobId === "string" ? [jobId] : []));
+  }
+
+  /** The contents of a job and their manifests, read one by one. */
+  *contentsOf(jobId: JobId): Generator<StoredContentRecord> {
+    for (const row of this.#database.rows(`${CONTENTS} WHERE job_id = ?`, jobId)) {
+      const content = parseContent(row);
+      if (content !== undefined) yield content;
+    }
+  }
+
+  /** Names of the part files that contents own. */
+  partNames(): Set<unknown> {
+    const rows = this.#database.all("SELECT part_name FROM contents WHERE state <> 'published'");
+    return new Set(rows.map((row) => row["part_name"]));
   }
 
   /** Records a new content; its part file stops being a leftover. */
@@ -137,16 +146,22 @@ export class StateTables {
 
   /** Changes what is given of a content's record. */
   updateContent(key: ContentKey, change: ContentChange): void {
+    const { layout } = change;
+    const lengths = layout === undefined ? undefined : layoutColumns(layout).pieceLengths;
     this.#database.run(
       `UPDATE contents SET have = coalesce(?, have), state = coalesce(?, state),
          stamp = coalesce(?, stamp), must_recheck = coalesce(?, must_recheck),
-         must_read_back = coalesce(?, must_read_back)
+         must_read_back = coalesce(?, must_read_back), length = coalesce(?, length),
+         piece_lengths = coalesce(?, piece_lengths), part_identity = coalesce(?, part_identity)
        WHERE job_id = ? AND file_index = ?`,
       change.have ?? null,
       change.state ?? null,
       change.stamp ?? null,
       change.mustRecheck === undefined ? null : Number(change.mustRecheck),
       change.mustReadBack === undefined ? null : Number(change.mustReadBack),
+      layout?.contentLength ?? null,
+      lengths ?? null,
+      change.partIdentity ?? null,
       key.jobId,
       key.fileIndex,
     );
@@ -171,11 +186,12 @@ export class StateTables {
         record.fileIndex,
       );
       if (record.state !== "published") this.addLeftover(leftover);
+      this.#dropUnusedManifest(record.contentId);
     });
     return leftover;
   }
 
-  /** A file of this name, in this directory, may exist from now on and is to be removed unless a content owns it. */
+  /** A file of this name may exist there from now on, to be removed unless a content owns it. */
   addLeftover({ directory, directoryIdentity, name }: Leftover): void {
     this.#database.run(
       "INSERT OR REPLACE INTO leftovers (directory, directory_identity, name) VALUES (?, ?, ?)",
@@ -189,8 +205,11 @@ export class StateTables {
     );
   }
 
-  removeLeftover(name: string): void {
-    this.#database.run("DELETE FROM leftovers WHERE name = ?", name);
+  /** Forgets leftovers that are gone. */
+  removeLeftovers(names: readonly string[]): void {
+    this.transaction(() => {
+      for (const name of names) this.#database.run("DELETE FROM leftovers WHERE name = ?", name);
+    });
   }
 
   leftovers(): Leftover[] {
@@ -204,10 +223,11 @@ export class StateTables {
 
   /** Newest first, and the manifest with each. */
   *shared(): Generator<SharedRecord & StoredManifest> {
-    const sql = "SELECT * FROM shared ORDER BY rowid DESC LIMIT ?";
-    for (const row of this.#database.all(sql, LIMITS.storedContentsMax)) {
+    const sql = `SELECT shared.*, manifests.bytes AS manifest_bytes
+      FROM shared JOIN manifests USING (content_id) ORDER BY shared.rowid DESC LIMIT ?`;
+    for (const row of this.#database.rows(sql, LIMITS.storedContentsMax)) {
       const record = parseSharedRow(row);
-      const manifest = record === undefined ? undefined : this.manifest(record.contentId);
+      const manifest = record && parseManifest(record.contentId, row["manifest_bytes"]);
       if (record !== undefined && manifest !== undefined) yield { ...record, ...manifest };
     }
   }
@@ -229,10 +249,11 @@ export class StateTables {
         length,
         stamp ?? null,
       );
-      this.#database.run(
-        "DELETE FROM shared WHERE rowid <= (SELECT max(rowid) FROM shared) - ?",
-        LIMITS.storedContentsMax,
-      );
+      const oldest = "rowid <= (SELECT max(rowid) FROM shared) - ?";
+      const max = LIMITS.storedContentsMax;
+      const gone = this.#database.all(`SELECT content_id FROM shared WHERE ${oldest}`, max);
+      this.#database.run(`DELETE FROM shared WHERE ${oldest}`, max);
+      for (const row of gone) this.#dropUnusedManifest(row["content_id"]);
     });
   }
 
@@ -251,60 +272,59 @@ export class StateTables {
     );
   }
 
-  #dropUnusedManifests(): void {
+  #writeJob({ job, revision }: JobSave): void {
     this.#database.run(
-      `DELETE FROM manifests WHERE content_id NOT IN (
-         SELECT content_id FROM contents WHERE content_id IS NOT NULL
-         UNION SELECT content_id FROM shared)`,
+      `INSERT INTO jobs (job_id, revision, record) VALUES (?, ?, ?)
+       ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record`,
+      job.jobId,
+      revision,
+      JSON.stringify(job),
     );
   }
 
-  #parseContents(rows: readonly Row[]): ContentRecord[] {
-    return rows.flatMap((row) => {
-      const contentId = row["content_id"];
-      const manifest = typeof contentId === "string" ? this.manifest(contentId) : undefined;
-      if (typeof contentId === "string" && manifest === undefined) return [];
-      const record = parseContentRow(row, manifest?.manifest.layout);
-      return record === undefined ? [] : [record];
+  /** Forgets the contents of a job, also those whose rows are damaged, after `work`. */
+  #forgetContents(jobId: JobId, work: () => void): readonly Leftover[] {
+    const rows = this.#database.all(`${CONTENTS} WHERE job_id = ?`, jobId);
+    const leftovers: Leftover[] = [];
+    this.transaction(() => {
+      leftovers.length = 0;
+      work();
+      for (const row of rows) {
+        const record = parseContent(row)?.record;
+        if (record === undefined) continue;
+        const leftover = this.forgetContent(record);
+        if (record.state !== "published") leftovers.push(leftover);
+      }
+      this.#database.run("DELETE FROM contents WHERE job_id = ?", jobId);
     });
+    return leftovers;
+  }
+
+  #dropUnusedManifest(contentId: Row[string]): void {
+    if (contentId === undefined) return;
+    this.#database.run(
+      `DELETE FROM manifests WHERE content_id = ?1
+         AND NOT EXISTS (SELECT 1 FROM contents WHERE content_id = ?1)
+         AND NOT EXISTS (SELECT 1 FROM shared WHERE content_id = ?1)`,
+      contentId,
+    );
   }
 }
+
+/** A job as it is to be saved. */
+export interface JobSave {
+  readonly job: JobRecord;
+  readonly revision: number;
+}
+
+/** Contents and the manifests they refer to. */
+const CONTENTS = `SELECT contents.*, manifests.bytes AS manifest_bytes
+  FROM contents LEFT JOIN manifests USING (content_id)`;
 
 /** What may change in a content's record. */
 export type ContentChange = Partial<
-  Pick<ContentRecord, "have" | "state" | "stamp" | "mustRecheck" | "mustReadBack">
+  Pick<
+    ContentRecord,
+    "have" | "layout" | "mustReadBack" | "mustRecheck" | "partIdentity" | "stamp" | "state"
+  >
 >;
-
-function parseJobRow(row: Row): JobRecord | undefined {
-  const { job_id: jobId, record } = row;
-  if (typeof jobId !== "string" || typeof record !== "string") return undefined;
-  const job = parseJobRecord(parseJson(record));
-  if (job !== undefined && job.jobId === jobId) return job;
-  return parseJobRecord({
-    jobId,
-    displayName: jobId,
-    priority: "normal",
-    overwrite: false,
-    state: "error",
-    files: [],
-    transferred: [],
-    published: [],
-    error: errorInfo("ERR_STATE_INVALID", jobId),
-  });
-}
-
-function parseSharedRow(row: Row): SharedRecord | undefined {
-  const { content_id: contentId, path, length, stamp } = row;
-  if (typeof contentId !== "string" || typeof path !== "string") return undefined;
-  if (!path.startsWith("/") && !/^[A-Za-z]:[\\/]/.test(path)) return undefined;
-  if (typeof length !== "number") return undefined;
-  return { contentId, path, length, ...(typeof stamp === "string" ? { stamp } : {}) };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

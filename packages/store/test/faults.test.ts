@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { scale } from "../../../test/long.ts";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
+import { faultyDisk } from "./faulty-disk.ts";
 import {
   allPieces,
   makeContent,
@@ -19,50 +20,6 @@ import type { TestStore } from "./harness.ts";
 const content = makeContent(PieceLayout.fixed(300 * KiB, 64 * KiB));
 /** Fewer calls to go through. */
 const small = makeContent(PieceLayout.fixed(100 * KiB, 64 * KiB));
-
-interface FaultyDisk {
-  readonly disk: Disk;
-  /** The n-th call from now on fails. */
-  arm(n: number): void;
-  disarm(): void;
-  /** Whether the armed call was reached; which one it was. */
-  failed(): string | undefined;
-}
-
-function faultyDisk(code: string): FaultyDisk {
-  let left = Infinity;
-  let failed: string | undefined;
-  const fail = (name: string): void => {
-    if (--left !== 0) return;
-    failed = name;
-    throw Object.assign(new Error(`${code}: ${name}`), { code });
-  };
-  const entries = Object.entries(realDisk).map(
-    ([name, call]: [string, (...a: never[]) => unknown]) => [
-      name,
-      (...args: never[]) => {
-        if (!name.startsWith("sync")) {
-          // Closing works even where it reports an error.
-          if (name === "close") call(...args);
-          fail(name);
-          return name === "close" ? undefined : call(...args);
-        }
-        try {
-          fail(name);
-        } catch (error) {
-          return Promise.reject(error);
-        }
-        return call(...args);
-      },
-    ],
-  );
-  return {
-    disk: Object.fromEntries(entries) as Disk,
-    arm: (n) => void ((left = n), (failed = undefined)),
-    disarm: () => void (left = Infinity),
-    failed: () => failed,
-  };
-}
 
 interface Place {
   readonly destination: string;
@@ -89,7 +46,7 @@ async function deliver(
   }
   await run({ type: "verifyContent", transferId, readBack: true });
   if ((await events.any()).type !== "contentVerified") return false;
-  await run({ type: "publishContent", transferId, overwrite: false });
+  await run({ type: "publishContent", transferId, overwrite: false, modifiedAt: 1e12 });
   return (await events.any()).type === "contentPublished";
 }
 

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   contentIdOf,
+  decodeManifest,
   DIGEST_LENGTH,
   encodeManifest,
   KiB,
@@ -66,6 +67,15 @@ export function makeContent(layout: PieceLayout = PieceLayout.fixed(300 * KiB, 6
   return { bytes, layout, manifestBytes, contentId: contentIdOf(manifestBytes), contentDigest };
 }
 
+/** The same content under a manifest that has the digests of its pieces and no other. */
+export function withPieceDigestsOnly(content: TestContent): TestContent {
+  const decoded = decodeManifest(content.manifestBytes);
+  if (!decoded.ok) throw new Error(decoded.reason);
+  const { layout, pieceDigests } = decoded.manifest;
+  const manifestBytes = encodeManifest({ layout, pieceDigests, files: [], hints: {} });
+  return { ...content, manifestBytes, contentId: contentIdOf(manifestBytes) };
+}
+
 export function pieceOf({ bytes, layout }: TestContent, piece: number): Uint8Array {
   return bytes.subarray(layout.start(piece), layout.end(piece));
 }
@@ -87,17 +97,38 @@ export function plainSpecOf(
   return { jobId: JOB_ID, fileIndex: 0, layout, destination, validatorKey: "1 a", ...extra };
 }
 
-export function jobRecord(destination: string): JobRecord {
+export function jobRecord(destination: string, changes: Partial<JobRecord> = {}): JobRecord {
   return {
     jobId: JOB_ID,
+    owner: "somebody",
+    sequence: 1,
     displayName: "test",
     priority: "normal",
     overwrite: false,
+    allowsCellular: true,
+    isVolatile: false,
+    attributes: { colour: "red" },
     state: "queued",
-    files: [{ url: "http://127.0.0.1/f", destination }],
-    transferred: [false],
-    published: [false],
+    hasStarted: true,
+    createdAt: 1_700_000_000_000,
+    modifiedAt: 1_700_000_000_001,
+    files: [
+      {
+        spec: { url: "http://127.0.0.1/f", destination },
+        isTransferred: false,
+        isPublished: false,
+        originBytes: 1,
+        peerBytes: 2,
+        wastedBytes: 3,
+      },
+    ],
+    ...changes,
   };
+}
+
+/** The same job when it is over. */
+export function endedRecord(destination: string): JobRecord {
+  return { ...jobRecord(destination), state: "cancelled", endedAt: 1_700_000_000_002 };
 }
 
 type EventOf<Type extends StoreEvent["type"]> = Extract<StoreEvent, { type: Type }>;

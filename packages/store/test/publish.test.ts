@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
-import { makeContent, openTestStore, partNames, specOf, temporaryDirectory } from "./harness.ts";
+import {
+  endedRecord,
+  makeContent,
+  openTestStore,
+  partNames,
+  plainSpecOf,
+  specOf,
+  temporaryDirectory,
+} from "./harness.ts";
 import type { TestStore } from "./harness.ts";
 
 interface Ready extends TestStore {
@@ -114,7 +122,7 @@ describe("publishing", () => {
 /** Stops at the first call of one kind after the intent was committed, as a crash would. */
 function stoppingDisk(
   kind: "rename" | "link" | "unlink" | "directory sync",
-): Disk & { arm(): void } {
+): Disk & { arm(): void; disarm(): void } {
   let isArmed = false;
   const crash = (): never => {
     throw Object.assign(new Error("stopped"), { code: "EIO" });
@@ -134,6 +142,7 @@ function stoppingDisk(
       await realDisk.sync(fd);
     },
     arm: () => void (isArmed = true),
+    disarm: () => void (isArmed = false),
   };
 }
 
@@ -184,6 +193,77 @@ describe("a publication that was cut short", () => {
   });
 });
 
+describe("the modification time of a published file", () => {
+  const MODIFIED_AT = Date.UTC(1999, 11, 31, 23, 59, 58);
+
+  test("is as told, set before the last sync, and served without hashing again", async () => {
+    const calls: string[] = [];
+    const disk: Disk = {
+      ...realDisk,
+      setTimes: (fd, unixMs) => (calls.push("setTimes"), realDisk.setTimes(fd, unixMs)),
+      sync: (fd) => (calls.push("sync"), realDisk.sync(fd)),
+      rename: (from, to) => (calls.push("rename"), realDisk.rename(from, to)),
+    };
+    const { do: run, events, destination, content, close, state } = await ready(disk);
+    calls.length = 0;
+    const modifiedAt = MODIFIED_AT;
+    await run({ type: "publishContent", transferId: 1, overwrite: true, modifiedAt });
+    await events.next("contentPublished");
+    expect(calls.slice(0, 3)).toEqual(["setTimes", "sync", "rename"]);
+    const stats = fs.statSync(destination);
+    expect([stats.mtimeMs, stats.atimeMs]).toEqual([modifiedAt, modifiedAt]);
+    await close();
+    let readCount = 0;
+    const second = await openTestStore(state, {
+      ...realDisk,
+      read: (...args) => (readCount++, realDisk.read(...args)),
+    });
+    await second.do({ type: "openShared", transferId: 2, contentId: content.contentId });
+    await second.events.next("contentOpened");
+    expect(readCount).toBe(0);
+  });
+
+  test.each([8.64e15, -8.64e15, Number.NaN, 0.5])(
+    "does not stop the publication where it cannot be held: %s",
+    async (modifiedAt) => {
+      const { do: run, events, destination, content } = await ready();
+      await run({ type: "publishContent", transferId: 1, overwrite: true, modifiedAt });
+      await events.next("contentPublished");
+      expect(Buffer.compare(fs.readFileSync(destination), content.bytes)).toBe(0);
+    },
+  );
+
+  test("does not stop it where the file system refuses it", async () => {
+    const setTimes = (): never => {
+      throw Object.assign(new Error("EINVAL"), { code: "EINVAL" });
+    };
+    const { do: run, events, destination } = await ready({ ...realDisk, setTimes });
+    const modifiedAt = MODIFIED_AT;
+    await run({ type: "publishContent", transferId: 1, overwrite: true, modifiedAt });
+    await events.next("contentPublished");
+    expect(fs.statSync(destination).mtimeMs).toBeGreaterThan(modifiedAt);
+  });
+
+  test("is not somebody else's write when the move fails and is tried again", async () => {
+    const disk = stoppingDisk("rename");
+    const directory = temporaryDirectory();
+    const destination = join(directory, "f");
+    const content = makeContent();
+    const { do: run, events, ...store } = await openTestStore(join(directory, "state"), disk);
+    await store.open(1, plainSpecOf(content, destination));
+    await store.fill(1, content);
+    const modifiedAt = MODIFIED_AT;
+    disk.arm();
+    await run({ type: "publishContent", transferId: 1, overwrite: true, modifiedAt });
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_DISK_IO");
+    disk.disarm();
+    await run({ type: "publishContent", transferId: 1, overwrite: true, modifiedAt });
+    await events.next("contentPublished");
+    expect(fs.statSync(destination).mtimeMs).toBe(modifiedAt);
+    expect(Buffer.compare(fs.readFileSync(destination), content.bytes)).toBe(0);
+  });
+});
+
 describe("after publication", () => {
   test("a content that is opened again is complete as long as its file is unchanged", async () => {
     const { publish, events, close, state, destination, content } = await ready();
@@ -199,14 +279,14 @@ describe("after publication", () => {
     expect(await second.open(1, spec)).toEqual(Uint8Array.of(0));
   });
 
-  test("a job's deletion and a discard leave the file and its content", async () => {
+  test("a job's end and a discard leave the file and its content", async () => {
     const { publish, events, do: run, destination, content, close, state } = await ready();
     await publish(false);
     await events.next("contentPublished");
     await run({ type: "closeContent", transferId: 1, outcome: "discard" });
     await events.next("contentClosed");
-    await run({ type: "deleteJob", jobId: specOf(content, destination).jobId });
-    await events.next("jobDeleted");
+    await run({ type: "endJob", job: endedRecord(destination) });
+    expect(await events.next("jobEnded")).toMatchObject({ undeletedCount: 0 });
     expect(fs.existsSync(destination)).toBe(true);
     await close();
     const second = await openTestStore(state);
@@ -215,12 +295,12 @@ describe("after publication", () => {
     expect(contents.map(({ contentId }) => contentId)).toEqual([content.contentId]);
   });
 
-  test("peers are served from a file whose job is forgotten while it is open", async () => {
+  test("peers are served from a file whose job ends while it is open", async () => {
     const { publish, events, do: run, content, destination } = await ready();
     await publish(false);
     await events.next("contentPublished");
-    await run({ type: "deleteJob", jobId: specOf(content, destination).jobId });
-    await events.next("jobDeleted");
+    await run({ type: "endJob", job: endedRecord(destination) });
+    expect(await events.next("jobEnded")).toMatchObject({ undeletedCount: 0 });
     const bytes = new Uint8Array(content.layout.length(0));
     await run({ type: "readPiece", transferId: 1, piece: 0, requestId: 1 }, bytes);
     expect((await events.next("pieceRead")).requestId).toBe(1);

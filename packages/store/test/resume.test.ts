@@ -14,6 +14,7 @@ import {
   plainSpecOf,
   specOf,
   temporaryDirectory,
+  withPieceDigestsOnly,
 } from "./harness.ts";
 import type { TestContent } from "./harness.ts";
 
@@ -238,6 +239,11 @@ describe("the final check", () => {
   test.each([
     ["without a manifest", plainSpecOf],
     ["whatever the manifest says", specOf],
+    [
+      "though the manifest has digests of pieces only",
+      (content: TestContent, destination: string) =>
+        specOf(withPieceDigestsOnly(content), destination),
+    ],
   ])("compares the digest that the job names with the bytes, %s", async (_, specFor) => {
     const place = makePlace();
     const content = makeContent();
@@ -254,6 +260,28 @@ describe("the final check", () => {
     await store.fill(2, content);
     await run({ type: "verifyContent", transferId: 2, readBack: false });
     expect((await events.next("contentMismatch")).pieces).toEqual([]);
+  });
+
+  test("is content with piece digests alone, and finds the piece that is wrong", async () => {
+    const place = makePlace();
+    const content = withPieceDigestsOnly(makeContent());
+    const { events, do: run, ...store } = await openTestStore(place.state);
+    await store.open(1, specOf(content, place.destination));
+    await store.fill(1, content);
+    await run({ type: "verifyContent", transferId: 1, readBack: true });
+    await events.next("contentVerified");
+    const part = join(place.directory, partNames(place.directory)[0] ?? "");
+    const fd = fs.openSync(part, "r+");
+    fs.writeSync(
+      fd,
+      pieceOf(content, 2).map((byte) => byte ^ 1),
+      0,
+      null,
+      content.layout.start(2),
+    );
+    fs.closeSync(fd);
+    await run({ type: "verifyContent", transferId: 1, readBack: true });
+    expect((await events.next("contentMismatch")).pieces).toEqual([2]);
   });
 
   test("names the pieces that are missing", async () => {
@@ -282,14 +310,16 @@ test("lists contents of live jobs as resumable until they are published", async 
   const loaded = await second.events.next("stateLoaded");
   expect(loaded.jobs).toEqual([job]);
   const { contentId, manifestBytes: bytes } = content;
+  const { length } = content.bytes;
   expect(loaded.resumable).toEqual([
-    { jobId: JOB_ID, fileIndex: 0, length: content.bytes.length, manifest: { contentId, bytes } },
+    { jobId: JOB_ID, fileIndex: 0, length, storedBytes: length, manifest: { contentId, bytes } },
   ]);
   expect(loaded.contents).toEqual([]);
   await second.open(1, specOf(content, place.destination));
   await second.do({ type: "publishContent", transferId: 1, overwrite: false });
   await second.events.next("contentPublished");
-  const saved = { ...job, published: [true], transferred: [true] };
+  const files = job.files.map((file) => ({ ...file, isTransferred: true, isPublished: true }));
+  const saved = { ...job, files };
   await second.do({ type: "saveJob", revision: 2, job: saved });
   await second.close();
   const third = await openTestStore(place.state);

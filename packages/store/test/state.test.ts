@@ -10,6 +10,7 @@ import { SCHEMA_VERSION, StateDatabase } from "../src/state-database.ts";
 import { Ballast } from "../src/state-directory.ts";
 import { StateTables } from "../src/state-tables.ts";
 import {
+  endedRecord,
   EventLog,
   jobRecord,
   JOB_ID,
@@ -67,10 +68,16 @@ describe("the state directory", () => {
     const store = await openTestStore(state);
     expect(fs.statSync(state).mode & 0o777).toBe(0o700);
     const names = fs.readdirSync(state);
-    expect(names).toEqual(expect.arrayContaining(["ballast", "lock", "state.db", "state.db-wal"]));
-    for (const name of names) expect(fs.statSync(join(state, name)).mode & 0o777).toBe(0o600);
+    expect(names).toEqual(
+      expect.arrayContaining(["ballast", "lock", "spool", "state.db", "state.db-wal"]),
+    );
+    for (const name of names) {
+      const mode = name === "spool" ? 0o700 : 0o600;
+      expect(fs.statSync(join(state, name)).mode & 0o777).toBe(mode);
+    }
     await store.close();
-    expect(fs.readdirSync(state).toSorted()).toEqual(["ballast", "clean", "lock", "state.db"]);
+    const left = ["ballast", "clean", "lock", "spool", "state.db"];
+    expect(fs.readdirSync(state).toSorted()).toEqual(left);
   });
 
   test("is refused when others may write to it, or when it is a file (R-FS-01)", async () => {
@@ -122,7 +129,10 @@ describe("the database", () => {
     const { state } = await makeState(temporaryDirectory());
     alter(state, `PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
     const contents = () =>
-      fs.readdirSync(state).map((name) => [name, sha256Hex(fs.readFileSync(join(state, name)))]);
+      fs
+        .readdirSync(state, { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => [name, sha256Hex(fs.readFileSync(join(state, name)))]);
     const before = contents();
     expect(await refusal(openThreadedStore(state))).toBe("ERR_STATE_NEWER");
     expect(contents()).toEqual(before);
@@ -246,7 +256,7 @@ describe("jobs", () => {
     expect((await load(state)).jobs).toEqual([changed]);
   });
 
-  test("that are deleted leave neither record nor part file, open or not", async () => {
+  test("that have ended leave neither contents nor part files, open or not", async () => {
     const directory = temporaryDirectory();
     const { state } = await makeState(directory);
     const store = await openTestStore(state);
@@ -255,14 +265,19 @@ describe("jobs", () => {
     await store.open(1, spec);
     await store.fill(1, content, [0]);
     expect(partNames(directory)).toHaveLength(2);
-    await store.do({ type: "deleteJob", jobId: JOB_ID });
-    await store.events.next("jobDeleted");
+    const ended = endedRecord(join(directory, "f"));
+    await store.do({ type: "endJob", job: ended });
+    expect(await store.events.next("jobEnded")).toEqual({
+      type: "jobEnded",
+      jobId: JOB_ID,
+      undeletedCount: 0,
+    });
     expect(partNames(directory)).toEqual([]);
     await store.do({ type: "closeContent", transferId: 1, outcome: "keep" });
     await store.events.next("contentClosed");
     await store.close();
     const { jobs, resumable } = await load(state);
-    expect([jobs, resumable]).toEqual([[], []]);
+    expect([jobs, resumable]).toEqual([[ended], []]);
     const database = new DatabaseSync(join(state, "state.db"));
     const manifests = database.prepare("SELECT count(*) AS count FROM manifests").get();
     database.close();
@@ -287,14 +302,15 @@ describe("jobs", () => {
     const long = { ...job, files: Array.from({ length: 900 }, () => job.files[0]) } as JobRecord;
     limitPages(1);
     new Ballast(state).fill();
-    jobs.save(long, 1);
-    jobs.save(long, 2);
+    void jobs.save(long, 1);
+    jobs.flush();
+    await jobs.save(long, 2);
     expect(events.all).toEqual([]);
     expect(fs.existsSync(join(state, "ballast"))).toBe(false);
     limitPages(1_000_000);
     expect(await events.next("jobSaved")).toMatchObject({ revision: 2 });
     limitPages(1);
-    jobs.save({ ...long, displayName: "x".repeat(90_000) }, 3);
+    await jobs.save({ ...long, displayName: "x".repeat(90_000) }, 3);
     limitPages(1_000_000);
     jobs.close();
     expect(await events.next("jobSaved")).toMatchObject({ revision: 3 });

@@ -33,8 +33,11 @@ function checkEveryManifest(manifest: Json): readonly string[] {
   for (const name of installScriptsOf(manifest)) problems.push(`has the install script ${name}`);
   for (const field of ["dependencies", "devDependencies", "peerDependencies"]) {
     for (const [name, version] of entriesOf(manifest[field])) {
-      const wanted = name.startsWith("@shoal/") ? "workspace:*" : "catalog:";
-      if (version !== wanted) problems.push(`${name} is "${String(version)}", not "${wanted}"`);
+      const isOurs = name.startsWith("@shoal/");
+      // A named catalog is for tools that need another version than the rest.
+      const isRight = isOurs ? version === "workspace:*" : /^catalog:[a-z]*$/.test(String(version));
+      const wanted = isOurs ? "workspace:*" : "catalog:";
+      if (!isRight) problems.push(`${name} is "${String(version)}", not "${wanted}"`);
     }
   }
   for (const [name, version] of entriesOf(manifest["optionalDependencies"])) {
@@ -86,7 +89,7 @@ function exportPattern(entry: string, folder: string, target: unknown): unknown 
 
 /**
  * Checks `pnpm-workspace.yaml`: the catalog pins exact versions, and no dependency may run
- * anything at installation. Reads the two levels the file has, line by line.
+ * anything at installation. Reads the levels the file has, line by line.
  */
 export function checkWorkspaceFile({ path, text }: TextFile): readonly string[] {
   const problems: string[] = [];
@@ -105,7 +108,8 @@ export function checkWorkspaceFile({ path, text }: TextFile): readonly string[] 
     if (section === "allowBuilds" && version !== "false") {
       problems.push(`${at}: ${key} may run an install script`);
     }
-    if (section === "catalog" && !EXACT_VERSION.test(version)) {
+    const isPinned = section === "catalog" || (section === "catalogs" && version !== "");
+    if (isPinned && !EXACT_VERSION.test(version)) {
       problems.push(`${at}: ${key} has no exact version`);
     }
   }

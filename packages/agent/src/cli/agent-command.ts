@@ -19,6 +19,7 @@ export interface AgentCommandOptions {
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
   readonly share?: readonly string[];
+  readonly jobSocket?: string;
   readonly mdns: boolean;
   readonly setting?: Partial<Settings>;
   readonly json?: true;
@@ -39,6 +40,7 @@ export async function runAgentCommand(
     settings: options.setting ?? {},
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
+    ...(options.jobSocket === undefined ? {} : { jobSocket: options.jobSocket }),
   });
   try {
     for (const path of options.share ?? []) {
@@ -59,12 +61,16 @@ function announce(
   about: { stateDirectory: string; terminal: Terminal; json: boolean },
 ): void {
   const { terminal, stateDirectory } = about;
-  const { peerId, addresses, servedContents: contents } = agent;
+  const { peerId, addresses, servedContents: contents, jobSocketPath: jobSocket } = agent;
   if (about.json) {
-    terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents });
+    const socket = jobSocket === undefined ? {} : { jobSocket };
+    terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents, ...socket });
     return;
   }
   terminal.say(`The agent runs; its state is in ${escapeText(stateDirectory)}.\n`);
+  if (jobSocket !== undefined) {
+    terminal.say(`Programs on this machine reach its jobs at ${escapeText(jobSocket)}.\n`);
+  }
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);
   if (addresses.length === 0) terminal.say("(no address: it can only dial)\n");

@@ -11,7 +11,7 @@ import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
-import { findOrCreateJob, giveUpJob } from "./get-job.ts";
+import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
 import type { GetRequest } from "./get-job.ts";
 import { createDisplay } from "./progress-display.ts";
 import { openGetPlace } from "./state-place.ts";
@@ -101,22 +101,26 @@ async function deliver(
   const { destination } = request.file;
   const startedAt = performance.now();
   const signal = stopSignal(context.signal, options.timeout);
-  let wasThere = agent.jobs.list().some(({ files }) => files[0]?.destination === destination);
+  let wasThere = false;
   try {
-    const { job, isResumed } = await findOrCreateJob(agent.jobs, request, signal);
-    wasThere = isResumed;
+    wasThere = (await findLive(agent.jobs, destination)) !== undefined;
+    const { job, left } = await findOrCreateJob(agent.jobs, request, signal);
+    wasThere = left !== undefined;
     {
       using display = createDisplay(terminal, {
         name: basename(destination),
         json: options.json === true,
         connectedCount: () => agent.connectedPeers.length,
       });
-      for await (const snapshot of job.progress({ signal })) display.show(snapshot);
+      for await (const snapshot of job.progress({ signal })) {
+        display.show(sinceLeft(snapshot, left));
+      }
     }
     await job.transferred;
     await job.acknowledge();
     const durationMs = performance.now() - startedAt;
-    report(job.snapshot(), { durationMs, json: options.json === true, context });
+    const snapshot = sinceLeft(await job.snapshot(), left);
+    report(snapshot, { destination, durationMs, json: options.json === true, context });
     return { isKept: false };
   } catch (error) {
     return { error, isKept: await giveUpJob(agent.jobs, { destination, wasThere }) };
@@ -135,12 +139,13 @@ function stopSignal(interruption: AbortSignal, timeoutMs: Millis | undefined): A
 
 function report(
   snapshot: JobSnapshot,
-  about: { durationMs: Millis; json: boolean; context: CommandContext },
+  about: { destination: string; durationMs: Millis; json: boolean; context: CommandContext },
 ): void {
-  const { terminal } = about.context;
+  const { destination, context } = about;
+  const { terminal } = context;
   const [file] = snapshot.files;
   if (file === undefined) return;
-  const { destination, integrity, originBytes, peerBytes, wastedBytes } = file;
+  const { integrity, originBytes, peerBytes, wastedBytes } = file;
   const length = file.length ?? file.transferredBytes;
   const durationMs = Math.round(about.durationMs);
   if (about.json) {

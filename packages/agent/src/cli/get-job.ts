@@ -8,14 +8,19 @@ import type { JobSnapshot } from "@shoal/core";
 import type { CreateJobFile, Job, Jobs } from "@shoal/jobs";
 
 export interface GetRequest {
-  readonly file: CreateJobFile & { readonly url?: string };
+  readonly file: CreateJobFile & { readonly url?: string; readonly destination: string };
   readonly overwrite: boolean;
 }
 
 export interface GetJob {
   readonly job: Job;
-  /** Left by an earlier run, perhaps with bytes that are not counted yet. */
-  readonly isResumed: boolean;
+  /** How an earlier run has left the job, if one has. */
+  readonly left?: JobSnapshot;
+}
+
+export interface LiveJob {
+  readonly job: Job;
+  readonly snapshot: JobSnapshot;
 }
 
 /** How long giving up may take; the state is then as after a crash, which loses nothing. */
@@ -30,16 +35,38 @@ export async function findOrCreateJob(
 ): Promise<GetJob> {
   const displayName = displayNameOf(request);
   const { file, overwrite } = request;
-  const left = findLive(jobs, file.destination);
-  const job = left && jobs.get(left.jobId, HANDLE_OPTIONS);
-  if (job !== undefined && left?.displayName === displayName) {
-    await job.resume({ signal });
-    return { job, isResumed: true };
+  const left = await findLive(jobs, file.destination);
+  if (left?.snapshot.displayName === displayName) {
+    await left.job.resume({ signal });
+    return { job: left.job, left: left.snapshot };
   }
-  await job?.cancel({ signal });
+  await left?.job.cancel({ signal });
   const options = { displayName, priority: "foreground", overwrite, files: [file] } as const;
-  const created = await jobs.createJob({ ...options, ...HANDLE_OPTIONS }, { signal });
-  return { job: created, isResumed: false };
+  return { job: await jobs.createJob({ ...options, ...HANDLE_OPTIONS }, { signal }) };
+}
+
+/** The snapshot with the bytes that came since `left`: a job counts those of all its runs. */
+export function sinceLeft(snapshot: JobSnapshot, left: JobSnapshot | undefined): JobSnapshot {
+  if (left === undefined) return snapshot;
+  return {
+    ...snapshot,
+    ...receivedSince(snapshot, left),
+    files: snapshot.files.map((file, index) => ({
+      ...file,
+      ...receivedSince(file, left.files[index] ?? NOTHING),
+    })),
+  };
+}
+
+type Received = Pick<JobSnapshot, "originBytes" | "peerBytes" | "wastedBytes">;
+const NOTHING: Received = { originBytes: 0, peerBytes: 0, wastedBytes: 0 };
+
+function receivedSince(now: Received, then: Received): Received {
+  return {
+    originBytes: now.originBytes - then.originBytes,
+    peerBytes: now.peerBytes - then.peerBytes,
+    wastedBytes: now.wastedBytes - then.wastedBytes,
+  };
 }
 
 /**
@@ -50,19 +77,26 @@ export async function giveUpJob(
   jobs: Jobs,
   { destination, wasThere }: { destination: string; wasThere: boolean },
 ): Promise<boolean> {
-  const left = findLive(jobs, destination);
-  const job = left && jobs.get(left.jobId);
-  if (left === undefined || job === undefined) return false;
-  const isKept = left.state !== "error" && (wasThere || left.transferredBytes > 0);
+  const left = await findLive(jobs, destination);
+  if (left === undefined) return false;
+  const { job, snapshot } = left;
+  const isKept = snapshot.state !== "error" && (wasThere || snapshot.transferredBytes > 0);
   const signal = AbortSignal.timeout(GIVE_UP_TIMEOUT_MS);
   await (isKept ? job.suspend({ signal }) : job.cancel({ signal })).catch(() => {});
   return isKept;
 }
 
-function findLive(jobs: Jobs, destination: string): JobSnapshot | undefined {
-  return jobs
-    .list()
-    .find(({ state, files }) => !isFinalState(state) && files[0]?.destination === destination);
+/** The job that is to fill `destination`, unless it is over. */
+export async function findLive(jobs: Jobs, destination: string): Promise<LiveJob | undefined> {
+  for (const { jobId, state } of await jobs.list()) {
+    if (isFinalState(state)) continue;
+    const job = await jobs.get(jobId, HANDLE_OPTIONS);
+    const snapshot = await job?.snapshot();
+    if (job !== undefined && snapshot?.files[0]?.destination === destination) {
+      return { job, snapshot };
+    }
+  }
+  return undefined;
 }
 
 /** Tells requests for one destination apart by a digest of what they ask for. */

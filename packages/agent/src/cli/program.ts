@@ -99,6 +99,7 @@ function addAgent(program: Command, actions: CommandActions): void {
     .addOption(listed("--share <FILE>", "offer a file (repeatable)"));
   addNetworkOptions(command)
     .option("--state <DIR>", "keep state here (default: ~/.local/state/shoal/agent)")
+    .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
     .option("--json", "print the addresses as a line of JSON")
     .action((options: AgentCommandOptions) => actions.agent(options));
 }

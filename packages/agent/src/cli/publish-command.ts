@@ -35,8 +35,8 @@ export async function runPublish(
   const { boundaries, contentLength: length, pieceCount } = layout;
   const pieceLength = boundaries.kind === "fixed" ? boundaries.pieceLength : 0;
   if (options.json === true) {
-    const sha256 = hex(contentDigest);
-    terminal.json({ contentId, sidecar, length, pieceLength, pieceCount, sha256 });
+    const sha256 = contentDigest === undefined ? {} : { sha256: hex(contentDigest) };
+    terminal.json({ contentId, sidecar, length, pieceLength, pieceCount, ...sha256 });
     return;
   }
   const pieces = `${formatCount(pieceCount, "piece")} of ${formatBytes(pieceLength)}`;

@@ -100,6 +100,19 @@ export class PieceLayout {
     return low;
   }
 
+  /** Bytes of these pieces together. */
+  bytesOf(pieces: { readonly size: number; has(piece: PieceIndex): boolean }): number {
+    if (this.pieceCount === 0) return 0;
+    const last = this.pieceCount - 1;
+    if (this.#starts === undefined) {
+      const missing = pieces.has(last) ? this.#pieceLength - this.length(last) : 0;
+      return pieces.size * this.#pieceLength - missing;
+    }
+    let bytes = 0;
+    for (let piece = 0; piece <= last; piece++) if (pieces.has(piece)) bytes += this.length(piece);
+    return bytes;
+  }
+
   /** How many whole pieces, at least one, fit into `bytes`, beginning with `first`. */
   piecesWithin(first: PieceIndex, bytes: number): number {
     const limit = this.start(first) + bytes;

@@ -40,8 +40,9 @@ export interface Manifest {
   readonly layout: PieceLayout;
   /** SHA-256 of every piece, one after the other, 32 bytes each. */
   readonly pieceDigests: Uint8Array;
-  /** SHA-256 of the whole content. */
-  readonly contentDigest: Uint8Array;
+  /** SHA-256 of the whole content; absent where the publisher knew only the pieces' digests. */
+  readonly contentDigest?: Uint8Array;
+  /** At least one; none in a manifest without `contentDigest`. */
   readonly files: readonly ManifestFile[];
   readonly hints: ManifestHints;
 }
@@ -57,13 +58,12 @@ export function pieceDigest(manifest: Manifest, piece: PieceIndex): Uint8Array {
 
 /** Encodes canonically. The manifest must be one that `decodeManifest` would accept. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const { layout, hints } = manifest;
+  const { layout, contentDigest, hints } = manifest;
   const entries: Array<readonly [string, CborValue]> = [
     ["version", MANIFEST_VERSION],
     ["hash", HASH_NAME],
     ["length", layout.contentLength],
     ["pieces", manifest.pieceDigests],
-    ["digest", manifest.contentDigest],
     [
       "files",
       manifest.files.map((file) => ({
@@ -78,6 +78,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
       ? ["pieceLength", layout.boundaries.pieceLength]
       : ["pieceLengths", packLengths(layout.boundaries.lengths)],
   ];
+  if (contentDigest !== undefined) entries.push(["digest", contentDigest]);
   const hintEntries = Object.entries(hints).filter(([, value]) => value !== undefined);
   if (hintEntries.length > 0) entries.push(["hints", { entries: hintEntries }]);
   const bytes = encodeCbor({ entries });
@@ -198,10 +199,22 @@ function checkFields(raw: RawFields): Manifest {
   if (pieceDigests.length !== layout.pieceCount * DIGEST_LENGTH) {
     throw new CborError(`${pieceDigests.length} digest bytes for ${layout.pieceCount} pieces`);
   }
-  const contentDigest = present(raw.digest, "digest");
-  checkDigest(contentDigest, layout.contentLength);
-  const files = checkFiles(present(raw.files, "files"), layout.contentLength);
-  return { layout, pieceDigests, contentDigest, files, hints: raw.hints ?? {} };
+  const files = present(raw.files, "files");
+  const hints = raw.hints ?? {};
+  if (raw.digest === undefined) {
+    // Whoever knows a file's digest knows the content's, so such a manifest cannot name files.
+    if (files.length > 0) throw new CborError("files without a digest of the content");
+    return { layout, pieceDigests, files, hints };
+  }
+  checkDigest(raw.digest, layout.contentLength);
+  checkFiles(files, layout.contentLength);
+  return { layout, pieceDigests, contentDigest: raw.digest, files, hints };
+}
+
+/** Whether pieces of a fixed layout may have this length in bytes (R-MAN-10). */
+export function isPieceLength(bytes: number): boolean {
+  const isPowerOfTwo = Number.isSafeInteger(bytes) && (bytes & (bytes - 1)) === 0;
+  return isPowerOfTwo && bytes >= LIMITS.pieceLengthMin && bytes <= LIMITS.pieceLengthMax;
 }
 
 function checkLayout(raw: RawFields): PieceLayout {
@@ -211,8 +224,7 @@ function checkLayout(raw: RawFields): PieceLayout {
   }
   if (raw.pieceLength !== undefined) {
     const { pieceLength } = raw;
-    const isPowerOfTwo = (pieceLength & (pieceLength - 1)) === 0;
-    if (pieceLength < LIMITS.pieceLengthMin || !isPowerOfTwo) {
+    if (!isPieceLength(pieceLength)) {
       throw new CborError(`piece length ${pieceLength} is not an allowed power of two`);
     }
     if (Math.ceil(length / pieceLength) > LIMITS.piecesPerManifestMax) {
@@ -232,10 +244,7 @@ function checkLayout(raw: RawFields): PieceLayout {
   return PieceLayout.explicit(lengths);
 }
 
-function checkFiles(
-  files: readonly ManifestFile[],
-  contentLength: number,
-): readonly ManifestFile[] {
+function checkFiles(files: readonly ManifestFile[], contentLength: number): void {
   let total = 0;
   const names = new Set<string>();
   for (const file of files) {
@@ -247,7 +256,6 @@ function checkFiles(
   }
   if (files.length === 0) throw new CborError("no files");
   if (total !== contentLength) throw new CborError("file lengths do not add up to the length");
-  return files;
 }
 
 function checkDigest(digest: Uint8Array, length: number): void {

@@ -6,12 +6,14 @@ import { PART_FILE_PREFIX } from "../content/file-name.ts";
 import { LIMITS } from "../registry/limits.ts";
 
 const encoder = new TextEncoder();
+/** Of one UTF-16 code unit. */
+const UTF8_BYTES_MAX = 3;
 
 /** What is wrong with `path` as a destination, in words; `undefined` when nothing is. */
 export function checkDestination(path: string): string | undefined {
   const isWindows = /^[A-Za-z]:[\\/]/.test(path);
   if (!path.startsWith("/") && !isWindows) return "it is not absolute";
-  if (encoder.encode(path).length > LIMITS.pathBytesMax) return "it is too long";
+  if (isLonger(path, LIMITS.pathBytesMax)) return "it is too long";
   if (hasControlCharacter(path) || !path.isWellFormed()) return "it has a control character";
   const rest = isWindows ? path.slice(3) : path.slice(1);
   const components = rest.split(isWindows ? /[\\/]/ : "/");
@@ -19,12 +21,18 @@ export function checkDestination(path: string): string | undefined {
     if (component === "" || component === "." || component === "..") {
       return 'it has an empty, "." or ".." component';
     }
-    if (encoder.encode(component).length > LIMITS.fileNameBytesMax) return "a name is too long";
+    if (isLonger(component, LIMITS.fileNameBytesMax)) return "a name is too long";
   }
   const name = components[components.length - 1]!;
   if (name.startsWith(PART_FILE_PREFIX))
     return `names that begin with ${PART_FILE_PREFIX} are ours`;
   return undefined;
+}
+
+/** Whether the text has more bytes in UTF-8; encodes only where its length leaves that open. */
+function isLonger(text: string, bytesMax: number): boolean {
+  if (text.length * UTF8_BYTES_MAX <= bytesMax) return false;
+  return text.length > bytesMax || encoder.encode(text).length > bytesMax;
 }
 
 function hasControlCharacter(text: string): boolean {

@@ -16,85 +16,93 @@ export const JOB_STATES = [
 ] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-export const JOB_VERBS = ["resume", "suspend", "cancel", "acknowledge"] as const;
+/** `addFile` and `change` are the verbs behind `changeJob`. */
+export const JOB_VERBS = [
+  "resume",
+  "suspend",
+  "cancel",
+  "acknowledge",
+  "addFile",
+  "change",
+] as const;
 export type JobVerb = (typeof JOB_VERBS)[number];
+/** The verbs that take nothing but the job. */
+export type PlainVerb = Exclude<JobVerb, "addFile" | "change">;
 
 export const JOB_FACTS = [
   "picked",
+  /** The network is gone, or may not be used. */
+  "blocked",
   "bytesMoved",
   "failedTransient",
   "failedFatal",
   "retryDue",
   "allTransferred",
+  "tooOld",
 ] as const;
 export type JobFact = (typeof JOB_FACTS)[number];
 
-/** The state after a verb; absent: the state refuses the verb with `ERR_JOB_STATE`. */
+/**
+ * The state after a verb; absent: the state refuses the verb with `ERR_JOB_STATE`. Two cells depend
+ * on the files: `resume` of a job without files is refused (`ERR_JOB_EMPTY`), and `resume` of a
+ * `transferred` job to which files were added queues it.
+ */
 export const JOB_VERB_TABLE: Readonly<Record<JobState, Partial<Record<JobVerb, JobState>>>> = {
-  queued: {
-    resume: "queued",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  connecting: {
-    resume: "connecting",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  transferring: {
-    resume: "transferring",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  suspended: {
-    resume: "queued",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  error: {
-    resume: "queued",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  transientError: {
-    resume: "queued",
-    suspend: "suspended",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
-  transferred: {
-    resume: "transferred",
-    suspend: "transferred",
-    cancel: "cancelled",
-    acknowledge: "acknowledged",
-  },
+  queued: verbsOf("queued", { suspend: "suspended" }),
+  connecting: verbsOf("connecting", { suspend: "suspended" }),
+  transferring: verbsOf("transferring", { suspend: "suspended" }),
+  suspended: verbsOf("suspended", { resume: "queued" }),
+  error: verbsOf("error", { resume: "queued", suspend: "suspended" }),
+  transientError: verbsOf("transientError", { resume: "queued", suspend: "suspended" }),
+  transferred: verbsOf("transferred", {}),
   acknowledged: {},
   cancelled: {},
 };
 
+/** Every verb is allowed, and leaves the state as it is where nothing else is said. */
+function verbsOf(
+  state: JobState,
+  moves: Partial<Record<JobVerb, JobState>>,
+): Record<JobVerb, JobState> {
+  return {
+    resume: state,
+    suspend: state,
+    cancel: "cancelled",
+    acknowledge: "acknowledged",
+    addFile: state,
+    change: state,
+    ...moves,
+  };
+}
+
 /** The state after a fact; absent: the fact changes nothing in that state. */
 export const JOB_FACT_TABLE: Readonly<Record<JobState, Partial<Record<JobFact, JobState>>>> = {
-  queued: { picked: "connecting", failedFatal: "error" },
+  queued: {
+    picked: "connecting",
+    blocked: "transientError",
+    failedFatal: "error",
+    allTransferred: "transferred",
+    tooOld: "cancelled",
+  },
   connecting: {
     bytesMoved: "transferring",
+    blocked: "transientError",
     failedTransient: "transientError",
     failedFatal: "error",
     allTransferred: "transferred",
+    tooOld: "cancelled",
   },
   transferring: {
+    blocked: "transientError",
     failedTransient: "transientError",
     failedFatal: "error",
     allTransferred: "transferred",
+    tooOld: "cancelled",
   },
-  suspended: {},
-  error: {},
-  transientError: { retryDue: "queued", failedFatal: "error" },
-  transferred: {},
+  suspended: { tooOld: "cancelled" },
+  error: { tooOld: "cancelled" },
+  transientError: { retryDue: "queued", failedFatal: "error", tooOld: "cancelled" },
+  transferred: { tooOld: "cancelled" },
   acknowledged: {},
   cancelled: {},
 };

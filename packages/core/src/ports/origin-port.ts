@@ -4,7 +4,7 @@
  */
 import type { PieceLayout } from "../content/layout.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
-import type { BufferId, Millis, PieceIndex, RequestId, TransferId } from "../units.ts";
+import type { BufferId, ByteOffset, Millis, PieceIndex, RequestId, TransferId } from "../units.ts";
 
 /** What an origin says identifies the bytes behind a URL (R-HTTP-11). */
 export interface Validator {
@@ -18,6 +18,37 @@ export interface Validator {
 export function validatorKey(length: number, validator: Validator): string | undefined {
   const mark = validator.etag ?? validator.lastModified;
   return mark === undefined ? undefined : `${length} ${mark}`;
+}
+
+/** One header field to send: name and value. */
+export type HeaderField = readonly [name: string, value: string];
+
+/** What a TLS certificate may lack, where a job says so. */
+export const TLS_TOLERANCES = ["unknownAuthority", "wrongUsage", "wrongName", "wrongDate"] as const;
+export type TlsTolerance = (typeof TLS_TOLERANCES)[number];
+
+/** How a job wants its origins to be asked; `checkOriginRequest` has passed it. */
+export interface OriginRequestOptions {
+  /** Sent to the origin of the file's URL only, never after a redirect to another. */
+  readonly headers?: readonly HeaderField[];
+  /** Sent in one further try after 401 or 407, under the same rule. */
+  readonly challengeHeaders?: readonly HeaderField[];
+  /** Follow redirects from https: to http:. Default false (R-HTTP-03). */
+  readonly allowInsecureRedirect?: boolean;
+  readonly tlsTolerance?: readonly TlsTolerance[];
+  /** PEM text with a certificate and its key, or base64 of a PKCS #12 without a pass phrase. */
+  readonly clientCertificate?: string;
+}
+
+/** What an origin answered last, as users may ask for it. */
+export interface OriginResponse {
+  readonly status: number;
+  /** Status line and fields as received, lines ended by CR LF, at most `responseHeaderBytesMax`. */
+  readonly headers: string;
+  /** The URL that answered, after redirects. */
+  readonly url: string;
+  /** Address without port. */
+  readonly address: string;
 }
 
 /** Why a request to an origin ended without all its bytes. */
@@ -49,16 +80,20 @@ export type OriginCommand =
       readonly requestId: RequestId;
       readonly transferId: TransferId;
       readonly url: string;
+      readonly request?: OriginRequestOptions;
     }
   /**
-   * Fetches the sidecar manifest of the file at `url` (at most R-MAN-09 bytes); `manifestFetched`
-   * or `originFailed`. Bytes are not parsed here.
+   * Fetches a manifest or piece-hash file (at most R-MAN-09 bytes): the sidecar of the file at
+   * `url`, or with `place: "exact"` what lies at `url` itself. `manifestFetched` or `originFailed`.
+   * Bytes are not parsed here.
    */
   | {
       readonly type: "fetchManifest";
       readonly requestId: RequestId;
       readonly transferId: TransferId;
       readonly url: string;
+      readonly place: "sidecar" | "exact";
+      readonly request?: OriginRequestOptions;
     }
   /**
    * Fetches pieces [firstPiece, firstPiece + pieceCount) as one range. Every whole piece is one
@@ -76,6 +111,13 @@ export type OriginCommand =
       readonly firstPiece: PieceIndex;
       readonly pieceCount: number;
       readonly mode: "range" | "stream";
+      /**
+       * Where the pieces lie in a remote file that is not laid out like the content, because only
+       * ranges of it are wanted: the first piece begins at `start`, the others follow it without a
+       * gap, and the whole remote file has `length` bytes. Only with mode "range".
+       */
+      readonly remote?: { readonly start: ByteOffset; readonly length: number };
+      readonly request?: OriginRequestOptions;
       /** What earlier answers said; sent as `If-Range`, and compared (R-HTTP-11). */
       readonly validator?: Validator;
       /** Use a new connection and `Cache-Control: no-cache`, after corrupt bytes (R-HTTP-14). */
@@ -91,6 +133,13 @@ export type OriginCommand =
   | { readonly type: "cancelOrigin"; readonly requestId: RequestId };
 
 export type OriginEvent =
+  /** The head of a response, redirects left out. Comes before what it leads to. */
+  | {
+      readonly type: "originAnswered";
+      readonly requestId: RequestId;
+      readonly transferId: TransferId;
+      readonly response: OriginResponse;
+    }
   | {
       readonly type: "originProbed";
       readonly requestId: RequestId;

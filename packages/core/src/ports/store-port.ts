@@ -16,6 +16,7 @@ import type {
   PieceIndex,
   RequestId,
   TransferId,
+  UnixMillis,
 } from "../units.ts";
 
 /** What is known about a content when its part file is opened. */
@@ -28,11 +29,15 @@ export interface OpenContent {
   readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
   /** SHA-256 the whole file must have, where the job names one. */
   readonly contentDigest?: Uint8Array;
-  /** Absolute path the file is published under. */
-  readonly destination: string;
+  /**
+   * Absolute path the file is published under. Absent: it is never published, only read; its part
+   * file lies in the store's own spool directory.
+   */
+  readonly destination?: string;
   /**
    * What the origin said the file was (`validatorKey`), for contents without a manifest: stored
-   * progress of another validator is discarded. Absent: progress cannot be resumed.
+   * progress of another validator is discarded. Absent: progress cannot be resumed. Progress is
+   * kept where the stored layout is the beginning of the new one: ranges were added.
    */
   readonly validatorKey?: string;
 }
@@ -42,8 +47,13 @@ export type StoreCommand =
   | { readonly type: "loadState" }
   /** Durable before it is answered by `jobSaved`. */
   | { readonly type: "saveJob"; readonly revision: number; readonly job: JobRecord }
-  /** Forgets the job, its contents' records and part files; answered by `jobDeleted`. */
-  | { readonly type: "deleteJob"; readonly jobId: JobId }
+  /**
+   * Saves a job that is over, forgets its contents' records and removes its part files, all in one
+   * transaction. Answered by `jobEnded`.
+   */
+  | { readonly type: "endJob"; readonly job: JobRecord }
+  /** Forgets the record of a job that is over. No answer. */
+  | { readonly type: "forgetJob"; readonly jobId: JobId }
   /** Creates or resumes the part file; answered by `contentOpened` or `contentFailed`. */
   | { readonly type: "openContent"; readonly transferId: TransferId; readonly spec: OpenContent }
   /**
@@ -76,6 +86,8 @@ export type StoreCommand =
       readonly type: "publishContent";
       readonly transferId: TransferId;
       readonly overwrite: boolean;
+      /** The file's modification time from then on; absent: the time of the last write. */
+      readonly modifiedAt?: UnixMillis;
     }
   /**
    * Closes the content: `keep` for later resumption or serving, or `discard` the part file and its
@@ -107,8 +119,9 @@ export interface StoredContent {
 export interface ResumableContent {
   readonly jobId: JobId;
   readonly fileIndex: number;
-  /** Bytes of the whole content. */
+  /** Bytes of the whole content, and of the pieces that were recorded. */
   readonly length: number;
+  readonly storedBytes: number;
   readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
   readonly validatorKey?: string;
 }
@@ -123,7 +136,8 @@ export type StoreEvent =
     }
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }
   | { readonly type: "jobSaved"; readonly jobId: JobId; readonly revision: number }
-  | { readonly type: "jobDeleted"; readonly jobId: JobId }
+  /** `undeletedCount`: part files that could not be removed now; they are tried again later. */
+  | { readonly type: "jobEnded"; readonly jobId: JobId; readonly undeletedCount: number }
   | {
       readonly type: "contentOpened";
       readonly transferId: TransferId;

@@ -18,6 +18,8 @@ export const LIMITS = {
   filesPerManifestMax: 1_000,
   /** R-MAN-10 */
   contentLengthMax: 2 ** 40,
+  /** Members and nested values of a piece-hash file beside its digests, which bounds the parser. */
+  pieceHashFileExtrasMax: 1_024,
   /** R-FS-03: one path component of a manifest's file name, in UTF-8 bytes. */
   fileNameBytesMax: 255,
   /** R-FS-03: a whole destination path, in UTF-8 bytes. */
@@ -26,10 +28,25 @@ export const LIMITS = {
   urlLengthMax: 8 * KiB,
   /** R-API-09 */
   displayNameLengthMax: 256,
-  /** R-DB-06 */
+  /** R-DB-06: live jobs and those that are over, together. */
   jobsMax: 10_000,
+  /** Jobs that are over and still remembered; the oldest are forgotten first. */
+  jobsOverMax: 1_000,
   /** R-DB-06 */
   filesPerJobMax: 1_000,
+  /** Four times what BITS allows. */
+  rangesPerFileMax: 2_000,
+  /** Names and values that clients keep with a job. */
+  attributesPerJobMax: 32,
+  /** One such value, as text. */
+  attributeLengthMax: 4_096,
+  /** Caller's names: owners, file ids, idempotency keys. */
+  nameLengthMax: 256,
+  /** Header fields of a job's own, and all of them together. */
+  requestFieldsMax: 32,
+  requestHeaderLengthMax: 8 * KiB,
+  /** A client certificate with its key, as text. */
+  clientCertificateLengthMax: 64 * KiB,
   /** R-PEER-11: any frame that is not piece or manifest data. */
   controlFrameBytesMax: 64 * KiB,
   /** One slice of a piece on the wire: the balance measured in libp2p, 256 KiB to 1 MiB. */
@@ -119,6 +136,26 @@ export const LIMITS = {
   storedContentsMax: 10_000,
   /** Manifests of complete contents that are loaded at start, the newest first. */
   storedManifestBytesMax: 64 * MiB,
+  /** R-API-09: callers on the job socket at a time. */
+  jobConnectionsMax: 64,
+  /** JSON of one frame on the job socket: a request for 1,000 files of 4 KiB each. */
+  jobFrameJsonBytesMax: 4 * MiB,
+  /** Jobs or files of a long answer that travel in one frame, unless one alone is longer. */
+  jobPartBytesMax: 256 * KiB,
+  /** Commas and opening brackets of one frame, which bound the memory that its JSON needs. */
+  jsonPartsMax: 131_072,
+  /** R-API-09: how deeply JSON may be nested. */
+  jsonDepthMax: 16,
+  /** R-API-09: for a whole frame to come, and for one to be taken. */
+  jobFrameTimeoutMs: 30_000,
+  /** Verbs of one caller under way; then nothing more is read from it. */
+  jobCallsMax: 1_024,
+  /** Bytes that wait to be sent to one caller; then nothing more is read from it. */
+  jobUnsentBytesMax: MiB,
+  /** Streams one caller may have attached; each holds at most one piece. */
+  jobStreamsMax: 64,
+  /** Calls that one connection to an agent may have open. */
+  jobCallsWaitingMax: 65_536,
   /** Events that one loop turn may queue before the engine calls it a fault. */
   loopQueueMax: 1_000_000,
 } as const;
@@ -142,4 +179,18 @@ assert(
 assert(
   LIMITS.dataFrameBytesMax + LIMITS.controlFrameBytesMax <= LIMITS.streamWriteBytesMax,
   "one turn of the frame writer must fit into a stream's write buffer",
+);
+assert(
+  LIMITS.attributesPerJobMax * (LIMITS.attributeLengthMax + LIMITS.nameLengthMax) * 6 +
+    LIMITS.jobPartBytesMax <
+    LIMITS.jobFrameJsonBytesMax,
+  "one job, with every character of its attributes escaped, must fit into a frame",
+);
+assert(
+  (LIMITS.jobsMax + LIMITS.jobsOverMax) * 64 < LIMITS.jobFrameJsonBytesMax,
+  "changes of all jobs must fit into a frame",
+);
+assert(
+  LIMITS.rangesPerFileMax * 3 + (LIMITS.jobsMax + LIMITS.jobsOverMax) * 3 < LIMITS.jsonPartsMax,
+  "a file with all its ranges, and changes of all jobs, must fit into a frame",
 );

@@ -7,14 +7,14 @@
  */
 import { unreachable } from "../assert.ts";
 import { PieceSet } from "../content/piece-set.ts";
-import type { PieceLayout } from "../content/layout.ts";
 import { errorInfo } from "../registry/errors.ts";
-import type { ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
-import type { OriginEvent, Validator } from "../ports/origin-port.ts";
+import type { OriginEvent } from "../ports/origin-port.ts";
+import type { StoreEvent } from "../ports/store-port.ts";
 import type { RefusalReason } from "../ports/swarm-port.ts";
-import type { BufferId, ContentId, Millis, PeerId, PieceIndex, TransferId } from "../units.ts";
+import type { BufferId, Millis, PeerId, PieceIndex } from "../units.ts";
 import { ContentSwarm } from "./content-swarm.ts";
+import type { FetcherOptions, FetchStatus } from "./fetcher-options.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
@@ -22,33 +22,6 @@ import { PeerRequests } from "./peer-requests.ts";
 import { PieceLedger } from "./piece-ledger.ts";
 import type { PieceOrigin } from "./piece-ledger.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
-
-export interface FetcherOptions {
-  readonly transferId: TransferId;
-  /** With a verified manifest; peers are used only then (R-MAN-01). */
-  readonly contentId: ContentId | undefined;
-  readonly layout: PieceLayout;
-  readonly have: PieceSet;
-  readonly url: string | undefined;
-  readonly validator?: Validator;
-  readonly acceptsRanges: boolean;
-  /** Counted up as bytes come. */
-  readonly bytes: FetchBytes;
-}
-
-export type FetchStatus =
-  | { readonly name: "fetching" }
-  | { readonly name: "complete" }
-  /** What was stored cannot be continued and must be forgotten. */
-  | { readonly name: "changed"; readonly because: ErrorInfo }
-  | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
-
-/** Bytes received, by source, for snapshots. */
-export interface FetchBytes {
-  origin: number;
-  peers: number;
-  wasted: number;
-}
 
 export class Fetcher implements Stage {
   readonly #deps: MachineDeps;
@@ -69,11 +42,11 @@ export class Fetcher implements Stage {
     this.#deps = deps;
     this.#options = options;
     const { settings, selfId } = deps;
-    const { contentId, layout } = options;
+    const { contentId, layout, urgency } = options;
     this.#ledger = new PieceLedger(deps, options);
     const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
     this.#swarm = new ContentSwarm(layout, { selfId, extentBytes, stallTimeoutMs });
-    this.#peers = contentId && new PeerRequests(deps, this.#ledger, contentId);
+    this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency });
     const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
@@ -99,6 +72,11 @@ export class Fetcher implements Stage {
 
   get memberCount(): number {
     return this.#swarm.memberCount;
+  }
+
+  /** Requests to the origin under way. */
+  get originRequests(): number {
+    return this.#origin.size;
   }
 
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
@@ -171,7 +149,14 @@ export class Fetcher implements Stage {
     this.#settle(now);
   }
 
-  pieceStored(piece: PieceIndex, now: Millis): void {
+  storeEvent(event: StoreEvent, now: Millis): void {
+    if (event.type === "pieceStored") this.#pieceStored(event.piece, now);
+    else if (event.type === "pieceCorrupt") this.#pieceCorrupt(event.piece, now);
+    else if (event.type === "piecesCommitted") this.#piecesCommitted(event.pieces, now);
+    else if (event.type === "pieceLost") this.#pieceLost(event.piece, now);
+  }
+
+  #pieceStored(piece: PieceIndex, now: Millis): void {
     const from = this.#ledger.stored(piece, now);
     if (from === undefined) return;
     const { transferId, layout } = this.#options;
@@ -187,7 +172,7 @@ export class Fetcher implements Stage {
     this.#settle(now);
   }
 
-  pieceCorrupt(piece: PieceIndex, now: Millis): void {
+  #pieceCorrupt(piece: PieceIndex, now: Millis): void {
     const from = this.#ledger.corrupt(piece);
     if (from === undefined) return;
     this.#options.bytes.wasted += this.#options.layout.length(piece);
@@ -201,7 +186,7 @@ export class Fetcher implements Stage {
     this.#settle(now);
   }
 
-  piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
+  #piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
     this.#ledger.commitEnded();
     const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
     const { contentId } = this.#options;
@@ -213,7 +198,7 @@ export class Fetcher implements Stage {
   }
 
   /** The disk has lost a committed piece (R-FS-10). */
-  pieceLost(piece: PieceIndex, now: Millis): void {
+  #pieceLost(piece: PieceIndex, now: Millis): void {
     this.#ledger.lost(piece);
     this.#origin.wake();
     if (this.#status.name === "complete") this.#status = { name: "fetching" };

@@ -1,359 +1,333 @@
 /**
- * All jobs: the verbs users call, the facts transfers report, and what both lead to. States change
- * by the tables of `job/states.ts` only. A verb's ticket settles when its effect is durable
- * (R-DB-02).
+ * All jobs and the verbs users call. States change by the tables of `job/states.ts` only. A verb's
+ * ticket settles when its effect is durable (R-DB-02); a verb that is refused changes nothing.
  *
- * Runs the files of a job strictly in order, and at most `activeJobsMax` jobs at a time, by
- * priority and then age. Called by the scheduler.
+ *   JobTable ── verbs, ends, expiry
+ *   ├── JobIndex    which jobs there are
+ *   ├── JobSaves    durability and tickets
+ *   ├── JobRunner   which files transfer now
+ *   └── JobSinks    streams attached to files
+ *
+ * Called by the scheduler.
  */
 import type { JobRecord } from "../job/record.ts";
-import { JOB_PRIORITIES } from "../job/record.ts";
 import { checkJobRequest } from "../job/request.ts";
-import type { JobRequest } from "../job/request.ts";
-import { isActiveState, isFinalState, JOB_VERB_TABLE } from "../job/states.ts";
-import type { JobVerb } from "../job/states.ts";
+import type { JobChange, JobRequest, VerbGuard } from "../job/request.ts";
+import type { NetworkState } from "../job/network.ts";
+import { checkStartable } from "../job/file-spec.ts";
+import type { JobFileSpec } from "../job/file-spec.ts";
+import { isFinalState, JOB_VERB_TABLE } from "../job/states.ts";
+import type { JobVerb, PlainVerb } from "../job/states.ts";
+import { sha256Hex } from "../hash/digest.ts";
+import type { OriginResponse } from "../ports/origin-port.ts";
 import type { ResumableContent, StoreEvent } from "../ports/store-port.ts";
 import { errorInfo } from "../registry/errors.ts";
-import type { ErrorCode, ErrorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { JobId, Millis } from "../units.ts";
-import { isRunnable, Job } from "./job.ts";
-import type { JobFile } from "./job.ts";
+import { prepareChange } from "./job-changes.ts";
+import { JobEnds } from "./job-ends.ts";
+import { JobFile } from "./job-file.ts";
+import { JobIndex } from "./job-index.ts";
+import { JobRunner } from "./job-runner.ts";
+import { JobSaves } from "./job-saves.ts";
+import { JobSinks } from "./job-sinks.ts";
+import { Job, newRecord, valuesOf } from "./job.ts";
 import type { MachineDeps } from "./machine-deps.ts";
-import { resolutionOf, unverifiedLayout } from "./resolver.ts";
-import type { JobSnapshot, VerbResult } from "./snapshot.ts";
+import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferReport } from "./transfer-state.ts";
 
 export class JobTable {
+  readonly sinks: JobSinks;
   readonly #deps: MachineDeps;
-  readonly #transfers: TransferTable;
-  readonly #jobs = new Map<JobId, Job>();
-  readonly #changed = new Set<JobId>();
-  /** Tickets that settle when a revision is saved, or a job's record deleted. */
-  readonly #saves = new Map<number, number>();
-  readonly #deletes = new Map<JobId, number>();
-  #lastRevision = 0;
-  #lastTicket = 0;
+  readonly #index = new JobIndex();
+  readonly #saves: JobSaves;
+  readonly #runner: JobRunner;
+  readonly #ends: JobEnds;
 
   constructor(deps: MachineDeps, transfers: TransferTable) {
     this.#deps = deps;
-    this.#transfers = transfers;
+    this.#saves = new JobSaves(deps);
+    this.#runner = new JobRunner(deps, transfers, this.#saves);
+    this.sinks = new JobSinks(deps.outbox, this.#runner);
+    const parts = { index: this.#index, saves: this.#saves, runner: this.#runner };
+    this.#ends = new JobEnds(deps, { ...parts, sinks: this.sinks });
   }
 
   ids(): JobId[] {
-    return [...this.#jobs.keys()];
+    return [...this.#index.all()].map(({ jobId }) => jobId);
   }
 
-  snapshot(jobId: JobId): JobSnapshot | undefined {
-    return this.#jobs.get(jobId)?.snapshot();
+  summaries(): JobSummary[] {
+    return [...this.#index.all()].map((job) => job.summary(this.#deps.settings));
+  }
+
+  snapshot(jobId: JobId, now: Millis): JobSnapshot | undefined {
+    return this.#index.get(jobId)?.snapshot(this.#deps.settings, now);
+  }
+
+  /** What the job's owner asked for, header fields included. */
+  fileSpec(jobId: JobId, fileIndex: number): JobFileSpec | undefined {
+    return this.#index.get(jobId)?.files[fileIndex]?.spec;
+  }
+
+  response(jobId: JobId, fileIndex: number): OriginResponse | undefined {
+    return this.#index.get(jobId)?.files[fileIndex]?.response;
+  }
+
+  get(jobId: JobId): Job | undefined {
+    return this.#index.get(jobId);
   }
 
   /** Takes up the jobs of earlier runs. Whatever was under way is queued again. */
   load(records: readonly JobRecord[], resumable: readonly ResumableContent[], now: Millis): void {
-    for (const record of records) {
-      const waits = record.state === "transientError" ? "queued" : record.state;
-      this.#jobs.set(record.jobId, new Job(record, waits));
-    }
+    const inOrder = records.toSorted((a, b) => a.sequence - b.sequence);
+    for (const record of inOrder) this.#load(record);
     for (const content of resumable) {
-      const file = this.#jobs.get(content.jobId)?.files[content.fileIndex];
-      if (file === undefined) continue;
-      const { manifest, length, validatorKey } = content;
-      if (manifest !== undefined) file.resolution = resolutionOf(manifest);
-      else if (file.transferred) {
-        const known = validatorKey === undefined ? {} : { validatorKey };
-        file.resolution = { layout: unverifiedLayout(length), acceptsRanges: false, ...known };
-      }
+      this.#index.get(content.jobId)?.files[content.fileIndex]?.recall(content);
     }
-    this.#schedule(now);
+    // An end gives its place to others, which by now know what they have stored.
+    for (const { jobId, isVolatile, state } of records) {
+      const job = isVolatile && !isFinalState(state) ? this.#index.get(jobId) : undefined;
+      if (job !== undefined) this.#ends.dropVolatile(job, now);
+    }
+    this.#ends.start(now);
+    this.#runner.schedule(now);
   }
 
+  /** The same idempotency key names the job it created, as long as the request is the same. */
   create(request: JobRequest, now: Millis): VerbResult {
-    const problem = checkJobRequest(request) ?? this.#checkAgainstOthers(request);
-    if (problem !== undefined) return { ok: false, error: problem };
-    const job = Job.from(request);
-    this.#jobs.set(job.jobId, job);
-    const ticket = this.#save(job, true);
-    this.#schedule(now);
-    return { ok: true, ticket };
+    const { settings, wallClock } = this.#deps;
+    const { idempotencyKey: key, owner, jobId } = request;
+    const fingerprint = key === undefined ? "" : fingerprintOf(request);
+    const earlier = key === undefined ? undefined : this.#index.byKey(owner, key);
+    const createdAt = wallClock.at(now);
+    if (earlier !== undefined && createdAt - earlier.createdAt < settings.idempotencyMs) {
+      if (earlier.idempotency?.fingerprint !== fingerprint) {
+        return refused(errorInfo("ERR_IDEMPOTENCY_CONFLICT"));
+      }
+      if (isFinalState(earlier.state)) return this.#ends.again(earlier);
+      return accepted(earlier, this.#saves.saveForTicket(earlier, now));
+    }
+    const problem = checkJobRequest(request, settings) ?? this.#checkAgainstOthers(request);
+    if (problem !== undefined) return refused(problem);
+    const idempotency = key === undefined ? undefined : { key, fingerprint };
+    const files = request.files.map((spec) => JobFile.of(spec).toRecord());
+    const sequence = this.#index.nextSequence();
+    const origin = { jobId, owner, sequence, createdAt, ...(idempotency && { idempotency }) };
+    const job = new Job(newRecord(origin, valuesOf(request), files));
+    if (!request.startSuspended) {
+      job.state = "queued";
+      job.hasStarted = true;
+    }
+    this.#index.add(job);
+    this.#runner.note(job);
+    const ticket = this.#saves.saveForTicket(job, now);
+    this.#runner.schedule(now);
+    return accepted(job, ticket);
   }
 
-  verb(jobId: JobId, verb: JobVerb, now: Millis): VerbResult {
-    const job = this.#jobs.get(jobId);
-    if (job === undefined) return refusal("ERR_JOB_NOT_FOUND", jobId);
-    const next = JOB_VERB_TABLE[job.state][verb];
-    if (next === undefined || job.acknowledgeTicket !== undefined) {
-      return refusal("ERR_JOB_STATE", `cannot ${verb} a job that is ${job.state}`);
-    }
+  verb(jobId: JobId, verb: PlainVerb, now: Millis, guard: VerbGuard = {}): VerbResult {
+    const job = this.#index.get(jobId);
+    if (job === undefined) return refused(errorInfo("ERR_JOB_NOT_FOUND", jobId));
+    const problem = checkVerb(job, verb, guard);
+    if (problem !== undefined) return refused(problem);
     switch (verb) {
       case "resume":
-        if (job.files.length === 0) return refusal("ERR_JOB_STATE", "the job has no files");
-        job.state = next;
-        job.error = undefined;
-        job.retryAt = Infinity;
-        break;
+        return this.#resume(job, now);
       case "suspend":
-        job.state = next;
-        this.#stopFiles(job, "keep");
-        break;
+        return this.#suspend(job, now);
       case "cancel":
-        return { ok: true, ticket: this.#end(job, "cancelled") };
+        return accepted(job, this.#ends.cancel(job, now));
       case "acknowledge":
-        return { ok: true, ticket: this.#acknowledge(job, now) };
+        return accepted(job, this.#ends.acknowledge(job, now));
     }
-    const ticket = this.#save(job, true);
-    this.#schedule(now);
-    return { ok: true, ticket };
+  }
+
+  change(jobId: JobId, change: JobChange, now: Millis, guard: VerbGuard = {}): VerbResult {
+    const job = this.#index.get(jobId);
+    if (job === undefined) return refused(errorInfo("ERR_JOB_NOT_FOUND", jobId));
+    const verb = change.type === "addFiles" ? "addFile" : "change";
+    const problem = checkVerb(job, verb, guard);
+    if (problem !== undefined) return refused(problem);
+    const prepared = prepareChange(job, change, this.#deps.settings);
+    if ("code" in prepared) return refused(prepared);
+    const taken = this.#index.takenDestination(prepared.destinations, jobId);
+    if (taken !== undefined) return refused(errorInfo("ERR_DESTINATION_TAKEN", taken));
+    this.#index.releaseDestinations(job);
+    const reopened = prepared.apply();
+    this.#index.claimDestinations(job);
+    // Closed, it is opened again with what it is now, when its turn comes.
+    reopened?.transfer?.close("keep");
+    if (reopened !== undefined && Number.isFinite(job.retryAt)) job.retryAt = now;
+    const ticket = this.#saves.saveForTicket(job, now);
+    this.#runner.recheck(job, now);
+    return accepted(job, ticket);
+  }
+
+  setNetwork(network: NetworkState, now: Millis): void {
+    this.#runner.setNetwork(network, now);
+  }
+
+  /** A client's stream takes the file's bytes from now on. */
+  attachSink(jobId: JobId, fileIndex: number, now: Millis): ErrorInfo | undefined {
+    const job = this.#index.get(jobId);
+    if (job === undefined) return errorInfo("ERR_JOB_NOT_FOUND", jobId);
+    const file = job.files[fileIndex];
+    if (file === undefined) return errorInfo("ERR_USAGE", `there is no file ${fileIndex}`);
+    const details = `cannot attach a stream to a job that is ${job.state}`;
+    if (isFinalState(job.state)) return errorInfo("ERR_JOB_STATE", details);
+    if (file.spec.toStream !== true) return errorInfo("ERR_SINK_TAKEN");
+    if (file.sink?.isAttached === true) return errorInfo("ERR_SINK_TAKEN");
+    this.sinks.attach(job, fileIndex, now);
+    return undefined;
   }
 
   /** A transfer of a job has come to something. */
   report(transfer: Transfer, report: TransferReport, now: Millis): void {
-    const job = transfer.jobId === undefined ? undefined : this.#jobs.get(transfer.jobId);
+    const job = transfer.jobId === undefined ? undefined : this.#index.get(transfer.jobId);
     const file = job?.files[transfer.fileIndex];
-    if (job === undefined || file === undefined || file.transfer !== transfer) return;
-    this.#changed.add(job.jobId);
+    if (job === undefined || isFinalState(job.state)) {
+      // What is merely served is nothing that the job would tell.
+      if (report.type === "failed") transfer.close("keep");
+      if (report.type === "closed" && file?.transfer === transfer) file.closed(transfer, now);
+      return;
+    }
+    if (file === undefined || file.transfer !== transfer) return;
+    this.#saves.changed(job, now);
     switch (report.type) {
       case "transferred":
-        file.resolution = transfer.resolution;
-        if (!file.transferred) {
-          file.transferred = true;
-          if (job.allTransferred && job.apply("allTransferred")) job.error = undefined;
-          this.#save(job, false);
-        }
+        if (file.spec.toStream === true) this.sinks.pump(file, now);
+        else this.#runner.fileTransferred(job, file, now);
         break;
       case "failed":
-        this.#failed(job, file, report, now);
+        this.#ends.failed(job, report.error);
+        this.#runner.fileFailed(job, file, report, now);
         break;
       case "published":
-        file.published = true;
-        this.#save(job, false);
+        file.isPublished = true;
+        this.#saves.save(job, now);
         break;
       case "publishFailed":
         // Opened again, by the next acknowledge, it fetches what was damaged.
         if (report.error.code === "ERR_CONTENT_MISMATCH") transfer.close("keep");
-        this.#settleAcknowledge(job, report.error);
+        this.#ends.failed(job, report.error);
         break;
       case "closed":
-        keepTotals(file, transfer);
-        file.transfer = undefined;
+        file.closed(transfer, now);
         break;
     }
-    if (job.acknowledgeTicket !== undefined) this.#publishNext(job, now);
-    this.#schedule(now);
+    this.#ends.proceed(job, now);
+    this.#runner.schedule(now);
   }
 
-  /** A piece of the transfer was stored: the job moves, and is not stuck. */
-  moved(transfer: Transfer): void {
-    const job = transfer.jobId === undefined ? undefined : this.#jobs.get(transfer.jobId);
-    if (job === undefined) return;
-    this.#changed.add(job.jobId);
-    job.stuckSince = undefined;
-    job.apply("bytesMoved");
+  /** A piece of the transfer was stored or committed. */
+  storeMoved(transfer: Transfer, isStored: boolean, now: Millis): void {
+    const job = transfer.jobId === undefined ? undefined : this.#index.get(transfer.jobId);
+    const file = job?.files[transfer.fileIndex];
+    if (job === undefined || file === undefined) return;
+    if (isStored) this.#runner.moved(job, now);
+    this.sinks.pump(file, now);
   }
 
-  storeEvent(event: StoreEvent): void {
-    if (event.type === "jobSaved") this.#settle(take(this.#saves, event.revision));
-    else if (event.type === "jobDeleted") this.#settle(take(this.#deletes, event.jobId));
+  storeEvent(event: Extract<StoreEvent, { type: "jobSaved" | "jobEnded" }>): void {
+    this.#saves.storeEvent(event);
   }
 
-  /** Jobs whose snapshots changed since the last call. */
   takeChanged(): JobId[] {
-    const changed = [...this.#changed];
-    this.#changed.clear();
-    return changed;
+    return this.#saves.takeChanged();
   }
 
   pollDeadline(): Millis {
-    let deadline = Infinity;
-    for (const job of this.#jobs.values()) {
-      if (job.state === "transientError") deadline = Math.min(deadline, job.retryAt);
-    }
-    return deadline;
+    return Math.min(this.#runner.pollDeadline(), this.#ends.pollDeadline());
   }
 
   handleTimeout(now: Millis): void {
-    const { noProgressTimeoutMs } = this.#deps.settings;
-    for (const job of this.#jobs.values()) {
-      if (job.state !== "transientError" || job.retryAt > now) continue;
-      this.#changed.add(job.jobId);
-      job.retryAt = Infinity;
-      if (job.stuckSince !== undefined && now - job.stuckSince >= noProgressTimeoutMs) {
-        job.error = errorInfo("ERR_NO_PROGRESS", job.error?.message);
-        job.apply("failedFatal");
-      } else job.apply("retryDue");
-      this.#save(job, false);
+    this.#runner.handleTimeout(now);
+    this.#ends.handleTimeout(now);
+  }
+
+  #load(record: JobRecord): void {
+    const job = new Job(record);
+    if (job.state === "transientError") job.state = "queued";
+    const lacksStream = job.files.some(
+      ({ spec, isTransferred }) => spec.toStream && !isTransferred,
+    );
+    if (job.state === "queued" && lacksStream) job.state = "suspended";
+    this.#index.add(job);
+    this.#runner.note(job);
+  }
+
+  #resume(job: Job, now: Millis): VerbResult {
+    if (job.files.length === 0) return refused(errorInfo("ERR_JOB_EMPTY"));
+    for (const file of job.files) {
+      if (file.isTransferred) continue;
+      const isReady = file.spec.toStream !== true || file.sink?.isAttached === true;
+      const missing = isReady ? checkStartable(file.spec) : errorInfo("ERR_SINK_MISSING");
+      if (missing !== undefined) return refused(missing);
     }
-    this.#schedule(now);
+    const next = JOB_VERB_TABLE[job.state].resume;
+    if (next !== undefined) job.state = next;
+    if (job.state === "transferred" && !job.allTransferred) job.state = "queued";
+    job.hasStarted = true;
+    job.retryAt = Infinity;
+    if (job.state === "queued") job.error = undefined;
+    if (job.state === "queued") job.stuckSince = undefined;
+    this.#runner.note(job);
+    const ticket = this.#saves.saveForTicket(job, now);
+    this.#runner.schedule(now);
+    return accepted(job, ticket);
+  }
+
+  #suspend(job: Job, now: Millis): VerbResult {
+    job.state = JOB_VERB_TABLE[job.state].suspend ?? job.state;
+    job.stuckSince = undefined;
+    this.#runner.stop(job, "keep");
+    this.#runner.note(job);
+    const ticket = this.#saves.saveForTicket(job, now);
+    this.#runner.schedule(now);
+    return accepted(job, ticket);
   }
 
   #checkAgainstOthers(request: JobRequest): ErrorInfo | undefined {
-    if (this.#jobs.has(request.jobId)) return errorInfo("ERR_USAGE", "the job id is in use");
-    const taken = new Set<string>();
-    let live = 0;
-    for (const job of this.#jobs.values()) {
-      if (isFinalState(job.state)) continue;
-      live++;
-      for (const file of job.files) taken.add(file.spec.destination);
+    const { settings } = this.#deps;
+    if (this.#index.get(request.jobId)) return errorInfo("ERR_USAGE", "the job id is in use");
+    const live = this.#index.liveCount;
+    if (live >= Math.min(settings.jobsMax, LIMITS.jobsMax)) {
+      return errorInfo("ERR_JOB_LIMIT", `${live} jobs`);
     }
-    if (live >= LIMITS.jobsMax) return errorInfo("ERR_JOB_LIMIT", `${live} jobs`);
-    const clash = request.files.find((file) => taken.has(file.destination));
-    if (clash === undefined) return undefined;
-    return errorInfo("ERR_DESTINATION_INVALID", `${clash.destination} belongs to another job`);
-  }
-
-  /** Gives free places to queued jobs, and every running job its next file. */
-  #schedule(now: Millis): void {
-    const runnable = [...this.#jobs.values()].filter(isRunnable);
-    let places = this.#deps.settings.activeJobsMax;
-    for (const job of runnable) if (isActiveState(job.state)) places--;
-    for (const priority of JOB_PRIORITIES) {
-      for (const job of runnable) {
-        if (job.priority !== priority || job.state !== "queued" || places <= 0) continue;
-        if (job.apply("picked")) places--;
-        this.#changed.add(job.jobId);
-      }
+    const own = this.#index.liveCountOf(request.owner);
+    if (!request.isAdministrator && own >= settings.jobsPerOwnerMax) {
+      return errorInfo("ERR_JOB_LIMIT_OWNER", `${own} jobs`);
     }
-    for (const job of runnable) if (isActiveState(job.state)) this.#runFile(job, now);
-  }
-
-  #runFile(job: Job, now: Millis): void {
-    const index = job.files.findIndex((file) => !file.transferred);
-    const file = job.files[index];
-    if (file === undefined) {
-      if (job.apply("allTransferred")) this.#save(job, false);
-    } else if (file.transfer === undefined) this.#openFile(job, index, now);
-  }
-
-  #openFile(job: Job, fileIndex: number, now: Millis): void {
-    const file = job.files[fileIndex];
-    if (file === undefined) return;
-    const { resolution } = file;
-    const options = { job: { jobId: job.jobId, fileIndex, file: file.spec } };
-    const known = resolution === undefined ? {} : { resolution };
-    file.transfer = this.#transfers.open({ ...options, ...known }, now);
-    this.#changed.add(job.jobId);
-  }
-
-  /** Ends transfers that are still fetching. Complete ones stay, and are served. */
-  #stopFiles(job: Job, outcome: "keep" | "discard"): void {
-    for (const file of job.files) {
-      if (file.transferred && outcome === "keep") continue;
-      // What has failed is being closed; whether to believe it again was decided then.
-      const isFailed = file.transfer === undefined || file.transfer.phase === "waiting";
-      if (!isFailed) file.resolution ??= file.transfer?.resolution;
-      if (!file.published) file.transfer?.close(outcome);
-    }
-  }
-
-  #failed(
-    job: Job,
-    file: JobFile,
-    { error, transient }: { error: ErrorInfo; transient: boolean },
-    now: Millis,
-  ): void {
-    job.error = error;
-    if (job.acknowledgeTicket !== undefined) this.#settleAcknowledge(job, error);
-    file.resolution ??= file.transfer?.resolution;
-    // A manifest or a stored state that proved wrong must not be believed again.
-    if (!transient) file.resolution = undefined;
-    file.transfer?.close("keep");
-    if (transient && job.apply("failedTransient")) {
-      job.stuckSince ??= now;
-      const { jobRetryDelayMs, noProgressTimeoutMs } = this.#deps.settings;
-      const waitMs = error.code === "ERR_DISK_FULL" ? LIMITS.diskFullRetryMs : jobRetryDelayMs;
-      job.retryAt = Math.min(now + waitMs, Math.max(now, job.stuckSince + noProgressTimeoutMs));
-    } else job.apply("failedFatal");
-    this.#save(job, false);
-  }
-
-  /** Publishes what is complete and gives up the rest; the ticket settles when all is done. */
-  #acknowledge(job: Job, now: Millis): number {
-    const ticket = ++this.#lastTicket;
-    job.acknowledgeTicket = ticket;
-    for (const file of job.files) {
-      if (!file.transferred) file.transfer?.close("discard");
-    }
-    if (!job.allTransferred) job.state = "suspended";
-    this.#publishNext(job, now);
-    return ticket;
-  }
-
-  #publishNext(job: Job, now: Millis): void {
-    const index = job.files.findIndex((file) => file.transferred && !file.published);
-    const file = job.files[index];
-    if (file === undefined) {
-      if (job.files.some((other) => !other.transferred && other.transfer !== undefined)) return;
-      const ticket = job.acknowledgeTicket;
-      job.acknowledgeTicket = undefined;
-      this.#end(job, "acknowledged", ticket);
-    } else if (file.transfer === undefined) this.#openFile(job, index, now);
-    else if (file.transfer.phase === "transferred") file.transfer.publish(job.overwrite);
-  }
-
-  #settleAcknowledge(job: Job, error: ErrorInfo): void {
-    const ticket = job.acknowledgeTicket;
-    job.acknowledgeTicket = undefined;
-    if (ticket !== undefined) this.#settle(ticket, error);
-  }
-
-  /** any state -> acknowledged or cancelled. Published contents stay and are served. */
-  #end(job: Job, state: "acknowledged" | "cancelled", ticket = ++this.#lastTicket): number {
-    job.state = state;
-    job.error = undefined;
-    this.#stopFiles(job, "discard");
-    for (const file of job.files) {
-      if (file.published && file.transfer?.contentId === undefined) file.transfer?.close("keep");
-    }
-    this.#deletes.set(job.jobId, ticket);
-    this.#deps.outbox.store({ type: "deleteJob", jobId: job.jobId });
-    this.#changed.add(job.jobId);
-    this.#forgetOldest();
-    return ticket;
-  }
-
-  /** Jobs that are over stay visible for the rest of the run, but not without bound. */
-  #forgetOldest(): void {
-    if (this.#jobs.size <= LIMITS.jobsMax) return;
-    for (const job of this.#jobs.values()) {
-      if (!isFinalState(job.state) || this.#deletes.has(job.jobId)) continue;
-      this.#jobs.delete(job.jobId);
-      return;
-    }
-  }
-
-  #save(job: Job, settles: boolean): number {
-    const revision = ++this.#lastRevision;
-    this.#deps.outbox.store({ type: "saveJob", revision, job: job.toRecord() });
-    this.#changed.add(job.jobId);
-    if (!settles) return 0;
-    const ticket = ++this.#lastTicket;
-    this.#saves.set(revision, ticket);
-    return ticket;
-  }
-
-  #settle(ticket: number | undefined, error?: ErrorInfo): void {
-    if (ticket === undefined) return;
-    const failed = error === undefined ? {} : { error };
-    this.#deps.outbox.notice({ type: "ticketSettled", ticket, ...failed });
+    const destinations = request.files.map(({ destination }) => destination);
+    const taken = this.#index.takenDestination(destinations, undefined);
+    return taken === undefined ? undefined : errorInfo("ERR_DESTINATION_TAKEN", taken);
   }
 }
 
-function refusal(code: ErrorCode, details: string): VerbResult {
-  return { ok: false, error: errorInfo(code, details) };
+/** By the table, unless the verb was wanted under other circumstances only. */
+function checkVerb(job: Job, verb: JobVerb, guard: VerbGuard): ErrorInfo | undefined {
+  const isAllowed = JOB_VERB_TABLE[job.state][verb] !== undefined;
+  const isWanted =
+    (guard.states?.includes(job.state) ?? true) &&
+    (guard.hasStarted ?? job.hasStarted) === job.hasStarted;
+  if (isAllowed && isWanted && job.acknowledging === undefined) return undefined;
+  return errorInfo("ERR_JOB_STATE", `cannot ${verb} a job that is ${job.state}`);
 }
 
-/** Keeps what an ended transfer has counted. */
-function keepTotals(file: JobFile, transfer: Transfer): void {
-  const { origin, peers, wasted } = transfer.bytes;
-  file.received.origin += origin;
-  file.received.peers += peers;
-  file.received.wasted += wasted;
-  file.storedBytes = transfer.storedBytes;
+/** What makes two requests the same: everything but the id that each caller makes anew. */
+function fingerprintOf(request: JobRequest): string {
+  const text = JSON.stringify({ ...request, jobId: "" });
+  return sha256Hex(new TextEncoder().encode(text));
 }
 
-function take<K, V>(map: Map<K, V>, key: K): V | undefined {
-  const value = map.get(key);
-  map.delete(key);
-  return value;
+function accepted({ jobId }: Job, ticket: number): VerbResult {
+  return { ok: true, ticket, jobId };
+}
+
+function refused(error: ErrorInfo): VerbResult {
+  return { ok: false, error };
 }

@@ -1,156 +1,250 @@
 /**
  * One job: what was asked, how far it is, and its state by the tables of `job/states.ts`. Holds the
- * facts; what follows from them is `JobTable`'s.
+ * facts; what follows from them is `JobTable`'s and `JobRunner`'s.
  */
-import type { JobRecord } from "../job/record.ts";
-import type { JobFileSpec, JobPriority } from "../job/record.ts";
-import type { JobRequest } from "../job/request.ts";
+import { ANY_NETWORK_COST, isLocalUrl, STANDARD_NETWORK_COSTS } from "../job/network.ts";
+import type { NetworkNeeds } from "../job/network.ts";
+import type { JobError, JobRecord, JobValues } from "../job/record.ts";
 import { isActiveState, JOB_FACT_TABLE } from "../job/states.ts";
 import type { JobFact, JobState } from "../job/states.ts";
-import type { ErrorInfo } from "../registry/errors.ts";
-import type { JobId, Millis } from "../units.ts";
-import type { FetchBytes } from "./fetcher.ts";
-import type { Resolution } from "./resolver.ts";
-import type { FileSnapshot, JobSnapshot } from "./snapshot.ts";
-import type { Transfer } from "./transfer.ts";
+import { errorInfo } from "../registry/errors.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { JobId, Millis, UnixMillis } from "../units.ts";
+import type { Urgency } from "./demand.ts";
+import { JobFile } from "./job-file.ts";
+import type { JobFacts, JobSnapshot, JobStateFields, JobSummary } from "./snapshot.ts";
 
-/** One file of a job. */
-export interface JobFile {
-  readonly spec: JobFileSpec;
-  transferred: boolean;
-  published: boolean;
-  /** What was found out about the content; kept so that a resumed job need not ask again. */
-  resolution: Resolution | undefined;
-  transfer: Transfer | undefined;
-  /** Bytes received by transfers that have ended. */
-  readonly received: FetchBytes;
-  /** Stored bytes when the last transfer ended. */
-  storedBytes: number;
-}
+/** What never changes in a job's life. */
+type JobOrigin = Pick<
+  JobRecord,
+  "jobId" | "owner" | "sequence" | "createdAt" | "idempotency" | "endedAt"
+>;
 
-export class Job {
+export class Job implements Urgency {
   readonly jobId: JobId;
-  readonly displayName: string;
-  readonly priority: JobPriority;
-  readonly overwrite: boolean;
-  readonly files: readonly JobFile[];
-  state: JobState;
-  error: ErrorInfo | undefined;
-  /** In `transientError`: when the job is queued again. */
+  readonly owner: string;
+  readonly sequence: number;
+  readonly createdAt: UnixMillis;
+  readonly idempotency: JobRecord["idempotency"];
+  readonly files: JobFile[];
+  values: JobValues;
+  hasStarted: boolean;
+  modifiedAt: UnixMillis;
+  transferredAt: UnixMillis | undefined;
+  endedAt: UnixMillis | undefined;
+  error: JobError | undefined;
+  /** In `transientError`: when the job is queued again; `Infinity` while it waits for the network. */
   retryAt: Millis = Infinity;
-  /** Since the first transient error without a verified byte after it. */
+  /** Since when nothing has come, while the job transfers or would like to. */
   stuckSince: Millis | undefined;
   /** The verb `acknowledge` is under way; publication takes a while. */
-  acknowledgeTicket: number | undefined;
+  acknowledging: { readonly ticket: number; readonly isPartial: boolean } | undefined;
+  #state: JobState;
+  #stateChanges = 0;
 
-  constructor(record: Omit<JobRecord, "state">, state: JobState) {
+  constructor(record: JobRecord) {
     this.jobId = record.jobId;
-    this.displayName = record.displayName;
-    this.priority = record.priority;
-    this.overwrite = record.overwrite;
-    this.state = state;
+    this.owner = record.owner;
+    this.sequence = record.sequence;
+    this.createdAt = record.createdAt;
+    this.idempotency = record.idempotency;
+    this.files = record.files.map((file) => new JobFile(file));
+    this.values = valuesOf(record);
+    this.hasStarted = record.hasStarted;
+    this.modifiedAt = record.modifiedAt;
+    this.transferredAt = record.transferredAt;
+    this.endedAt = record.endedAt;
     this.error = record.error;
-    this.files = record.files.map((spec, index) => ({
-      spec,
-      transferred: record.transferred[index] === true,
-      published: record.published[index] === true,
-      resolution: undefined,
-      transfer: undefined,
-      received: { origin: 0, peers: 0, wasted: 0 },
-      storedBytes: 0,
-    }));
+    this.#state = record.state;
   }
 
-  static from(request: JobRequest): Job {
-    const none = request.files.map(() => false);
-    const record = { ...request, transferred: none, published: none };
-    return new Job(record, request.startSuspended ? "suspended" : "queued");
+  get state(): JobState {
+    return this.#state;
+  }
+
+  set state(next: JobState) {
+    if (next !== this.#state) this.#stateChanges++;
+    this.#state = next;
   }
 
   /** Takes a fact by the table; returns whether the state changed. */
   apply(fact: JobFact): boolean {
-    const next = JOB_FACT_TABLE[this.state][fact];
-    if (next === undefined || next === this.state) return false;
+    const next = JOB_FACT_TABLE[this.#state][fact];
+    if (next === undefined || next === this.#state) return false;
     this.state = next;
     return true;
   }
 
+  get isForeground(): boolean {
+    return this.values.priority === "foreground";
+  }
+
+  /** A job without files has nothing to transfer, and is not done with it either. */
   get allTransferred(): boolean {
-    return this.files.every((file) => file.transferred);
+    return this.files.length > 0 && this.files.every((file) => file.isTransferred);
+  }
+
+  networkNeeds(): NetworkNeeds {
+    const open = this.files.filter((file) => !file.isTransferred);
+    return {
+      networkCosts: this.#networkCosts,
+      allowsCellular: this.values.allowsCellular,
+      isLocal: open.every(({ spec }) => spec.url !== undefined && isLocalUrl(spec.url)),
+    };
+  }
+
+  noProgressTimeoutMs({ noProgressForegroundMs, noProgressBackgroundMs }: Settings): Millis {
+    const byPriority = this.isForeground ? noProgressForegroundMs : noProgressBackgroundMs;
+    return this.values.noProgressTimeoutMs ?? byPriority;
   }
 
   toRecord(): JobRecord {
+    const { jobId, owner, sequence, createdAt, modifiedAt, hasStarted } = this;
+    const { idempotency, transferredAt, endedAt, error } = this;
     return {
-      jobId: this.jobId,
-      displayName: this.displayName,
-      priority: this.priority,
-      overwrite: this.overwrite,
-      state: storedState(this.state),
-      files: this.files.map((file) => file.spec),
-      transferred: this.files.map((file) => file.transferred),
-      published: this.files.map((file) => file.published),
-      ...(this.error === undefined ? {} : { error: this.error }),
+      jobId,
+      owner,
+      sequence,
+      createdAt,
+      modifiedAt,
+      hasStarted,
+      ...this.values,
+      state: storedState(this.#state),
+      files: this.files.map((file) => file.toRecord()),
+      ...(idempotency && { idempotency }),
+      ...(transferredAt === undefined ? {} : { transferredAt }),
+      ...(endedAt === undefined ? {} : { endedAt }),
+      ...(error && { error }),
     };
   }
 
-  snapshot(): JobSnapshot {
-    const files = this.files.map(fileSnapshot);
-    const sum = (pick: (file: FileSnapshot) => number): number =>
-      files.reduce((total, file) => total + pick(file), 0);
-    const isLengthKnown = files.every((file) => file.length !== undefined);
+  summary(settings: Settings): JobSummary {
+    const { jobId, owner, createdAt, modifiedAt, hasStarted, transferredAt, endedAt } = this;
+    const { displayName, priority, overwrite, isVolatile, allowsCellular, attributes } =
+      this.values;
+    const totals = this.#totals();
     return {
-      jobId: this.jobId,
-      displayName: this.displayName,
-      priority: this.priority,
-      state: this.state,
-      ...(this.error === undefined ? {} : { error: this.error }),
-      files,
-      ...(isLengthKnown ? { length: sum((file) => file.length ?? 0) } : {}),
-      transferredBytes: sum((file) => file.transferredBytes),
-      originBytes: sum((file) => file.originBytes),
-      peerBytes: sum((file) => file.peerBytes),
-      wastedBytes: sum((file) => file.wastedBytes),
+      jobId,
+      owner,
+      displayName,
+      priority,
+      overwrite,
+      ...this.#stateFields(),
+      stateChanges: this.#stateChanges,
+      hasStarted,
+      isVolatile,
+      createdAt,
+      modifiedAt,
+      ...(transferredAt === undefined ? {} : { transferredAt }),
+      ...(endedAt === undefined ? {} : { endedAt }),
+      noProgressTimeoutMs: this.noProgressTimeoutMs(settings),
+      networkCosts: this.#networkCosts,
+      allowsCellular,
+      attributes,
+      ...totals,
     };
   }
+
+  snapshot(settings: Settings, now: Millis): JobSnapshot {
+    return { ...this.summary(settings), files: this.files.map((file) => file.snapshot(now)) };
+  }
+
+  /** The error of a job is shown in the states that one belongs to. */
+  #stateFields(): JobStateFields {
+    const state = this.#state;
+    switch (state) {
+      case "error":
+      case "transientError":
+        return { state, error: this.error ?? errorInfo("ERR_STATE_INVALID", this.jobId) };
+      case "suspended":
+      case "cancelled":
+        return { state, ...(this.error && { error: this.error }) };
+      default:
+        return { state };
+    }
+  }
+
+  get #networkCosts(): number {
+    const byPriority = this.isForeground ? ANY_NETWORK_COST : STANDARD_NETWORK_COSTS;
+    return this.values.networkCosts ?? byPriority;
+  }
+
+  #totals(): Pick<
+    JobFacts,
+    | "fileCount"
+    | "transferredFileCount"
+    | "length"
+    | "transferredBytes"
+    | "originBytes"
+    | "peerBytes"
+    | "wastedBytes"
+  > {
+    let [isLengthKnown, length, transferredBytes, transferredFileCount] = [true, 0, 0, 0];
+    let [originBytes, peerBytes, wastedBytes] = [0, 0, 0];
+    for (const file of this.files) {
+      if (file.length === undefined) isLengthKnown = false;
+      length += file.length ?? 0;
+      transferredBytes += file.transferredBytes;
+      if (file.isTransferred) transferredFileCount++;
+      const { origin, peers, wasted } = file.bytes;
+      originBytes += origin;
+      peerBytes += peers;
+      wastedBytes += wasted;
+    }
+    return {
+      fileCount: this.files.length,
+      transferredFileCount,
+      ...(isLengthKnown ? { length } : {}),
+      transferredBytes,
+      originBytes,
+      peerBytes,
+      wastedBytes,
+    };
+  }
+}
+
+/** A job's first record. */
+export function newRecord(
+  origin: JobOrigin,
+  values: JobValues,
+  files: JobRecord["files"],
+): JobRecord {
+  return {
+    ...origin,
+    ...values,
+    state: "suspended",
+    hasStarted: false,
+    modifiedAt: origin.createdAt,
+    files,
+  };
+}
+
+/** The values alone, of a record or request that has more. */
+export function valuesOf(from: JobValues): JobValues {
+  const { displayName, priority, overwrite, noProgressTimeoutMs, networkCosts } = from;
+  const { allowsCellular, isVolatile, attributes } = from;
+  return {
+    displayName,
+    priority,
+    overwrite,
+    ...(noProgressTimeoutMs === undefined ? {} : { noProgressTimeoutMs }),
+    ...(networkCosts === undefined ? {} : { networkCosts }),
+    allowsCellular,
+    isVolatile,
+    attributes,
+  };
 }
 
 function storedState(state: JobState): JobRecord["state"] {
   return state === "connecting" || state === "transferring" ? "queued" : state;
 }
 
-function fileSnapshot(file: JobFile): FileSnapshot {
-  const { spec, transfer, received } = file;
-  const now = transfer?.bytes;
-  const resolution = transfer?.resolution ?? file.resolution;
-  const contentId = resolution?.manifest?.contentId ?? transfer?.contentId ?? spec.contentId;
-  const length = resolution?.layout.contentLength;
-  const doneBytes = file.transferred ? (length ?? file.storedBytes) : file.storedBytes;
-  return {
-    ...(spec.url === undefined ? {} : { url: spec.url }),
-    destination: spec.destination,
-    phase: filePhase(file),
-    ...(contentId === undefined ? {} : { contentId }),
-    ...(length === undefined ? {} : { length }),
-    transferredBytes: Math.max(doneBytes, transfer?.storedBytes ?? 0),
-    originBytes: received.origin + (now?.origin ?? 0),
-    peerBytes: received.peers + (now?.peers ?? 0),
-    wastedBytes: received.wasted + (now?.wasted ?? 0),
-    integrity: integrityOf(file, resolution),
-    peers: transfer?.memberCount ?? 0,
-  };
-}
-
-function filePhase(file: JobFile): FileSnapshot["phase"] {
-  if (file.published) return "published";
-  return file.transferred ? "transferred" : (file.transfer?.phase ?? "waiting");
-}
-
-function integrityOf(file: JobFile, resolution: Resolution | undefined): FileSnapshot["integrity"] {
-  if (resolution?.manifest !== undefined) return "pieces";
-  return file.spec.sha256 === undefined ? "none" : "digest";
-}
-
 /** Whether the job's transfers may run, or it waits for its turn. */
 export function isRunnable(job: Job): boolean {
   return isActiveState(job.state) || job.state === "queued";
+}
+
+/** Whether the job comes to its files without a verb, now or when what it waits for has come. */
+export function runsByItself(job: Job): boolean {
+  return isRunnable(job) || job.state === "transientError";
 }

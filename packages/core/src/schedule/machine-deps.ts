@@ -3,9 +3,11 @@ import type { Random } from "../random.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { PeerId } from "../units.ts";
+import type { Demand } from "./demand.ts";
 import type { FlowGate } from "./flow-gate.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerTable } from "./peer-table.ts";
+import type { WallClock } from "./wall-clock.ts";
 
 export interface MachineDeps {
   readonly outbox: Outbox;
@@ -14,6 +16,8 @@ export interface MachineDeps {
   readonly counters: Counters;
   readonly flowGate: FlowGate;
   readonly peers: PeerTable;
+  readonly demand: Demand;
+  readonly wallClock: WallClock;
   /** This agent's own peer id; its rank among owners depends on it. */
   readonly selfId: PeerId;
 }

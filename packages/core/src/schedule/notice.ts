@@ -5,6 +5,7 @@
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, JobId, PeerId, PieceIndex, TransferId } from "../units.ts";
 import type { Offence } from "../ports/swarm-port.ts";
+import type { VerbOutcome } from "./snapshot.ts";
 
 /** Why a piece was asked of the origin rather than of a peer; the codes of `shoal explain`. */
 export const ORIGIN_REASONS = {
@@ -27,7 +28,12 @@ export type Notice =
   /** Something in the job's snapshot changed. May come many times a second. */
   | { readonly type: "jobChanged"; readonly jobId: JobId }
   /** A verb has taken durable effect, or failed. Tickets come from the verbs' results. */
-  | { readonly type: "ticketSettled"; readonly ticket: number; readonly error?: ErrorInfo }
+  | {
+      readonly type: "ticketSettled";
+      readonly ticket: number;
+      readonly error?: ErrorInfo;
+      readonly outcome?: VerbOutcome;
+    }
   | {
       readonly type: "pieceStored";
       readonly transferId: TransferId;

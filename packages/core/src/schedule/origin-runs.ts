@@ -8,14 +8,16 @@
  */
 import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
+import type { RangeMap } from "../job/ranges.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { Random } from "../random.ts";
-import type { OriginFailure, Validator } from "../ports/origin-port.ts";
+import type { OriginFailure, OriginRequestOptions, Validator } from "../ports/origin-port.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
+import type { Demand, Urgency } from "./demand.ts";
 import type { OriginReason } from "./notice.ts";
 import type { Outbox } from "./outbox.ts";
 import { OriginPolicy } from "./origin-policy.ts";
@@ -43,6 +45,7 @@ export interface OriginRunsDeps {
   readonly settings: Settings;
   readonly counters: Counters;
   readonly peers: PeerTable;
+  readonly demand: Demand;
 }
 
 export interface OriginRunsOptions {
@@ -52,6 +55,10 @@ export interface OriginRunsOptions {
   readonly verified: boolean;
   readonly validator?: Validator;
   readonly acceptsRanges: boolean;
+  /** Where the pieces lie, when only ranges of the remote file are wanted. */
+  readonly rangeMap?: RangeMap;
+  readonly request?: OriginRequestOptions;
+  readonly urgency: Urgency;
 }
 
 /** How long a search that found nothing stands; new facts end it sooner (`wake`). */
@@ -75,6 +82,8 @@ export class OriginRuns {
   readonly #startedAt: Millis;
   #failures = 0;
   #nextTryAt: Millis = 0;
+  /** The turn of others; void as soon as nobody has to be left room any more. */
+  #pausedUntil: Millis = 0;
   #searchAgainAt: Millis = 0;
   #deadline: Millis = Infinity;
   /** The last failure; fatal when the URL will never work. */
@@ -133,6 +142,10 @@ export class OriginRuns {
     const waitUntil = Math.max(this.#nextTryAt, this.#searchAgainAt);
     if (now < waitUntil) {
       this.#deadline = waitUntil;
+      return;
+    }
+    if (now < this.#pausedUntil && this.#deps.demand.yields(this.#options.urgency)) {
+      this.#deadline = Math.min(this.#pausedUntil, now + RECHECK_MS);
       return;
     }
     while (this.#runs.size < this.#connectionsMax(now) && this.#ledger.hasBudget()) {
@@ -233,6 +246,10 @@ export class OriginRuns {
     const rate = (bytes * 1_000 * this.#runs.size) / Math.max(1, now - run.startedAt);
     this.#policy.measured(rate);
     this.#end(run);
+    const { demand } = this.#deps;
+    if (demand.yields(this.#options.urgency)) {
+      this.#pausedUntil = now + demand.pauseMs(now - run.startedAt);
+    }
     this.wake();
   }
 
@@ -244,7 +261,10 @@ export class OriginRuns {
     switch (failure.kind) {
       case "rangeBroken":
       case "rangeUnsupported":
-        if (this.#mode === "stream") this.failure = { error: failure.error, fatal: true };
+        if (this.#options.rangeMap !== undefined) {
+          const { message } = failure.error;
+          this.failure = { error: errorInfo("ERR_RANGES_UNSUPPORTED", message), fatal: true };
+        } else if (this.#mode === "stream") this.failure = { error: failure.error, fatal: true };
         this.cancelAll();
         this.#mode = "stream";
         return;
@@ -275,22 +295,28 @@ export class OriginRuns {
     return this.#deadline;
   }
 
-  /** Whether bytes of several requests may be put together (R-HTTP-13). */
+  /**
+   * Whether bytes of several requests may be put together (R-HTTP-13). Ranges cannot be had
+   * otherwise; length and validator of every answer are compared.
+   */
   get #isCombinable(): boolean {
-    return this.#options.verified || this.#validator?.etag !== undefined;
+    const { verified, rangeMap } = this.#options;
+    return verified || rangeMap !== undefined || this.#validator?.etag !== undefined;
   }
 
   /** Alone: as configured. In a swarm the members' connections add up, so each has fewer. */
   #connectionsMax(now: Millis): number {
     if (this.#mode === "stream" || !this.#isCombinable || this.#search.isColdStart(now)) return 1;
+    if (this.#deps.demand.yields(this.#options.urgency)) return 1;
     const { originConnectionsMax } = this.#deps.settings;
     const members = this.#swarm.fetchingMemberCount;
     return Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
   }
 
-  #start({ first, count, reason }: NextRun, url: string, now: Millis): void {
+  #start({ first, count: found, reason }: NextRun, url: string, now: Millis): void {
     const { outbox, counters } = this.#deps;
-    const { transferId } = this.#options;
+    const { transferId, rangeMap, request } = this.#options;
+    const count = rangeMap?.piecesTogether(first, found) ?? found;
     const owed = new Set<PieceIndex>();
     let fresh = false;
     if (count === 1) this.#peers?.makeRoom(first);
@@ -332,6 +358,10 @@ export class OriginRuns {
       pieceCount: count,
       mode: this.#mode,
       fresh,
+      ...(rangeMap && {
+        remote: { start: rangeMap.remoteStart(first), length: rangeMap.remoteLength },
+      }),
+      ...(request && { request }),
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     });
   }

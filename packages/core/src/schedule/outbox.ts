@@ -2,7 +2,7 @@
  * The scheduler's outputs: commands for ports and notices for watchers, in the order they arose.
  * Every machine inside the scheduler writes here; only the scheduler's `poll` methods read.
  */
-import type { SchedulerCommand } from "../ports/events.ts";
+import type { EngineCommand, SchedulerCommand } from "../ports/events.ts";
 import type { OriginCommand } from "../ports/origin-port.ts";
 import type { StoreCommand } from "../ports/store-port.ts";
 import type { SwarmCommand } from "../ports/swarm-port.ts";
@@ -29,6 +29,11 @@ export class Outbox {
 
   swarm(command: SwarmCommand): void {
     this.#commands.push({ port: "swarm", command });
+  }
+
+  /** For bytes that leave by the engine. */
+  deliver(command: EngineCommand): void {
+    this.#commands.push({ port: "engine", command });
   }
 
   release(bufferId: BufferId): void {

@@ -10,6 +10,7 @@ import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
 import { MiB } from "../units.ts";
 import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
+import type { Demand, Urgency } from "./demand.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
@@ -20,6 +21,8 @@ interface PeerRequest {
   readonly piece: PieceIndex;
   readonly askedAt: Millis;
   readonly deadline: Millis;
+  /** It was asked while it had to leave room for others. */
+  readonly yields: boolean;
 }
 
 export interface PeerRequestsDeps {
@@ -27,6 +30,12 @@ export interface PeerRequestsDeps {
   readonly peers: PeerTable;
   readonly settings: Settings;
   readonly counters: Counters;
+  readonly demand: Demand;
+}
+
+export interface PeerRequestsOptions {
+  readonly contentId: ContentId;
+  readonly urgency: Urgency;
 }
 
 /** R-SCH-02: a piece may take this many times as long as expected. */
@@ -38,7 +47,7 @@ const RECHECK_MS = 100;
 export class PeerRequests {
   readonly #deps: PeerRequestsDeps;
   readonly #ledger: PieceLedger;
-  readonly #contentId: ContentId;
+  readonly #options: PeerRequestsOptions;
   readonly #links = new Map<PeerId, Link>();
   readonly #requests = new Map<RequestId, PeerRequest>();
   readonly #byPiece = new Map<PieceIndex, PeerRequest[]>();
@@ -47,10 +56,10 @@ export class PeerRequests {
   #deadline: Millis = Infinity;
   #turn = 0;
 
-  constructor(deps: PeerRequestsDeps, ledger: PieceLedger, contentId: ContentId) {
+  constructor(deps: PeerRequestsDeps, ledger: PieceLedger, options: PeerRequestsOptions) {
     this.#deps = deps;
     this.#ledger = ledger;
-    this.#contentId = contentId;
+    this.#options = options;
   }
 
   /** Requests not yet answered. */
@@ -197,7 +206,8 @@ export class PeerRequests {
   #askNext(link: Link, now: Millis): boolean {
     const { picker, layout } = this.#ledger;
     if (!this.#ledger.hasBudget() || !picker.interesting(link.slot)) return false;
-    if (!this.#deps.peers.hasRoom(link, layout.pieceLengthMax, now)) return false;
+    const yields = this.#deps.demand.yields(this.#options.urgency);
+    if (!this.#deps.peers.hasRoom(link, layout.pieceLengthMax, now, yields)) return false;
     if (picker.pick(link.slot, 1, this.#picked) === 1) {
       this.#ask(link, this.#picked[0]!, now);
       return true;
@@ -237,6 +247,7 @@ export class PeerRequests {
       piece,
       askedAt: now,
       deadline: now + patienceMs,
+      yields: this.#deps.demand.yields(this.#options.urgency),
     };
     this.#requests.set(request.requestId, request);
     const others = this.#byPiece.get(piece);
@@ -244,10 +255,11 @@ export class PeerRequests {
     else others.push(request);
     this.#deadline = Math.min(this.#deadline, request.deadline);
     link.outstanding++;
+    if (request.yields) link.yielding++;
     this.#ledger.requested(piece);
     const { peerId } = link;
     const { requestId } = request;
-    const contentId = this.#contentId;
+    const { contentId } = this.#options;
     outbox.swarm({ type: "requestPiece", peerId, requestId, contentId, piece, length });
   }
 
@@ -260,6 +272,7 @@ export class PeerRequests {
   #forget(request: PeerRequest): void {
     this.#requests.delete(request.requestId);
     request.link.outstanding--;
+    if (request.yields) request.link.yielding--;
     this.#ledger.unrequested(request.piece);
     const others = this.#byPiece.get(request.piece)?.filter((other) => other !== request) ?? [];
     if (others.length === 0) this.#byPiece.delete(request.piece);

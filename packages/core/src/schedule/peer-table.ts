@@ -27,6 +27,8 @@ export interface Link {
   readonly requestsMax: number;
   /** Requests of ours, of all transfers, not yet answered. */
   outstanding: number;
+  /** Those of them that leave room for others: at most one, which takes nobody's place. */
+  yielding: number;
   /** Pieces it has delivered that the store has not judged yet. */
   unverified: number;
   /** Verified pieces since connection or the last offence; ends probation (R-SCH-06). */
@@ -165,6 +167,7 @@ export class PeerTable {
       // Who takes no request at all could never be asked, and would be waited for.
       requestsMax: Math.max(1, event.requestsMax),
       outstanding: 0,
+      yielding: 0,
       unverified: 0,
       goodPieces: 0,
       busyUntil: 0,
@@ -228,13 +231,15 @@ export class PeerTable {
    * Whether the peer may be asked for one more piece, by what it has proved: on probation one at a
    * time, until the last one is verified (R-SCH-06, R-SCH-07); later as many as keep it busy.
    */
-  hasRoom(link: Link, pieceLength: number, now: Millis): boolean {
-    if (now < link.busyUntil) return false;
+  hasRoom(link: Link, pieceLength: number, now: Millis, yields: boolean): boolean {
+    if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
     if (link.goodPieces < PROBATION_PIECES) return link.outstanding + link.unverified === 0;
+    if (yields) return link.outstanding < link.requestsMax;
     const rate = link.received.rateBytesPerSec(now);
     const ahead = 2 + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
     const { inFlightPerPeerMax } = this.#deps.settings;
-    return link.outstanding < Math.min(ahead, link.requestsMax, inFlightPerPeerMax);
+    const asked = link.outstanding - link.yielding;
+    return asked < Math.min(ahead, link.requestsMax - link.yielding, inFlightPerPeerMax);
   }
 
   /** Dials whom it is time to dial, static peers first, within the bounds. */

@@ -11,71 +11,40 @@
  * fails. Called by `Transfer`, which reads `outcome` after each call.
  */
 import { contentIdOf } from "../content/content-id.ts";
-import { choosePieceLength, PieceLayout } from "../content/layout.ts";
 import { decodeManifest } from "../content/manifest.ts";
+import { parsePieceHashFile } from "../content/piece-hash-file.ts";
 import type { Manifest } from "../content/manifest.ts";
 import { hex, parseSha256Hex } from "../hash/digest.ts";
-import type { JobFileSpec } from "../job/record.ts";
+import type { JobFileSpec } from "../job/file-spec.ts";
+import { RangeMap } from "../job/ranges.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
-import type { OriginEvent, Validator } from "../ports/origin-port.ts";
+import type { OriginEvent } from "../ports/origin-port.ts";
 import { validatorKey } from "../ports/origin-port.ts";
-import type { OpenContent } from "../ports/store-port.ts";
-import type { ContentId, JobId, Millis, PeerId, RequestId, TransferId } from "../units.ts";
+import type { ContentId, Millis, PeerId, RequestId, TransferId } from "../units.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { backoffMs } from "./pace.ts";
 import type { Link } from "./peer-table.ts";
+import { unverifiedLayout } from "./resolution.ts";
+import type { Resolution } from "./resolution.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
-
-/** What a transfer needs to know to open its part file. */
-export interface Resolution {
-  readonly layout: PieceLayout;
-  readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
-  readonly validator?: Validator;
-  readonly validatorKey?: string;
-  readonly acceptsRanges: boolean;
-}
 
 export type ResolveOutcome =
   | { readonly name: "resolved"; readonly resolution: Resolution }
   | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
 
+/** The manifest beside the file, the piece hashes the job names, or length and validator. */
+type Question = "sidecar" | "pieceHashes" | "probe";
+
 type OriginStep =
   | { readonly name: "none" }
-  | { readonly name: "sidecar"; readonly requestId: RequestId }
-  | { readonly name: "probe"; readonly requestId: RequestId }
-  | { readonly name: "waiting"; readonly retryAt: Millis; readonly what: "sidecar" | "probe" };
+  | { readonly name: Question; readonly requestId: RequestId }
+  | { readonly name: "waiting"; readonly retryAt: Millis; readonly what: Question };
 
-/** Trust level T2 for what an earlier run stored: its bytes are checked against the id again. */
-export function resolutionOf(manifest: {
-  readonly contentId: ContentId;
-  readonly bytes: Uint8Array;
-}): Resolution | undefined {
-  const decoded = decodeManifest(manifest.bytes);
-  if (!decoded.ok || contentIdOf(manifest.bytes) !== manifest.contentId) return undefined;
-  return { layout: decoded.manifest.layout, manifest, acceptsRanges: true };
-}
-
-/** A content without a manifest is cut by its length alone, so that every run cuts it the same. */
-export function unverifiedLayout(length: number): PieceLayout {
-  return PieceLayout.fixed(length, choosePieceLength(length));
-}
-
-/** What the store is asked to open for a file of a job. */
-export function openSpec(
-  { layout, manifest, validatorKey: key }: Resolution,
-  { jobId, fileIndex, file }: { jobId: JobId; fileIndex: number; file: JobFileSpec },
-): OpenContent {
-  const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
-  return {
-    jobId,
-    fileIndex,
-    layout,
-    destination: file.destination,
-    ...(manifest === undefined ? {} : { manifest }),
-    ...(digest === undefined ? {} : { contentDigest: digest }),
-    ...(key === undefined ? {} : { validatorKey: key }),
-  };
+interface OriginProblem {
+  readonly error: ErrorInfo;
+  readonly transient: boolean;
+  readonly retryAfterMs: Millis | undefined;
 }
 
 /** Peers asked for one manifest at a time; beyond it the one asked first is given up. */
@@ -105,10 +74,7 @@ export class Resolver implements Stage {
     this.#transferId = options.transferId;
     this.#file = options.file;
     this.#giveUpAt = now + deps.settings.manifestTimeoutMs;
-    const { url, contentId } = options.file;
-    const isTls = url?.startsWith("https:") === true;
-    const wantsSidecar = contentId !== undefined || (isTls && deps.settings.trustTlsManifest === 1);
-    if (url !== undefined) this.#askOrigin(wantsSidecar ? "sidecar" : "probe");
+    if (options.file.url !== undefined) this.#askOrigin(this.#firstQuestion());
     this.#checkHopeless(now);
   }
 
@@ -143,17 +109,13 @@ export class Resolver implements Stage {
     if (!("requestId" in step) || step.requestId !== event.requestId) return;
     this.#origin = { name: "none" };
     if (event.type === "originProbed") this.#probed(event);
-    else if (event.type === "manifestFetched") this.#sidecar(event.bytes, event.overTls);
+    else if (event.type === "manifestFetched" && step.name === "pieceHashes") {
+      this.#pieceHashes(event.bytes);
+    } else if (event.type === "manifestFetched") this.#sidecar(event.bytes, event.overTls);
     else if (event.type === "originFailed") {
       const { kind, error, retryAfterMs } = event.failure;
       const transient = kind === "transient" || kind === "timeout";
-      this.#originFailed(
-        step.name === "probe" ? "probe" : "sidecar",
-        error,
-        transient,
-        now,
-        retryAfterMs,
-      );
+      this.#originFailed(step.name, { error, transient, retryAfterMs }, now);
     }
     this.#checkHopeless(now);
   }
@@ -203,13 +165,48 @@ export class Resolver implements Stage {
     this.#checkHopeless(now);
   }
 
-  #askOrigin(what: "sidecar" | "probe"): void {
-    const { url } = this.#file;
+  /** Where to look first, by what the job names and what may be trusted. */
+  #firstQuestion(): Question {
+    const { url, contentId, pieceHashes, ranges } = this.#file;
+    if (contentId !== undefined) return "sidecar";
+    if (ranges !== undefined) return "probe";
+    if (pieceHashes !== undefined) return "pieceHashes";
+    const isTls = url?.startsWith("https:") === true;
+    return isTls && this.#deps.settings.trustTlsManifest === 1 ? "sidecar" : "probe";
+  }
+
+  #askOrigin(what: Question): void {
+    const { url: fileUrl, pieceHashes, request } = this.#file;
+    const url = what === "pieceHashes" ? pieceHashes?.url : fileUrl;
     if (url === undefined) return;
     const requestId = this.#deps.outbox.nextRequestId();
-    const type = what === "sidecar" ? "fetchManifest" : "probeOrigin";
     this.#origin = { name: what, requestId };
-    this.#deps.outbox.origin({ type, requestId, transferId: this.#transferId, url });
+    // Header fields and certificates are for the file's origin, and for nobody else.
+    const isOwn =
+      request !== undefined && URL.parse(url)?.origin === URL.parse(fileUrl ?? "")?.origin;
+    const question = { requestId, transferId: this.#transferId, url, ...(isOwn && { request }) };
+    if (what === "probe") this.#deps.outbox.origin({ type: "probeOrigin", ...question });
+    else {
+      const place = what === "sidecar" ? "sidecar" : "exact";
+      this.#deps.outbox.origin({ type: "fetchManifest", place, ...question });
+    }
+  }
+
+  /** R-MAN-01: piece hashes that are not there cost the peers, not the job, unless it says so. */
+  #pieceHashes(bytes: Uint8Array): void {
+    const { sha256, hashOfHashes } = this.#file.pieceHashes ?? {};
+    const digest = sha256 === undefined ? undefined : parseSha256Hex(sha256);
+    const all = hashOfHashes === undefined ? undefined : parseSha256Hex(hashOfHashes);
+    const parsed = parsePieceHashFile(bytes, {
+      ...(digest && { digest }),
+      ...(all && { hashOfHashes: all }),
+    });
+    if (parsed.ok) {
+      const { contentId, bytes: manifestBytes } = parsed;
+      this.#resolve({ contentId, bytes: manifestBytes }, parsed.manifest);
+    } else if (this.#file.mandatoryIntegrity === true) {
+      this.#finish(errorInfo(parsed.code, parsed.reason), false);
+    } else this.#askOrigin("probe");
   }
 
   /** One peer at a time, and one more for every stall timeout in which none has answered. */
@@ -264,8 +261,9 @@ export class Resolver implements Stage {
   ): void {
     const { sha256 } = this.#file;
     const expected = sha256 === undefined ? undefined : parseSha256Hex(sha256);
-    if (expected !== undefined && hex(expected) !== hex(decoded.contentDigest)) {
-      const found = hex(decoded.contentDigest);
+    const found = decoded.contentDigest === undefined ? undefined : hex(decoded.contentDigest);
+    // Without a digest of the whole there is nothing to compare yet; the store checks at the end.
+    if (expected !== undefined && found !== undefined && hex(expected) !== found) {
       this.#finish(errorInfo("ERR_CONTENT_MISMATCH", `the manifest says ${found}`), false);
       return;
     }
@@ -276,32 +274,43 @@ export class Resolver implements Stage {
 
   #probed(event: Extract<OriginEvent, { type: "originProbed" }>): void {
     const { length, validator, acceptsRanges } = event;
+    const { ranges } = this.#file;
+    if (ranges !== undefined && !acceptsRanges) {
+      return this.#finish(errorInfo("ERR_RANGES_UNSUPPORTED"), false);
+    }
+    const rangeMap = ranges && RangeMap.of(ranges, length);
+    if (rangeMap !== undefined && "code" in rangeMap) return this.#finish(rangeMap, false);
     // R-HTTP-13: only a strong ETag lets a later run continue what this one stored.
     const key = validator.etag === undefined ? undefined : validatorKey(length, validator);
     const resolution: Resolution = {
-      layout: unverifiedLayout(length),
+      layout: rangeMap?.layout ?? unverifiedLayout(length),
       validator,
       acceptsRanges,
+      ...(rangeMap && { rangeMap }),
       ...(key === undefined ? {} : { validatorKey: key }),
     };
     this.outcome = { name: "resolved", resolution };
   }
 
   #originFailed(
-    what: "sidecar" | "probe",
-    error: ErrorInfo,
-    transient: boolean,
+    what: Question,
+    { error, transient, retryAfterMs }: OriginProblem,
     now: Millis,
-    retryAfterMs: Millis | undefined,
   ): void {
     const { settings, random } = this.#deps;
     this.#originError = { error, transient };
     if (!transient) {
-      if (what === "sidecar" && this.#file.contentId === undefined) this.#askOrigin("probe");
+      if (what === "pieceHashes" && this.#file.mandatoryIntegrity === true) {
+        this.#finish(errorInfo("ERR_INTEGRITY_UNAVAILABLE", error.message), false);
+      } else if (what !== "probe" && this.#file.contentId === undefined) this.#askOrigin("probe");
       return;
     }
     this.#failures++;
-    if (this.#failures >= settings.originFailuresMax) return;
+    if (this.#failures >= settings.originFailuresMax) {
+      if (what !== "pieceHashes" || this.#file.mandatoryIntegrity === true) return;
+      this.#failures = 0; // R-MAN-01: they may lie on another server than the file.
+      return this.#askOrigin("probe");
+    }
     const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
     const waitMs = retryAfterMs ?? backoffMs(this.#failures, bounds, random);
     this.#origin = { name: "waiting", retryAt: now + waitMs, what };

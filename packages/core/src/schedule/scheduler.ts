@@ -8,15 +8,20 @@
  *
  * Its one caller is `engine/loop.ts`, in production and in simulation.
  */
-import type { JobRequest } from "../job/request.ts";
-import type { JobVerb } from "../job/states.ts";
+import type { JobFileSpec } from "../job/file-spec.ts";
+import type { NetworkState } from "../job/network.ts";
+import type { JobChange, JobRequest, VerbGuard } from "../job/request.ts";
+import type { JobState, PlainVerb } from "../job/states.ts";
 import type { SchedulerCommand, SchedulerEvent } from "../ports/events.ts";
+import type { OriginResponse } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
 import type { SwarmEvent } from "../ports/swarm-port.ts";
 import type { Random } from "../random.ts";
 import { Counters } from "../registry/counters.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
 import type { Settings } from "../registry/settings.ts";
-import type { ContentId, JobId, Millis, PeerId } from "../units.ts";
+import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
+import { Demand } from "./demand.ts";
 import { FlowGate } from "./flow-gate.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
@@ -24,11 +29,12 @@ import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
 import { Outbox } from "./outbox.ts";
 import { PeerTable } from "./peer-table.ts";
-import type { JobSnapshot, VerbResult } from "./snapshot.ts";
+import { Serving } from "./serving.ts";
+import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
-import type { Transfer } from "./transfer.ts";
 import { UploadQueue } from "./upload-queue.ts";
+import { WallClock } from "./wall-clock.ts";
 
 export interface SchedulerDeps {
   readonly random: Random;
@@ -40,27 +46,42 @@ export interface SchedulerDeps {
 export class Scheduler {
   readonly counters = new Counters();
   readonly #outbox = new Outbox();
+  readonly #wallClock = new WallClock();
   readonly #deps: MachineDeps;
   readonly #peers: PeerTable;
   readonly #transfers: TransferTable;
   readonly #jobs: JobTable;
   readonly #uploads: UploadQueue;
+  readonly #serving: Serving;
   readonly #membership: Membership;
 
   constructor({ random, settings, selfId }: SchedulerDeps) {
     const base = { outbox: this.#outbox, random, settings, counters: this.counters };
     this.#peers = new PeerTable(base);
     const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
-    this.#deps = { ...base, flowGate, peers: this.#peers, selfId };
+    this.#deps = {
+      ...base,
+      flowGate,
+      peers: this.#peers,
+      demand: new Demand(),
+      wallClock: this.#wallClock,
+      selfId,
+    };
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue(base);
+    this.#serving = new Serving(this.#outbox, this.#uploads, this.#transfers);
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
   start(): void {
     this.#outbox.store({ type: "loadState" });
+  }
+
+  /** It is `wallAt` at `now`; to be told before anything else that happens at `now`. */
+  tellWallTime(wallAt: UnixMillis, now: Millis): void {
+    this.#wallClock.tell(wallAt, now);
   }
 
   /** Refused with ERR_USAGE, ERR_URL_INVALID, ERR_DESTINATION_INVALID, ERR_JOB_LIMIT and others. */
@@ -71,18 +92,76 @@ export class Scheduler {
   }
 
   /** Refused with ERR_JOB_NOT_FOUND or ERR_JOB_STATE; the table says what each state allows. */
-  applyVerb(jobId: JobId, verb: JobVerb, now: Millis): VerbResult {
-    const result = this.#jobs.verb(jobId, verb, now);
+  applyVerb(jobId: JobId, verb: PlainVerb, now: Millis, guard?: VerbGuard): VerbResult {
+    const result = this.#jobs.verb(jobId, verb, now, guard);
     this.#settle(now);
     return result;
+  }
+
+  /** Adds files or changes values. All of it happens or, when it is refused, none. */
+  changeJob(jobId: JobId, change: JobChange, now: Millis, guard?: VerbGuard): VerbResult {
+    const result = this.#jobs.change(jobId, change, now, guard);
+    this.#settle(now);
+    return result;
+  }
+
+  /** What the network is like from now on; jobs that may not use it wait in `transientError`. */
+  setNetwork(network: NetworkState, now: Millis): void {
+    this.#jobs.setNetwork(network, now);
+    this.#settle(now);
+  }
+
+  /**
+   * A stream takes the file's pieces from now on, by `deliverPiece`, from the first. Refused with
+   * ERR_JOB_NOT_FOUND, ERR_JOB_STATE or ERR_SINK_TAKEN.
+   */
+  attachSink(jobId: JobId, fileIndex: number, now: Millis): ErrorInfo | undefined {
+    const problem = this.#jobs.attachSink(jobId, fileIndex, now);
+    this.#settle(now);
+    return problem;
+  }
+
+  /** The stream has taken the piece it was given, and may be given the next. */
+  sinkTaken(jobId: JobId, fileIndex: number, now: Millis): void {
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) this.#jobs.sinks.taken(job, fileIndex, now);
+    this.#settle(now);
+  }
+
+  /** The stream is gone, or failed; `reason` in words. */
+  sinkFailed(jobId: JobId, fileIndex: number, reason: string, now: Millis): void {
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) this.#jobs.sinks.failed(job, fileIndex, reason, now);
+    this.#settle(now);
   }
 
   jobIds(): JobId[] {
     return this.#jobs.ids();
   }
 
-  jobSnapshot(jobId: JobId): JobSnapshot | undefined {
-    return this.#jobs.snapshot(jobId);
+  /** Whose job it is and how it stands; `undefined` when there is no such job. */
+  jobBrief(jobId: JobId): { readonly owner: string; readonly state: JobState } | undefined {
+    const job = this.#jobs.get(jobId);
+    return job && { owner: job.owner, state: job.state };
+  }
+
+  /** All jobs without their files, the oldest first. */
+  jobSummaries(): JobSummary[] {
+    return this.#jobs.summaries();
+  }
+
+  jobSnapshot(jobId: JobId, now: Millis): JobSnapshot | undefined {
+    return this.#jobs.snapshot(jobId, now);
+  }
+
+  /** What was asked for, secrets included: for the job's owner alone (R-API-13). */
+  fileSpec(jobId: JobId, fileIndex: number): JobFileSpec | undefined {
+    return this.#jobs.fileSpec(jobId, fileIndex);
+  }
+
+  /** What an origin answered last for the file, in this run. May hold cookies (R-LOG-01). */
+  fileResponse(jobId: JobId, fileIndex: number): OriginResponse | undefined {
+    return this.#jobs.response(jobId, fileIndex);
   }
 
   /** Connected peers. */
@@ -102,6 +181,7 @@ export class Scheduler {
 
   handle(event: SchedulerEvent, now: Millis): void {
     switch (event.type) {
+      case "originAnswered":
       case "originProbed":
       case "manifestFetched":
       case "rangePiece":
@@ -134,7 +214,7 @@ export class Scheduler {
       case "manifestRequested":
       case "requestCancelled":
       case "uploadFinished":
-        this.#handleUpload(event);
+        this.#serving.handle(event);
         break;
       default:
         this.#handleStore(event, now);
@@ -229,38 +309,6 @@ export class Scheduler {
     }
   }
 
-  #handleUpload(
-    event: Extract<
-      SwarmEvent,
-      {
-        type: "pieceRequested" | "manifestRequested" | "requestCancelled" | "uploadFinished";
-      }
-    >,
-  ): void {
-    const { peerId, requestId } = event;
-    switch (event.type) {
-      case "pieceRequested":
-        this.#uploads.request(event, this.#serverOf(event.contentId, event.piece)?.transferId);
-        break;
-      case "manifestRequested": {
-        const bytes = this.#serverOf(event.contentId)?.manifestBytes;
-        if (bytes !== undefined) {
-          this.#outbox.swarm({ type: "sendManifest", peerId, requestId, bytes });
-        } else {
-          const reason = "notFound";
-          this.#outbox.swarm({ type: "refuseRequest", peerId, requestId, reason });
-        }
-        break;
-      }
-      case "requestCancelled":
-        this.#uploads.cancel(peerId, requestId);
-        break;
-      case "uploadFinished":
-        this.#uploads.finished(peerId, requestId, event.sentBytes);
-        break;
-    }
-  }
-
   #handleStore(event: StoreEvent, now: Millis): void {
     switch (event.type) {
       case "stateLoaded":
@@ -275,16 +323,17 @@ export class Scheduler {
         this.#transfers.open({ stored: event.content }, now);
         return;
       case "jobSaved":
-      case "jobDeleted":
+      case "jobEnded":
         this.#jobs.storeEvent(event);
         return;
       case "pieceRead":
-        if (!this.#uploads.read(event.requestId, event.bufferId)) {
-          this.#outbox.release(event.bufferId);
-        }
+        if (this.#uploads.read(event.requestId, event.bufferId)) return;
+        if (this.#jobs.sinks.pieceRead(event.requestId, event.bufferId)) return;
+        this.#outbox.release(event.bufferId);
         return;
       case "pieceLost":
         this.#uploads.lost(event.requestId);
+        this.#jobs.sinks.pieceLost(event.requestId, now);
         break;
       default:
     }
@@ -292,18 +341,10 @@ export class Scheduler {
     if (transfer === undefined) return;
     const before = transfer.served() !== undefined;
     transfer.storeEvent(event, now);
-    if (event.type === "pieceStored") this.#jobs.moved(transfer);
+    if (event.type === "pieceStored") this.#jobs.storeMoved(transfer, true, now);
+    else if (event.type === "piecesCommitted") this.#jobs.storeMoved(transfer, false, now);
     this.#transfers.noteState(transfer);
     if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer);
-  }
-
-  #serverOf(contentId: ContentId, piece?: number): Transfer | undefined {
-    for (const transfer of this.#transfers.of(contentId)) {
-      const pieces = transfer.served();
-      if (pieces === undefined) continue;
-      if (piece === undefined || (piece < pieces.pieceCount && pieces.has(piece))) return transfer;
-    }
-    return undefined;
   }
 
   /** After any change: take reports until there are none, join and leave contents, tell watchers. */

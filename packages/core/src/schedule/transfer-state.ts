@@ -4,17 +4,28 @@
  */
 import { unreachable } from "../assert.ts";
 import type { PieceSet } from "../content/piece-set.ts";
-import type { JobFileSpec } from "../job/record.ts";
+import type { JobFileSpec } from "../job/file-spec.ts";
 import type { StoredContent } from "../ports/store-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobId, TransferId } from "../units.ts";
+import type { Urgency } from "./demand.ts";
 import type { Fetcher } from "./fetcher.ts";
-import type { Resolution, Resolver } from "./resolver.ts";
+import type { Resolution } from "./resolution.ts";
+import type { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
+import type { Stage } from "./stage.ts";
+
+/** The file of a job that a transfer is for. */
+export interface TransferJob {
+  readonly jobId: JobId;
+  readonly fileIndex: number;
+  readonly file: JobFileSpec;
+  readonly urgency: Urgency;
+}
 
 export interface TransferOptions {
   readonly transferId: TransferId;
-  readonly job?: { readonly jobId: JobId; readonly fileIndex: number; readonly file: JobFileSpec };
+  readonly job?: TransferJob;
   /** What an earlier run found out; saves resolving. */
   readonly resolution?: Resolution;
   /** A complete content on this machine, to be served. */
@@ -61,4 +72,10 @@ export function phaseOf(state: TransferState): FilePhase {
     default:
       return unreachable(state);
   }
+}
+
+/** What works in the state, if anything does. */
+export function stageOf(state: TransferState): Stage | undefined {
+  if (state.name === "resolving") return state.resolver;
+  return state.name === "fetching" ? state.fetcher : undefined;
 }

@@ -12,7 +12,7 @@
  * `takeReport()` after each call.
  */
 import { PieceSet } from "../content/piece-set.ts";
-import type { JobFileSpec } from "../job/record.ts";
+import type { JobFileSpec } from "../job/file-spec.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
 import { ERRORS, errorInfo } from "../registry/errors.ts";
@@ -25,38 +25,40 @@ import type {
   PieceIndex,
   RequestId,
   TransferId,
+  UnixMillis,
 } from "../units.ts";
 import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { FetchBytes } from "./fetcher.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import type { Link } from "./peer-table.ts";
-import { openSpec, resolutionOf, Resolver } from "./resolver.ts";
-import type { Resolution } from "./resolver.ts";
+import { RestartBudget } from "./restart-budget.ts";
+import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
+import type { Resolution } from "./resolution.ts";
+import { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
-import { phaseOf } from "./transfer-state.ts";
-import type { TransferOptions, TransferReport, TransferState } from "./transfer-state.ts";
+import { TransferFacts } from "./transfer-facts.ts";
+import { phaseOf, stageOf } from "./transfer-state.ts";
+import type {
+  TransferJob,
+  TransferOptions,
+  TransferReport,
+  TransferState,
+} from "./transfer-state.ts";
 
-/** R-HTTP-11 */
-const RESTARTS_MAX = 3;
-const RESTARTS_WINDOW_MS = 3_600_000;
 /** R-MAN-15: one automatic refetch of pieces that the final check found wrong. */
 const MISMATCHES_MAX = 1;
 
 export class Transfer {
   readonly transferId: TransferId;
-  readonly jobId: JobId | undefined;
-  readonly fileIndex: number;
-  /** Bytes received in this run, by source. */
-  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
+  readonly facts = new TransferFacts();
   readonly #deps: MachineDeps;
-  readonly #file: JobFileSpec | undefined;
+  readonly #job: TransferJob | undefined;
   #state: TransferState;
   #resolution: Resolution | undefined;
   #contentId: ContentId | undefined;
   readonly #early = new EarlyWords();
-  #restartedAt: Millis[] = [];
+  readonly #restarts = new RestartBudget();
   #mismatches = 0;
   /** The store knows this transfer. */
   #isOpen = false;
@@ -66,9 +68,7 @@ export class Transfer {
   constructor(deps: MachineDeps, options: TransferOptions, now: Millis) {
     this.#deps = deps;
     this.transferId = options.transferId;
-    this.jobId = options.job?.jobId;
-    this.fileIndex = options.job?.fileIndex ?? 0;
-    this.#file = options.job?.file;
+    this.#job = options.job;
     const { transferId, stored } = options;
     const known = stored && resolutionOf({ ...stored, bytes: stored.manifestBytes });
     this.#resolution = options.resolution ?? known;
@@ -79,6 +79,29 @@ export class Transfer {
       deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
     } else if (this.#resolution !== undefined) this.#open();
     else if (this.#file !== undefined) this.#resolve(this.#file, now);
+  }
+
+  get jobId(): JobId | undefined {
+    return this.#job?.jobId;
+  }
+
+  get fileIndex(): number {
+    return this.#job?.fileIndex ?? 0;
+  }
+
+  get #file(): JobFileSpec | undefined {
+    return this.#job?.file;
+  }
+
+  /** Requests to the origin under way. */
+  get originRequests(): number {
+    return this.#state.name === "fetching" ? this.#state.fetcher.originRequests : 0;
+  }
+
+  /** Pieces that are synced and recorded, whether or not peers may have them. */
+  get committed(): PieceSet | undefined {
+    if (this.#state.name === "fetching") return this.#state.fetcher.committed;
+    return "have" in this.#state ? this.#state.have : undefined;
   }
 
   /** The content, once its name is known. Peers can be asked about it from then on. */
@@ -126,9 +149,7 @@ export class Transfer {
 
   /** The committed pieces that peers may have; `undefined` when there are none to speak of. */
   served(): PieceSet | undefined {
-    if (this.#resolution?.manifest === undefined) return undefined;
-    if (this.#state.name === "fetching") return this.#state.fetcher.committed;
-    return "have" in this.#state ? this.#state.have : undefined;
+    return this.#resolution?.manifest === undefined ? undefined : this.committed;
   }
 
   /** The manifest's bytes, to pass on. */
@@ -137,18 +158,20 @@ export class Transfer {
   }
 
   /** complete -> publishing */
-  publish(overwrite: boolean): void {
+  publish(options: { readonly overwrite: boolean; readonly modifiedAt?: UnixMillis }): void {
     if (this.#state.name !== "complete") return;
     this.#state = { name: "publishing", have: this.#state.have };
     const { transferId } = this;
-    this.#deps.outbox.store({ type: "publishContent", transferId, overwrite });
+    this.#deps.outbox.store({ type: "publishContent", transferId, ...options });
   }
 
   /** any state -> closing. Requests are withdrawn; what is stored is kept or discarded. */
   close(outcome: "keep" | "discard"): void {
-    if (this.#state.name === "closing" || this.#state.name === "closed") return;
+    const { name } = this.#state;
+    if (name === "closing" || name === "closed") return;
     this.#stopWork();
     this.#state = { name: "closing" };
+    if (name === "resetting") return; // The store is closing it already.
     if (this.#isOpen) {
       this.#deps.outbox.store({ type: "closeContent", transferId: this.transferId, outcome });
     } else {
@@ -160,7 +183,7 @@ export class Transfer {
   /** False when what the peer said cannot be true of this content. */
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     if (this.#isListening || event.type === "peerLeft") this.#early.remember(event, link);
-    const stage = this.#stage();
+    const stage = stageOf(this.#state);
     if (stage === undefined) {
       if (event.type === "peerPiece") this.#deps.outbox.release(event.bufferId);
       return true;
@@ -174,7 +197,7 @@ export class Transfer {
   learnFrom(other: Transfer, now: Millis): boolean {
     if (!other.#isListening) return false;
     this.#early.learnFrom(other.#early);
-    const stage = this.#stage();
+    const stage = stageOf(this.#state);
     if (stage !== undefined) this.#tell(stage, now);
     this.#advance(now);
     return true;
@@ -182,17 +205,19 @@ export class Transfer {
 
   peerGone(peerId: PeerId, now: Millis): void {
     this.#early.forget(peerId);
-    this.#stage()?.peerGone(peerId, now);
+    stageOf(this.#state)?.peerGone(peerId, now);
     this.#advance(now);
   }
 
   /** Whether the request was one of this transfer's and still waits for its answer. */
   owns(requestId: RequestId): boolean {
-    return this.#stage()?.owns(requestId) === true;
+    return stageOf(this.#state)?.owns(requestId) === true;
   }
 
   originEvent(event: OriginEvent, now: Millis): void {
-    const stage = this.#stage();
+    this.facts.note(event);
+    if (event.type === "originAnswered") return;
+    const stage = stageOf(this.#state);
     if (stage !== undefined) stage.originEvent(event, now);
     else if (event.type === "rangePiece") this.#deps.outbox.release(event.bufferId);
     this.#advance(now);
@@ -230,11 +255,11 @@ export class Transfer {
   }
 
   pollDeadline(): Millis {
-    return this.#stage()?.pollDeadline() ?? Infinity;
+    return stageOf(this.#state)?.pollDeadline() ?? Infinity;
   }
 
   handleTimeout(now: Millis): void {
-    this.#stage()?.handleTimeout(now);
+    stageOf(this.#state)?.handleTimeout(now);
     this.#advance(now);
   }
 
@@ -248,22 +273,13 @@ export class Transfer {
       return;
     }
     if (this.#state.name !== "fetching") return;
-    const { fetcher } = this.#state;
-    if (event.type === "pieceStored") fetcher.pieceStored(event.piece, now);
-    else if (event.type === "pieceCorrupt") fetcher.pieceCorrupt(event.piece, now);
-    else if (event.type === "piecesCommitted") fetcher.piecesCommitted(event.pieces, now);
-    else if (event.type === "pieceLost") fetcher.pieceLost(event.piece, now);
+    this.#state.fetcher.storeEvent(event, now);
     this.#advance(now);
   }
 
   /** Whether a stage is at work or may yet begin that wants to know what peers say. */
   get #isListening(): boolean {
     return this.wantsPeers || this.#state.name === "verifying" || this.#state.name === "resetting";
-  }
-
-  #stage(): Stage | undefined {
-    if (this.#state.name === "resolving") return this.#state.resolver;
-    return this.#state.name === "fetching" ? this.#state.fetcher : undefined;
   }
 
   /** Takes the step that the working stage has reached. */
@@ -282,13 +298,11 @@ export class Transfer {
   }
 
   #open(): void {
-    const resolution = this.#resolution;
-    const file = this.#file;
-    if (resolution === undefined || file === undefined || this.jobId === undefined) return;
+    if (this.#resolution === undefined || this.#job === undefined) return;
     this.#state = { name: "opening" };
     this.#isOpen = true;
-    const { transferId, jobId, fileIndex } = this;
-    const spec = openSpec(resolution, { jobId, fileIndex, file });
+    const { transferId } = this;
+    const spec = openSpec(this.#resolution, this.#job);
     this.#deps.outbox.store({ type: "openContent", transferId, spec });
   }
 
@@ -304,22 +318,12 @@ export class Transfer {
 
   #fetch(have: PieceSet, now: Millis): void {
     const resolution = this.#resolution;
-    if (resolution === undefined) return;
-    const { layout, manifest, validator, acceptsRanges } = resolution;
-    const fetcher = new Fetcher(
-      this.#deps,
-      {
-        transferId: this.transferId,
-        contentId: manifest?.contentId,
-        layout,
-        have,
-        bytes: this.bytes,
-        url: this.#file?.url,
-        acceptsRanges,
-        ...(validator === undefined ? {} : { validator }),
-      },
-      now,
-    );
+    const job = this.#job;
+    if (resolution === undefined || job === undefined) return;
+    const { transferId, facts } = this;
+    const { bytes } = facts;
+    const options = { ...fetcherOptions(resolution, job.file), urgency: job.urgency };
+    const fetcher = new Fetcher(this.#deps, { ...options, transferId, have, bytes }, now);
     this.#state = { name: "fetching", fetcher };
     this.#tell(fetcher, now);
     fetcher.start(now);
@@ -346,12 +350,8 @@ export class Transfer {
   /** fetching -> resetting: what is stored cannot be continued (R-HTTP-11, R-HTTP-13). */
   #restart(fetcher: Fetcher, because: ErrorInfo, now: Millis): void {
     fetcher.stop();
-    this.bytes.wasted += fetcher.storedBytes;
-    this.#restartedAt = this.#restartedAt.filter((at) => now - at < RESTARTS_WINDOW_MS);
-    this.#restartedAt.push(now);
-    if (this.#restartedAt.length > RESTARTS_MAX) {
-      return this.#fail(because, ERRORS[because.code].transient);
-    }
+    this.facts.bytes.wasted += fetcher.storedBytes;
+    if (!this.#restarts.spend(now)) return this.#fail(because, ERRORS[because.code].transient);
     this.#state = { name: "resetting" };
     const { transferId } = this;
     this.#deps.outbox.store({ type: "closeContent", transferId, outcome: "discard" });
@@ -394,7 +394,7 @@ export class Transfer {
   }
 
   #stopWork(): void {
-    this.#stage()?.stop();
+    stageOf(this.#state)?.stop();
     this.#lastStoredBytes = this.storedBytes;
   }
 }

@@ -132,14 +132,16 @@ export class UploadQueue {
     this.#serve();
   }
 
-  finished(peerId: PeerId, requestId: RequestId, sentBytes: number): void {
+  /** Returns the transfer that was served; `undefined` when the upload is not known any more. */
+  finished(peerId: PeerId, requestId: RequestId, sentBytes: number): TransferId | undefined {
     const customer = this.#customers.get(peerId);
     const upload = customer?.uploads.get(requestId);
-    if (customer === undefined || upload === undefined) return;
+    if (customer === undefined || upload === undefined) return undefined;
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     customer.sentBytes += sentBytes;
     this.#forget(upload);
     this.#serve();
+    return upload.transferId;
   }
 
   /** A content is no longer served: its queued uploads are refused. */

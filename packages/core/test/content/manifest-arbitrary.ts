@@ -28,7 +28,7 @@ const hints: fc.Arbitrary<ManifestHints> = fc.record(
 
 export const layouts: fc.Arbitrary<PieceLayout> = fc.oneof(fixedLayout, explicitLayout);
 
-export const manifests: fc.Arbitrary<Manifest> = fc
+const manifestsWithDigest: fc.Arbitrary<Manifest> = fc
   .record({
     layout: layouts,
     names: fc.uniqueArray(fileName, { minLength: 1, maxLength: 4 }),
@@ -57,3 +57,15 @@ export const manifests: fc.Arbitrary<Manifest> = fc
       hints: drawnHints,
     };
   });
+
+/** The same as a publisher writes them who knows nothing but the pieces' digests. */
+const manifestsOfPieces = manifestsWithDigest.map(
+  ({ layout, pieceDigests, hints: drawnHints }): Manifest => {
+    return { layout, pieceDigests, files: [], hints: drawnHints };
+  },
+);
+
+export const manifests = fc.oneof(
+  { arbitrary: manifestsWithDigest, weight: 3 },
+  { arbitrary: manifestsOfPieces, weight: 1 },
+);

@@ -25,7 +25,7 @@ function plain(manifest: Manifest): Record<string, unknown> {
     ...(isFixed ? { pieceLength: boundaries.pieceLength } : {}),
     ...(isFixed ? {} : { pieceLengths: bigEndian(boundaries.lengths) }),
     pieces: manifest.pieceDigests,
-    digest: manifest.contentDigest,
+    ...(manifest.contentDigest === undefined ? {} : { digest: manifest.contentDigest }),
     files: manifest.files.map(({ name, length, digest }) => ({ name, length, digest })),
     ...(Object.keys(manifest.hints).length > 0 ? { hints: { ...manifest.hints } } : {}),
   };

@@ -67,6 +67,23 @@ const EXPLICIT_HEX = [
   "6c 70696563654c656e67746873 48 00000001 0000012c", //  "pieceLengths": 1, 300
 ];
 
+/** The pieces of `FIXED`, from a publisher who knew no other digest. */
+const PIECES_ONLY: Manifest = {
+  layout: FIXED.layout,
+  pieceDigests: FIXED.pieceDigests,
+  files: [],
+  hints: {},
+};
+const PIECES_ONLY_HEX = [
+  "a6", //                                                map of 6
+  "64 68617368 68 736861322d323536", //                   "hash": "sha2-256"
+  "65 66696c6573 80", //                                  "files": array of 0
+  "66 6c656e677468 1a 00010001", //                       "length": 65537
+  `66 706965636573 5840 ${"11".repeat(64)}`, //           "pieces": 64 bytes
+  "67 76657273696f6e 01", //                              "version": 1
+  "6b 70696563654c656e677468 1a 00010000", //             "pieceLength": 65536
+];
+
 describe("golden bytes", () => {
   it.each([
     [
@@ -80,6 +97,12 @@ describe("golden bytes", () => {
       EXPLICIT,
       EXPLICIT_HEX,
       "bafyreihtdrydvclj3mssju6playie3u4jgbzj4ptz6xuyttdh4tb3opoma",
+    ],
+    [
+      "piece digests only",
+      PIECES_ONLY,
+      PIECES_ONLY_HEX,
+      "bafyreidq7g6rrtpgszzoiwt4gftt4yx6smd5ys25sa7ahxlhrmfcx34q7q",
     ],
   ] as const)("of a manifest with %s stay what they are", (_, manifest, golden, contentId) => {
     const bytes = encodeManifest(manifest);
@@ -159,6 +182,8 @@ describe("a manifest at its limits (R-MAN-10)", () => {
     ["the longest content", longest(0)],
     ["pieces of 16 MiB", { pieceLength: 16 * MiB, pieces: filled(0) }],
     ["an empty content", empty()],
+    ["piece digests only", { digest: undefined, files: [] }],
+    ["an empty content without a digest", empty({ digest: undefined, files: [] })],
     ["an empty content with explicit pieces", explicit(words(), empty({ pieceLength: undefined }))],
     ["explicit pieces", explicit(words(1, 64 * KiB, 66 * KiB - 1))],
     ["the most files", { files: files(LIMITS.filesPerManifestMax) }],
@@ -212,6 +237,7 @@ describe("a manifest outside its limits", () => {
     ],
     ["one file too many (R-MAN-10)", { files: files(LIMITS.filesPerManifestMax + 1) }, /exceed/],
     ["no file", { files: [] }, /no files/],
+    ["files but no digest of the content", { digest: undefined }, /without a digest/],
     ["files of another length (R-MAN-10)", { files: [file({ length: 1 })] }, /add up/],
     ["two files of one name", { files: [file({ length: 130 * KiB }), file()] }, /twice|R-MAN-10/],
     ["a short file digest", { files: [file({ digest: filled(1).subarray(1) })] }, /32 bytes/],
@@ -236,12 +262,9 @@ describe("a manifest outside its limits", () => {
     });
   });
 
-  it.each(["version", "hash", "length", "pieces", "digest", "files"])(
-    "is refused without its %s",
-    (name) => {
-      expect(decodeManifest(encode({ [name]: undefined }))).toMatchObject({ ok: false });
-    },
-  );
+  it.each(["version", "hash", "length", "pieces", "files"])("is refused without its %s", (name) => {
+    expect(decodeManifest(encode({ [name]: undefined }))).toMatchObject({ ok: false });
+  });
 
   it.each(["name", "length", "digest"])("is refused without a file's %s", (name) => {
     const changes = { files: [file({ length: 130 * KiB, [name]: undefined })] };

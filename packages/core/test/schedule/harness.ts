@@ -11,20 +11,32 @@ import {
 } from "@shoal/core";
 import type {
   ContentId,
+  EngineCommand,
+  ErrorCode,
+  JobChange,
   JobFileSpec,
+  JobRecord,
   JobRequest,
+  NetworkState,
   Notice,
   OriginCommand,
+  OriginFailureKind,
+  PlainVerb,
+  ResumableContent,
   SchedulerCommand,
   SchedulerEvent,
   Settings,
   StoreCommand,
   SwarmCommand,
+  VerbGuard,
+  VerbResult,
 } from "@shoal/core";
 
 export const JOB_ID = "00000000-0000-4000-8000-000000000001";
 export const URL_TEXT = "http://origin.test/file";
 export const PIECE_LENGTH = 65_536;
+/** The wall clock when the monotonic one shows 0. */
+export const WALL_AT = Date.UTC(2026, 0, 1);
 
 /** A manifest of `pieceCount` pieces; digests are made up, since nothing here hashes pieces. */
 export function manifestOf(pieceCount: number): {
@@ -46,9 +58,14 @@ export function manifestOf(pieceCount: number): {
 export function request(file: Partial<JobFileSpec> = {}): JobRequest {
   return {
     jobId: JOB_ID,
+    owner: "tester",
+    isAdministrator: false,
     displayName: "test",
     priority: "normal",
     overwrite: false,
+    allowsCellular: true,
+    isVolatile: false,
+    attributes: {},
     startSuspended: false,
     files: [{ url: URL_TEXT, destination: "/tmp/file", ...file }],
   };
@@ -62,31 +79,49 @@ export function pieces(drawn: string): PieceSet {
 }
 
 type CommandOf<Type extends string> = Extract<
-  StoreCommand | OriginCommand | SwarmCommand,
+  StoreCommand | OriginCommand | SwarmCommand | EngineCommand,
   { type: Type }
 >;
+
+export interface HarnessOptions {
+  readonly settings?: Partial<Settings>;
+  readonly selfId?: string;
+  readonly seed?: number;
+  /** What an earlier run has left. */
+  readonly jobs?: readonly JobRecord[];
+  readonly resumable?: readonly ResumableContent[];
+  /** The wall clock when the monotonic one shows 0. */
+  readonly wallAt?: number;
+}
 
 export class Harness {
   readonly scheduler: Scheduler;
   readonly notices: Notice[] = [];
   now = 0;
+  /** Tests set it to set the clock. */
+  wallAt: number;
   #pending: SchedulerCommand[] = [];
 
-  constructor(options: { settings?: Partial<Settings>; selfId?: string; seed?: number } = {}) {
+  constructor(options: HarnessOptions = {}) {
+    const { settings, selfId = "self", seed = 1, jobs = [], resumable = [] } = options;
+    this.wallAt = options.wallAt ?? WALL_AT;
     this.scheduler = new Scheduler({
-      random: new Random(options.seed ?? 1),
-      settings: resolveSettings(options.settings),
-      selfId: options.selfId ?? "self",
+      random: new Random(seed),
+      settings: resolveSettings(settings),
+      selfId,
     });
-    this.scheduler.start();
-    this.send({ type: "stateLoaded", jobs: [], resumable: [], contents: [] });
+    this.#act(() => this.scheduler.start());
+    this.send({ type: "stateLoaded", jobs, resumable, contents: [] });
     this.take("loadState");
   }
 
   send(event: SchedulerEvent): void {
-    this.scheduler.handle(event, this.now);
-    this.scheduler.checkInvariants();
-    this.#collect();
+    this.#act(() => this.scheduler.handle(event, this.now));
+  }
+
+  /** Lets the scheduler do something, and takes what it wants. */
+  run<Result>(action: (scheduler: Scheduler) => Result): Result {
+    return this.#act(() => action(this.scheduler));
   }
 
   /** Moves the clock to `at`, stopping at every deadline on the way. */
@@ -95,27 +130,56 @@ export class Harness {
       const deadline = this.scheduler.pollDeadline();
       if (deadline > at) break;
       this.now = Math.max(this.now, deadline);
-      this.scheduler.handleTimeout(this.now);
-      this.scheduler.checkInvariants();
-      this.#collect();
+      this.#act(() => this.scheduler.handleTimeout(this.now));
     }
     this.now = at;
   }
 
   create(job: JobRequest): void {
-    const result = this.scheduler.createJob(job, this.now);
-    if (!result.ok) throw new Error(result.error.message);
-    this.#collect();
+    const code = this.refusal(job);
+    if (code !== undefined) throw new Error(code);
   }
 
-  verb(verb: "resume" | "suspend" | "cancel" | "acknowledge", jobId = JOB_ID): string | undefined {
-    const result = this.scheduler.applyVerb(jobId, verb, this.now);
-    this.#collect();
-    return result.ok ? undefined : result.error.code;
+  /** Why the job was not created; `undefined` when it was. */
+  refusal(job: JobRequest): string | undefined {
+    return codeOf(this.#act(() => this.scheduler.createJob(job, this.now)));
+  }
+
+  verb(verb: PlainVerb, jobId = JOB_ID, guard?: VerbGuard): string | undefined {
+    return codeOf(this.#act(() => this.scheduler.applyVerb(jobId, verb, this.now, guard)));
+  }
+
+  change(change: JobChange, jobId = JOB_ID, guard?: VerbGuard): string | undefined {
+    return codeOf(this.#act(() => this.scheduler.changeJob(jobId, change, this.now, guard)));
+  }
+
+  setNetwork(network: NetworkState): void {
+    this.#act(() => this.scheduler.setNetwork(network, this.now));
+  }
+
+  attachSink(fileIndex = 0, jobId = JOB_ID): string | undefined {
+    return this.#act(() => this.scheduler.attachSink(jobId, fileIndex, this.now))?.code;
+  }
+
+  sinkTaken(fileIndex = 0): void {
+    this.#act(() => this.scheduler.sinkTaken(JOB_ID, fileIndex, this.now));
+  }
+
+  sinkFailed(reason: string, fileIndex = 0): void {
+    this.#act(() => this.scheduler.sinkFailed(JOB_ID, fileIndex, reason, this.now));
   }
 
   get job(): ReturnType<Scheduler["jobSnapshot"]> {
-    return this.scheduler.jobSnapshot(JOB_ID);
+    return this.jobOf(JOB_ID);
+  }
+
+  jobOf(jobId: string): ReturnType<Scheduler["jobSnapshot"]> {
+    return this.scheduler.jobSnapshot(jobId, this.now);
+  }
+
+  /** All tickets that have settled, in order. */
+  get settled(): ReadonlyArray<Extract<Notice, { type: "ticketSettled" }>> {
+    return this.notices.filter((notice) => notice.type === "ticketSettled");
   }
 
   /** Removes and returns all pending commands of a type, oldest first. */
@@ -161,6 +225,47 @@ export class Harness {
     }
   }
 
+  /** Answers the one probe with a file of `length` bytes. */
+  probe(length: number, answer: { etag?: string; acceptsRanges?: boolean } = {}): void {
+    const { etag, acceptsRanges = true } = answer;
+    const { requestId, transferId } = this.takeOne("probeOrigin");
+    const validator = etag === undefined ? {} : { etag };
+    const probed = { length, validator, acceptsRanges };
+    this.send({ type: "originProbed", requestId, transferId, ...probed });
+  }
+
+  /** Fails the one request of the type. */
+  failOrigin(
+    type: "probeOrigin" | "fetchManifest" | "fetchRange",
+    kind: OriginFailureKind,
+    code: ErrorCode = "ERR_ORIGIN_UNREACHABLE",
+  ): void {
+    const { requestId, transferId } = this.takeOne(type);
+    const failure = { kind, error: { code, message: kind } };
+    this.send({ type: "originFailed", requestId, transferId, failure });
+  }
+
+  /** Tells that contents which are to be closed are. */
+  close(): void {
+    for (const { transferId } of this.take("closeContent")) {
+      this.send({ type: "contentClosed", transferId });
+    }
+  }
+
+  /** Passes the last check that is asked for. */
+  verify(): void {
+    const check = this.take("verifyContent").at(-1);
+    if (check === undefined) throw new Error("no check is asked for");
+    this.send({ type: "contentVerified", transferId: check.transferId });
+  }
+
+  /** The record of a job as it was saved last. */
+  savedRecord(jobId = JOB_ID): JobRecord {
+    const saved = this.take("saveJob").findLast(({ job }) => job.jobId === jobId);
+    if (saved === undefined) throw new Error("nothing was saved");
+    return saved.job;
+  }
+
   /** Delivers every piece of a range request and ends it. */
   deliverRange(command: CommandOf<"fetchRange">): void {
     const { requestId, transferId, firstPiece, pieceCount } = command;
@@ -178,10 +283,40 @@ export class Harness {
     }
   }
 
+  /** Answers what the store is asked about jobs, and closes and publishes what it is asked to. */
+  answerStore(): void {
+    for (const { job, revision } of this.take("saveJob")) {
+      this.send({ type: "jobSaved", jobId: job.jobId, revision });
+    }
+    for (const { transferId } of this.take("closeContent")) {
+      this.send({ type: "contentClosed", transferId });
+    }
+    for (const { transferId } of this.take("publishContent")) {
+      this.send({ type: "contentPublished", transferId });
+    }
+    for (const { job } of this.take("endJob")) {
+      this.send({ type: "jobEnded", jobId: job.jobId, undeletedCount: 0 });
+    }
+  }
+
+  /** How the ticket was settled, once for each time. */
+  settlements(ticket: number): Notice[] {
+    return this.notices.filter((n) => n.type === "ticketSettled" && n.ticket === ticket);
+  }
+
   /** Opens the part file the scheduler asks for, holding the drawn pieces. */
   open(have: PieceSet): void {
     const { transferId } = this.takeOne("openContent");
     this.send({ type: "contentOpened", transferId, have: have.toBytes() });
+  }
+
+  /** Does something as the engine does: the wall clock first, the outputs afterwards. */
+  #act<T>(step: () => T): T {
+    this.scheduler.tellWallTime(this.wallAt + this.now, this.now);
+    const result = step();
+    this.scheduler.checkInvariants();
+    this.#collect();
+    return result;
   }
 
   #collect(): void {
@@ -194,7 +329,11 @@ export class Harness {
   }
 }
 
-export type FetchingOptions = NonNullable<ConstructorParameters<typeof Harness>[0]> & {
+function codeOf(result: VerbResult): string | undefined {
+  return result.ok ? undefined : result.error.code;
+}
+
+export type FetchingOptions = HarnessOptions & {
   /** `undefined`: no origin, the manifest comes from a peer called "giver" that has no pieces. */
   readonly url?: string | undefined;
   /** Peers that take part before the part file is open, holding nothing. */

@@ -196,7 +196,9 @@ function answerStore(h: Harness): void {
   }
   for (const { transferId } of h.take("closeContent"))
     h.send({ type: "contentClosed", transferId });
-  for (const { jobId } of h.take("deleteJob")) h.send({ type: "jobDeleted", jobId });
+  for (const { job } of h.take("endJob")) {
+    h.send({ type: "jobEnded", jobId: job.jobId, undeletedCount: 0 });
+  }
 }
 
 function answerPeers(h: Harness): void {

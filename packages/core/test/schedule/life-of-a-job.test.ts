@@ -28,9 +28,9 @@ describe("the life of a job", () => {
     expect(h.verb("acknowledge")).toBeUndefined();
     h.takeOne("publishContent");
     h.send({ type: "contentPublished", transferId });
-    h.takeOne("deleteJob");
+    expect(h.takeOne("endJob").job).toMatchObject({ jobId: JOB_ID, state: "acknowledged" });
     const settledBefore = h.notices.filter((n) => n.type === "ticketSettled").length;
-    h.send({ type: "jobDeleted", jobId: JOB_ID });
+    h.send({ type: "jobEnded", jobId: JOB_ID, undeletedCount: 0 });
     expect(h.notices.filter((n) => n.type === "ticketSettled")).toHaveLength(settledBefore + 1);
     expect(h.job?.state).toBe("acknowledged");
   });
@@ -84,26 +84,22 @@ describe("the life of a job", () => {
     expect(pieceCounts.reduce((sum, count) => sum + count)).toBe(3);
   });
 
-  test("cancel discards the part file and forgets the job", () => {
+  test("cancel discards the part file and ends the job, which is remembered", () => {
     const { h } = fetching(pieces("...."));
     h.verb("cancel");
     expect(h.takeOne("closeContent").outcome).toBe("discard");
-    h.takeOne("deleteJob");
+    expect(h.takeOne("endJob").job).toMatchObject({ jobId: JOB_ID, state: "cancelled" });
     expect(h.job?.state).toBe("cancelled");
     expect(h.verb("resume")).toBe("ERR_JOB_STATE");
   });
 
   test("a restart queues a running job again and uses the stored manifest", () => {
     const { h } = fetching(pieces("...."));
-    const saved = h.take("saveJob").at(-1);
-    const again = new Harness();
     const { bytes, contentId, length } = manifestOf(4);
-    again.send({
-      type: "stateLoaded",
-      jobs: saved === undefined ? [] : [saved.job],
-      resumable: [{ jobId: JOB_ID, fileIndex: 0, length, manifest: { contentId, bytes } }],
-      contents: [],
-    });
+    const manifest = { contentId, bytes };
+    const content = { jobId: JOB_ID, fileIndex: 0, length, storedBytes: length / 4, manifest };
+    const again = new Harness({ jobs: [h.savedRecord()], resumable: [content] });
+    expect(again.job?.transferredBytes).toBe(length / 4);
     expect(again.job?.state).toBe("connecting");
     expect(again.take("fetchManifest")).toEqual([]);
     again.open(pieces("11.."));

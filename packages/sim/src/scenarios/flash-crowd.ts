@@ -223,7 +223,7 @@ class Crowd {
   #begin(agent: SimAgent): void {
     const { clock } = this.#world;
     clock.schedule(clock.now(), () => {
-      this.#jobIds.set(agent, this.#world.download(agent, this.#content, URL));
+      this.#jobIds.set(agent, this.#world.download(agent, { content: this.#content, url: URL }));
     });
   }
 

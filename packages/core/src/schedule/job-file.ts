@@ -1,0 +1,182 @@
+/** One file of a job: what was asked for, how far it is, and what it looks like from outside. */
+import type { JobFileSpec } from "../job/file-spec.ts";
+import type { JobFileRecord } from "../job/record.ts";
+import { RangeMap } from "../job/ranges.ts";
+import type { OriginResponse } from "../ports/origin-port.ts";
+import type { ResumableContent } from "../ports/store-port.ts";
+import type { Millis, UnixMillis } from "../units.ts";
+import type { FetchBytes } from "./fetcher-options.ts";
+import { resolutionOf, unverifiedLayout } from "./resolution.ts";
+import type { Resolution } from "./resolution.ts";
+import type { SinkDelivery } from "./sink-delivery.ts";
+import type { FileSnapshot } from "./snapshot.ts";
+import type { Transfer } from "./transfer.ts";
+
+export class JobFile {
+  spec: JobFileSpec;
+  isTransferred: boolean;
+  isPublished: boolean;
+  modifiedAt: UnixMillis | undefined;
+  #remoteLength: number | undefined;
+  /** What was found out about the content; kept so that a resumed job need not ask again. */
+  resolution: Resolution | undefined;
+  transfer: Transfer | undefined;
+  /** Only for files that go to a stream. */
+  sink: SinkDelivery | undefined;
+  /** What an origin answered last, before the present transfer. */
+  #response: OriginResponse | undefined;
+  /** Bytes received by transfers that have ended. */
+  readonly #received: FetchBytes;
+  #uploadedBytes = 0;
+  /** Stored bytes when the last transfer ended. */
+  #storedBytes = 0;
+  #activeMs: Millis = 0;
+  #openedAt: Millis | undefined;
+
+  constructor(record: JobFileRecord) {
+    this.spec = record.spec;
+    this.isTransferred = record.isTransferred;
+    this.isPublished = record.isPublished;
+    this.modifiedAt = record.modifiedAt;
+    this.#remoteLength = record.remoteLength;
+    const { originBytes: origin, peerBytes: peers, wastedBytes: wasted } = record;
+    this.#received = { origin, peers, wasted };
+  }
+
+  static of(spec: JobFileSpec): JobFile {
+    const none = { originBytes: 0, peerBytes: 0, wastedBytes: 0 };
+    return new JobFile({ spec, isTransferred: false, isPublished: false, ...none });
+  }
+
+  /** Takes up what an earlier run stored, where that can be done without asking any network. */
+  recall({ manifest, length, validatorKey, storedBytes }: ResumableContent): void {
+    this.#storedBytes = storedBytes;
+    const key = validatorKey === undefined ? {} : { validatorKey };
+    const { ranges } = this.spec;
+    if (manifest !== undefined) this.resolution = resolutionOf(manifest);
+    else if (!this.isTransferred) return;
+    else if (ranges === undefined) {
+      this.resolution = { layout: unverifiedLayout(length), acceptsRanges: false, ...key };
+    } else if (this.#remoteLength !== undefined) {
+      const rangeMap = RangeMap.of(ranges, this.#remoteLength);
+      if ("code" in rangeMap) return;
+      this.resolution = { layout: rangeMap.layout, acceptsRanges: true, rangeMap, ...key };
+    }
+  }
+
+  /** A transfer begins. */
+  opened(transfer: Transfer, now: Millis): void {
+    this.transfer = transfer;
+    if (!this.isTransferred) this.#openedAt = now;
+  }
+
+  /** All bytes are here, by this transfer. */
+  transferred({ resolution, facts }: Transfer, now: Millis): void {
+    this.isTransferred = true;
+    this.resolution = resolution;
+    this.modifiedAt = facts.modifiedAt ?? this.modifiedAt;
+    this.#remoteLength = resolution?.rangeMap?.remoteLength;
+    this.#stopClock(now);
+  }
+
+  /** The transfer is over: what it has counted is kept. */
+  closed(transfer: Transfer, now: Millis): void {
+    const { bytes, uploadedBytes, response } = transfer.facts;
+    const { origin, peers, wasted } = bytes;
+    this.#received.origin += origin;
+    this.#received.peers += peers;
+    this.#received.wasted += wasted;
+    this.#uploadedBytes += uploadedBytes;
+    this.#storedBytes = transfer.storedBytes;
+    this.#response = response ?? this.#response;
+    this.transfer = undefined;
+    this.#stopClock(now);
+  }
+
+  get response(): OriginResponse | undefined {
+    return this.transfer?.facts.response ?? this.#response;
+  }
+
+  get length(): number | undefined {
+    return (this.transfer?.resolution ?? this.resolution)?.layout.contentLength;
+  }
+
+  get transferredBytes(): number {
+    if (this.spec.toStream === true && !this.isTransferred) return this.sink?.deliveredBytes ?? 0;
+    if (this.isTransferred) return this.length ?? this.#storedBytes;
+    // Until the part file is open, what it held last time is the best guess.
+    const now = this.transfer?.storedBytes ?? 0;
+    const isOpen = this.transfer?.committed !== undefined;
+    return Math.min(isOpen ? now : Math.max(this.#storedBytes, now), this.length ?? Infinity);
+  }
+
+  get bytes(): FetchBytes {
+    const now = this.transfer?.facts.bytes;
+    return {
+      origin: this.#received.origin + (now?.origin ?? 0),
+      peers: this.#received.peers + (now?.peers ?? 0),
+      wasted: this.#received.wasted + (now?.wasted ?? 0),
+    };
+  }
+
+  toRecord(): JobFileRecord {
+    const { origin, peers, wasted } = this.bytes;
+    return {
+      spec: this.spec,
+      isTransferred: this.isTransferred,
+      isPublished: this.isPublished,
+      ...(this.modifiedAt === undefined ? {} : { modifiedAt: this.modifiedAt }),
+      ...(this.#remoteLength === undefined ? {} : { remoteLength: this.#remoteLength }),
+      originBytes: origin,
+      peerBytes: peers,
+      wastedBytes: wasted,
+    };
+  }
+
+  snapshot(now: Millis): FileSnapshot {
+    const { spec, transfer, length, bytes, modifiedAt } = this;
+    const { fileId, url, destination, declaredLength, ranges, mandatoryIntegrity } = spec;
+    const resolution = transfer?.resolution ?? this.resolution;
+    const contentId = resolution?.manifest?.contentId ?? transfer?.contentId ?? spec.contentId;
+    return {
+      ...(fileId === undefined ? {} : { fileId }),
+      ...(url === undefined ? {} : { url }),
+      ...(destination === undefined ? {} : { destination }),
+      toStream: spec.toStream === true,
+      phase: this.#phase,
+      ...(contentId === undefined ? {} : { contentId }),
+      ...(length === undefined ? {} : { length }),
+      ...(declaredLength === undefined ? {} : { declaredLength }),
+      ...(ranges === undefined ? {} : { ranges }),
+      ...(mandatoryIntegrity === undefined ? {} : { mandatoryIntegrity }),
+      transferredBytes: this.transferredBytes,
+      originBytes: bytes.origin,
+      peerBytes: bytes.peers,
+      wastedBytes: bytes.wasted,
+      uploadedBytes: this.#uploadedBytes + (transfer?.facts.uploadedBytes ?? 0),
+      originRequests: transfer?.originRequests ?? 0,
+      integrity: this.#integrity(resolution),
+      peers: transfer?.memberCount ?? 0,
+      activeMs: this.#activeMs + (this.#openedAt === undefined ? 0 : now - this.#openedAt),
+      ...(modifiedAt === undefined ? {} : { modifiedAt }),
+    };
+  }
+
+  get #phase(): FileSnapshot["phase"] {
+    if (this.isPublished) return "published";
+    if (this.isTransferred) return "transferred";
+    const phase = this.transfer?.phase ?? "waiting";
+    // Its bytes are all here, and the stream has not taken them yet.
+    return phase === "transferred" ? "verifying" : phase;
+  }
+
+  #integrity(resolution: Resolution | undefined): FileSnapshot["integrity"] {
+    if (resolution?.manifest !== undefined) return "pieces";
+    return this.spec.sha256 === undefined ? "none" : "digest";
+  }
+
+  #stopClock(now: Millis): void {
+    if (this.#openedAt !== undefined) this.#activeMs += now - this.#openedAt;
+    this.#openedAt = undefined;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Makes jobs durable, and settles the tickets of verbs when they are (R-DB-02). Every change of a
+ * job that outlives a restart ends in `save` or `end`.
+ *
+ * Knows tickets and revisions. Called by `JobTable` and `JobRunner`.
+ */
+import type { StoreEvent } from "../ports/store-port.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { JobId, Millis } from "../units.ts";
+import type { Job } from "./job.ts";
+import type { Outbox } from "./outbox.ts";
+import type { VerbOutcome } from "./snapshot.ts";
+import type { WallClock } from "./wall-clock.ts";
+
+export class JobSaves {
+  readonly #outbox: Outbox;
+  readonly #wallClock: WallClock;
+  readonly #changed = new Set<JobId>();
+  /** Tickets that settle when a revision is saved, or a job's end. */
+  readonly #saves = new Map<number, number>();
+  readonly #ends = new Map<JobId, { readonly ticket: number; readonly isPartial: boolean }>();
+  #lastRevision = 0;
+  #lastTicket = 0;
+
+  constructor(deps: { outbox: Outbox; wallClock: WallClock }) {
+    this.#outbox = deps.outbox;
+    this.#wallClock = deps.wallClock;
+  }
+
+  newTicket(): number {
+    return ++this.#lastTicket;
+  }
+
+  /** Something in the job's snapshot changed that need not be durable. */
+  changed(job: Job, now: Millis): void {
+    job.modifiedAt = this.#wallClock.at(now);
+    this.#changed.add(job.jobId);
+  }
+
+  save(job: Job, now: Millis): void {
+    this.changed(job, now);
+    const revision = ++this.#lastRevision;
+    this.#outbox.store({ type: "saveJob", revision, job: job.toRecord() });
+  }
+
+  /** Returns a ticket that settles when the job is saved. */
+  saveForTicket(job: Job, now: Millis): number {
+    const ticket = this.newTicket();
+    this.save(job, now);
+    this.#saves.set(this.#lastRevision, ticket);
+    return ticket;
+  }
+
+  /** The job is over; `ticket` settles when that is durable and its part files are gone. */
+  end(job: Job, verb: { readonly ticket: number; readonly isPartial: boolean }, now: Millis): void {
+    this.changed(job, now);
+    job.endedAt = job.modifiedAt;
+    this.#ends.set(job.jobId, verb);
+    this.#outbox.store({ type: "endJob", job: job.toRecord() });
+  }
+
+  /** Whether the end of the job is not durable yet. */
+  isEnding(jobId: JobId): boolean {
+    return this.#ends.has(jobId);
+  }
+
+  storeEvent(event: Extract<StoreEvent, { type: "jobSaved" | "jobEnded" }>): void {
+    if (event.type === "jobSaved") {
+      const ticket = this.#saves.get(event.revision);
+      this.#saves.delete(event.revision);
+      if (ticket !== undefined) this.#settle(ticket, {});
+      return;
+    }
+    const { jobId, undeletedCount } = event;
+    const verb = this.#ends.get(jobId);
+    this.#ends.delete(jobId);
+    if (verb === undefined) return;
+    this.#settle(verb.ticket, { outcome: { isPartial: verb.isPartial, undeletedCount } });
+  }
+
+  /** The verb has nothing to wait for. */
+  settled(ticket: number): void {
+    this.#settle(ticket, {});
+  }
+
+  fail(ticket: number, error: ErrorInfo): void {
+    this.#settle(ticket, { error });
+  }
+
+  /** Jobs whose snapshots changed since the last call. */
+  takeChanged(): JobId[] {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    return changed;
+  }
+
+  #settle(ticket: number, how: { error?: ErrorInfo; outcome?: VerbOutcome }): void {
+    this.#outbox.notice({ type: "ticketSettled", ticket, ...how });
+  }
+}

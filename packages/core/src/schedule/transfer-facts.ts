@@ -1,0 +1,26 @@
+/** What a transfer has counted and been told, for those who show it. Decides nothing. */
+import { parseHttpDate } from "../ports/http-date.ts";
+import type { OriginEvent, OriginResponse } from "../ports/origin-port.ts";
+import type { UnixMillis } from "../units.ts";
+import type { FetchBytes } from "./fetcher-options.ts";
+
+export class TransferFacts {
+  /** Bytes received in this run, by source. */
+  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
+  /** Bytes sent to peers in this run. */
+  uploadedBytes = 0;
+  /** What an origin answered last. */
+  response: OriginResponse | undefined;
+  /** The origin's `Last-Modified`, once an answer has told it. */
+  modifiedAt: UnixMillis | undefined;
+
+  note(event: OriginEvent): void {
+    if (event.type === "originAnswered") this.response = event.response;
+    else if (event.type === "originProbed" || event.type === "rangeFinished") {
+      const { lastModified } = event.validator;
+      const modifiedAt = lastModified === undefined ? undefined : parseHttpDate(lastModified);
+      // The file systems of some machines know nothing before 1970.
+      if (modifiedAt !== undefined && modifiedAt >= 0) this.modifiedAt = modifiedAt;
+    }
+  }
+}
