@@ -6,23 +6,37 @@ const shared = {
   ssr: { resolve: { conditions, externalConditions: conditions } },
 };
 
+const system = ["test/{integration,contract,simulation,bench}/**/*.test.ts"];
+/** Tests of rates, times and memory: they get the machine to themselves. */
+const measured = ["test/bench/**/*.test.ts"].concat(
+  ["pace", "memory", "memory-flat", "job-scale"].map((name) => `test/integration/${name}.test.ts`),
+);
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 /**
- * Three projects: `unit` and `tidy` are the fast loop of `pnpm check`; `system` holds everything
- * that opens sockets, starts processes or simulates whole swarms.
+ * `unit` and `tidy` are the fast loop of `pnpm check`; `system` holds everything that opens
+ * sockets, starts processes or simulates whole swarms, two files at a time because most of them
+ * wait; `measured` follows, one file at a time.
  */
 export default defineConfig({
   ...shared,
   test: {
+    maxWorkers: 2,
     projects: [
       { ...shared, test: { name: "unit", include: ["packages/*/test/**/*.test.ts"] } },
       { ...shared, test: { name: "tidy", include: ["test/tidy/**/*.test.ts"] } },
       {
         ...shared,
+        test: { ...timeouts, name: "system", include: system, exclude: measured },
+      },
+      {
+        ...shared,
         test: {
-          name: "system",
-          include: ["test/{integration,contract,simulation,bench}/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...timeouts,
+          name: "measured",
+          include: measured,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

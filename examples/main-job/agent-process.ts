@@ -28,6 +28,8 @@ export type AgentReport =
       readonly snapshot: JobSnapshot;
       /** From the order, or the start of this process, to the file in its place. */
       readonly elapsedMs: number;
+      /** User and system time of the process meanwhile. */
+      readonly cpuMs: number;
       readonly maxRssBytes: number;
     }
   | { readonly type: "failed"; readonly error: ErrorInfo | { readonly message: string } }
@@ -73,15 +75,18 @@ async function run(options: AgentOptions): Promise<void> {
 
 async function complete(job: Job): Promise<void> {
   const startedAt = performance.now();
+  const cpuBefore = process.cpuUsage();
   for await (const snapshot of job.progress({ intervalMs: PROGRESS_INTERVAL_MS })) {
     report({ type: "progress", snapshot });
   }
   const snapshot = await job.transferred;
   await job.acknowledge();
+  const { user, system } = process.cpuUsage(cpuBefore);
   report({
     type: "published",
     snapshot,
     elapsedMs: performance.now() - startedAt,
+    cpuMs: (user + system) / 1_000,
     maxRssBytes: process.resourceUsage().maxRSS * 1024,
   });
 }

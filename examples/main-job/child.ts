@@ -87,6 +87,11 @@ export class Child<
     });
   }
 
+  /** `undefined` when it could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   get isRunning(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null;
   }

@@ -95,7 +95,7 @@ const CHUNK_BYTES = 128 * 1024;
 
 function nameIn(target: string): string {
   try {
-    return decodeURIComponent(target.slice(1));
+    return decodeURIComponent(target.slice(1).replace(/\?.*$/, ""));
   } catch {
     return "";
   }

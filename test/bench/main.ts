@@ -4,17 +4,25 @@
  * hold everywhere is asserted in the tests beside this file.
  */
 import { parseArgs } from "node:util";
+import { MiB } from "@shoal/core";
+import { benchChunker } from "./chunker-bench.ts";
 import { benchDigest, benchManifest } from "./content-bench.ts";
 import type { Figure } from "./measure.ts";
+import { benchOrigin } from "./origin-bench.ts";
 import { benchPicker } from "./picker-bench.ts";
+import { benchUpdate } from "./update-bench.ts";
 
-const BENCHES: Readonly<Record<string, () => Figure[]>> = {
+const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   picker: () => benchPicker({ pieceCount: 100_000, peerCount: 200 }),
   manifest: benchManifest,
   digest: benchDigest,
+  chunker: benchChunker,
+  update: () => benchUpdate({ length: 512 * MiB }),
+  origin: () => benchOrigin({ length: 1024 * MiB, rounds: 5 }),
+  originLimited: () => benchOrigin({ length: 256 * MiB, rounds: 5, rateBytesPerSec: 20_000_000 }),
 };
 
-function run(): number {
+async function run(): Promise<number> {
   const { values, positionals } = parseArgs({
     options: { json: { type: "boolean", default: false } },
     allowPositionals: true,
@@ -26,7 +34,7 @@ function run(): number {
       console.error(`unknown benchmark ${name}; there are: ${Object.keys(BENCHES).join(", ")}`);
       return 2;
     }
-    for (const figure of bench()) {
+    for (const figure of await bench()) {
       console.log(values.json ? JSON.stringify({ bench: name, ...figure }) : line(name, figure));
     }
   }
@@ -38,4 +46,4 @@ function line(bench: string, { name, value, unit, target }: Figure): string {
   return target === undefined ? text : `${text.padEnd(72)} target ${target}`;
 }
 
-process.exitCode = run();
+process.exitCode = await run();

@@ -5,7 +5,7 @@
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "us" | "ms" | "MiB/s";
+  readonly unit: "us" | "ms" | "MiB/s" | "s/GiB" | "KiB" | "MiB" | "ratio";
   /** What the figure should not exceed, or for rates not fall below. */
   readonly target?: number;
 }

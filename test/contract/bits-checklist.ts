@@ -7,6 +7,7 @@ import {
   BG_JOB_PRIORITY,
   BG_LENGTH_TO_EOF,
   BG_NOTIFY,
+  BG_SIZE_UNKNOWN,
   BITS_JOB_PROPERTY_ID,
   BITS_JOB_TRANSFER_POLICY,
   DOFilePropertyId,
@@ -94,8 +95,15 @@ export function bitsChecklist(name: string, connect: Connect): void {
       expect(await job.GetPriority()).toBe(BG_JOB_PRIORITY.BG_JOB_PRIORITY_NORMAL);
       expect(await job.GetNotifyFlags()).toBe(3);
       expect(await job.GetNoProgressTimeout()).toBe(86_400);
+      const costs = (): Promise<unknown> =>
+        job.GetProperty(BITS_JOB_PROPERTY_ID.BITS_JOB_PROPERTY_ID_COST_FLAGS);
+      const policy = BITS_JOB_TRANSFER_POLICY;
+      expect(await costs()).toEqual({ Dword: policy.BITS_JOB_TRANSFER_POLICY_STANDARD });
       await job.SetPriority(BG_JOB_PRIORITY.BG_JOB_PRIORITY_FOREGROUND);
       expect(await job.GetNoProgressTimeout()).toBe(3_600);
+      expect(await costs()).toEqual({ Dword: policy.BITS_JOB_TRANSFER_POLICY_ALWAYS });
+      await job.SetNoProgressTimeout(0xffff_ffff);
+      expect(await job.GetNoProgressTimeout()).toBe(0xffff_ffff);
     });
 
     test("2: files are refused with the documented codes", async () => {
@@ -132,6 +140,12 @@ export function bitsChecklist(name: string, connect: Connect): void {
       await adder.AddFileWithRanges("id", site.url("serve"), path, ranges);
       const file = await firstFile(job);
       expect(await file.GetProgress()).toMatchObject({ BytesTotal: 300n, BytesTransferred: 0n });
+      const file2 = file.queryInterface(LEGACY_IIDS.IBackgroundCopyFile2);
+      const shown = ranges.map(({ InitialOffset, Length }) => ({
+        InitialOffset: BigInt(InitialOffset),
+        Length: BigInt(Length),
+      }));
+      expect(await file2.GetFileRanges()).toEqual({ hr: HRESULTS.S_OK, ranges: shown });
       await job.Resume();
       await reaches(job, "TRANSFERRED");
       expect(await job.GetProgress()).toMatchObject({ BytesTotal: 300n, BytesTransferred: 300n });
@@ -269,6 +283,12 @@ export function bitsChecklist(name: string, connect: Connect): void {
       const { job } = await jobWith(site, ["serve"]);
       const file = (await firstFile(job)).queryInterface(LEGACY_IIDS.IBackgroundCopyFile2);
       expect(await file.GetFileRanges()).toEqual({ hr: HRESULTS.S_FALSE, ranges: [] });
+      expect(await file.GetProgress()).toEqual({
+        BytesTotal: BG_SIZE_UNKNOWN,
+        BytesTransferred: 0n,
+        Completed: false,
+      });
+      expect((await job.GetProgress()).BytesTotal).toBe(BG_SIZE_UNKNOWN);
     });
 
     test("11: properties refuse what they cannot do, each with its code", async () => {

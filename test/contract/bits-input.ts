@@ -15,12 +15,16 @@ import {
   createBackgroundCopyManager,
   DO_UNKNOWN_FILE_SIZE,
   DOFilePropertyId,
+  DownloadMode,
   GUID_NULL,
   LEGACY_IIDS,
+  SwarmStatus,
 } from "@shoal/jobs/compat";
+import type { DOSwarmStats } from "@shoal/jobs/compat";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { BitsSite, createJob, failure, FILE_LENGTH, firstFile, reaches } from "./bits-site.ts";
 import type { Connect, TestJob } from "./bits-site.ts";
+import { outcomeOf } from "./download-site.ts";
 
 const p = DOFilePropertyId;
 const j = BITS_JOB_PROPERTY_ID;
@@ -30,6 +34,8 @@ const URL_OK = "http://origin.test/file";
 type Untyped = Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
 type Target = "manager" | "job" | "adder" | "job2" | "enum" | "file" | "file2";
 
+/** An object that has no text. */
+const UNSAYABLE: unknown = Object.create(null);
 const range = (InitialOffset: unknown, Length: unknown): object => ({ InitialOffset, Length });
 const digest = createHash("sha256").update("x").digest("base64");
 const integrity = (fields: object): string =>
@@ -50,6 +56,9 @@ const BAD: ReadonlyArray<readonly [HResultSymbol, Target, string, ...unknown[]]>
   ["E_INVALIDARG", "job", "SetNoProgressTimeout", 2 ** 32],
   ["E_INVALIDARG", "job", "SetNoProgressTimeout", 1.5],
   ["E_INVALIDARG", "job", "SetNoProgressTimeout", "60"],
+  ["E_INVALIDARG", "job", "SetNoProgressTimeout", NaN],
+  ["E_INVALIDARG", "job", "SetPriority", NaN],
+  ["E_INVALIDARG", "job", "SetNotifyFlags", NaN],
   ["E_INVALIDARG", "job", "SetNotifyFlags", -1],
   ["E_INVALIDARG", "job", "SetNotifyFlags", null],
   ["E_NOTIMPL", "job", "SetNotifyFlags", BG_NOTIFY.BG_NOTIFY_FILE_RANGES_TRANSFERRED],
@@ -93,6 +102,16 @@ const BAD: ReadonlyArray<readonly [HResultSymbol, Target, string, ...unknown[]]>
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "x".repeat(257), URL_OK, "/tmp/x"],
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", "ranges"],
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", [null]],
+  [
+    "E_INVALIDARG",
+    "adder",
+    "AddFileWithRanges",
+    "id",
+    URL_OK,
+    "/tmp/x",
+    Object.assign([], { length: 1 }),
+  ],
+  ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", [range(NaN, 1n)]],
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", [range(-1n, 1n)]],
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", [range(0, 1.5)]],
   ["E_INVALIDARG", "adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x", [range(0n, 2n ** 64n)]],
@@ -124,9 +143,12 @@ const BAD: ReadonlyArray<readonly [HResultSymbol, Target, string, ...unknown[]]>
   ["E_INVALIDARG", "job2", "AddFile", 1, URL_OK, [], LEGACY_IIDS.IDeliveryOptimizationFile],
   ["DO_E_UNKNOWN_PROPERTY_ID", "job2", "GetProperty", "0"],
   ["DO_E_UNKNOWN_PROPERTY_ID", "job2", "SetProperty", undefined, 1],
+  ["DO_E_UNKNOWN_PROPERTY_ID", "job2", "GetProperty", UNSAYABLE],
   ["E_INVALIDARG", "enum", "Next", -1],
   ["E_INVALIDARG", "enum", "Next", 1.5],
   ["E_INVALIDARG", "enum", "Skip", "1"],
+  ["E_INVALIDARG", "enum", "Skip", NaN],
+  ["E_INVALIDARG", "enum", "Next", null],
   ["E_INVALIDARG", "file", "SetRemoteName", null],
   ["E_INVALIDARG", "file", "SetRemoteName", "file:///etc/passwd"],
   ["E_INVALIDARG", "file", "SetRemoteName", `${URL_OK}?${"x".repeat(2_200)}`],
@@ -137,6 +159,8 @@ const BAD: ReadonlyArray<readonly [HResultSymbol, Target, string, ...unknown[]]>
   ["DO_E_UNKNOWN_PROPERTY_ID", "file2", "GetProperty", 7],
   ["DO_E_UNKNOWN_PROPERTY_ID", "file2", "GetProperty", "toString"],
   ["DO_E_UNKNOWN_PROPERTY_ID", "file2", "SetProperty", -1, 1],
+  ["DO_E_UNKNOWN_PROPERTY_ID", "file2", "SetProperty", UNSAYABLE, 1],
+  ["DO_E_UNKNOWN_PROPERTY_ID", "file2", "GetProperty", NaN],
   ["DO_E_WRITE_ONLY_PROPERTY", "file2", "GetProperty", p.DOFilePropertyId_IntegrityCheckInfo],
   ["E_NOT_SET", "file2", "GetProperty", p.DOFilePropertyId_DownloadSinkInterface],
   ["E_NOT_SET", "file2", "GetProperty", p.DOFilePropertyId_TotalSizeBytes],
@@ -166,6 +190,29 @@ const BAD: ReadonlyArray<readonly [HResultSymbol, Target, string, ...unknown[]]>
   ["DISP_E_TYPEMISMATCH", "file2", "SetProperty", p.DOFilePropertyId_TotalSizeBytes, -1n],
   ["E_INVALIDARG", "file2", "SetProperty", p.DOFilePropertyId_TotalSizeBytes, 2n ** 60n],
 ];
+
+/** Of a file that came from its origin and has nothing to verify it by. */
+const STATS_OF_ONE_FILE: Omit<DOSwarmStats, "downloadDuration" | "sourceURL"> = {
+  fileId: "id",
+  fileSize: BigInt(FILE_LENGTH),
+  totalBytesDownloaded: BigInt(FILE_LENGTH),
+  bytesFromLanPeers: 0n,
+  bytesFromGroupPeers: 0n,
+  bytesFromInternetPeers: 0n,
+  bytesFromHttp: BigInt(FILE_LENGTH),
+  bytesFromDoinc: 0n,
+  bytesToLanPeers: 0n,
+  bytesToGroupPeers: 0n,
+  bytesToInternetPeers: 0n,
+  httpConnectionCount: 0,
+  doincConnectionCount: 0,
+  lanConnectionCount: 0,
+  groupConnectionCount: 0,
+  internetConnectionCount: 0,
+  downloadMode: DownloadMode.DownloadMode_CdnOnly,
+  status: SwarmStatus.SwarmStatus_Complete,
+  isBackground: true,
+};
 
 export function bitsInput(name: string, connect: Connect): void {
   describe(`input of the legacy interface, ${name}`, () => {
@@ -231,6 +278,44 @@ export function bitsInput(name: string, connect: Connect): void {
       await expect(job?.AddFile("file200", URL_OK, null, iid)).rejects.toMatchObject(more);
     });
 
+    test("every call is refused with DO_E_NO_SERVICE when the service has closed", async () => {
+      const service = await site.service();
+      const manager = createBackgroundCopyManager(service);
+      const { enum: files, ...objects } = await objectsOf(await newJob(site, manager));
+      const { jobId } = await manager.CreateJob("other", 0);
+      service.close();
+      const calls: ReadonlyArray<readonly [Target, string, ...unknown[]]> = [
+        ["manager", "CreateJob", "x", 0],
+        ["manager", "GetJob", jobId],
+        ...["Resume", "Suspend", "Cancel", "Complete", "EnumFiles", "GetDisplayName", "GetError"]
+          .concat(["GetNoProgressTimeout", "GetNotifyFlags", "GetPriority", "GetProgress"])
+          .concat(["GetState", "GetTimes"])
+          .map((method) => ["job", method] as const),
+        ["job", "SetNotifyFlags", 1],
+        ["job", "SetNoProgressTimeout", 60],
+        ["job", "SetPriority", 1],
+        ["job", "SetNotifyInterface", null],
+        ["job", "GetProperty", 1],
+        ["job", "SetProperty", 1, { Dword: 1 }],
+        ["adder", "AddFileWithRanges", "id", URL_OK, "/tmp/x"],
+        ["job2", "AddFile", "id", URL_OK, [], LEGACY_IIDS.IDeliveryOptimizationFile],
+        ["job2", "GetProperty", 0],
+        ...["GetLocalName", "GetRemoteName", "GetProgress", "GetFileRanges", "GetStats"].map(
+          (method) => ["file", method] as const,
+        ),
+        ["file", "SetRemoteName", URL_OK],
+        ["file", "GetProperty", 1],
+        ["file2", "GetProperty", p.DOFilePropertyId_DownloadSinkFilePath],
+        ["file2", "SetProperty", p.DOFilePropertyId_TotalSizeBytes, 1n],
+      ];
+      for (const [target, method, ...args] of calls) {
+        const object = { ...objects, enum: files, manager }[target] as unknown as Untyped;
+        const outcome = await outcomeOf(object[method]?.(...args) ?? Promise.resolve("no method"));
+        expect({ method, outcome }).toEqual({ method, outcome: "DO_E_NO_SERVICE" });
+      }
+      expect((await files.Next(2)).hr).toBe(1);
+    });
+
     test("objects answer queryInterface by id, and refuse other interfaces", async () => {
       const manager = await site.manager();
       const { job, job2 } = await newJob(site, manager);
@@ -287,14 +372,32 @@ export function bitsInput(name: string, connect: Connect): void {
       await closed.promise;
       await reaches(job, "TRANSFERRED");
       expect(Buffer.concat(parts).equals(site.content)).toBe(true);
-      const stats = await added.GetStats();
-      expect(stats.totalBytesDownloaded).toBe(BigInt(FILE_LENGTH));
-      expect(stats.bytesFromHttp + stats.bytesFromLanPeers).toBe(stats.totalBytesDownloaded);
+      const { downloadDuration, sourceURL, ...stats } = await added.GetStats();
+      expect(stats).toEqual(STATS_OF_ONE_FILE);
+      expect(sourceURL).toBe(
+        await added.queryInterface(LEGACY_IIDS.IBackgroundCopyFile).GetRemoteName(),
+      );
+      expect(Number.isInteger(downloadDuration) && downloadDuration < 60_000).toBe(true);
       const file5 = added.queryInterface(LEGACY_IIDS.IBackgroundCopyFile5);
       const { String: headers } = await file5.GetProperty(
         BITS_FILE_PROPERTY_ID.BITS_FILE_PROPERTY_ID_HTTP_RESPONSE_HEADERS,
       );
       expect(headers).toMatch(/^HTTP\/1\.1 20[06] .*\r\n/);
+    });
+
+    test("a stream that cannot be had leaves the file without a sink", async () => {
+      const { job, job2 } = await createJob(await site.manager());
+      const iid = LEGACY_IIDS.IDeliveryOptimizationFile;
+      const file = await job2.AddFile("id", site.url("serve"), null, iid);
+      const file2 = file.queryInterface(LEGACY_IIDS.IDeliveryOptimizationFile2);
+      const stream = new WritableStream<Uint8Array>();
+      const setting = file2.SetProperty(p.DOFilePropertyId_DownloadSinkInterface, stream);
+      // Somebody else takes it while it is being set.
+      stream.getWriter();
+      await expect(setting).rejects.toMatchObject(failure("E_INVALIDARG"));
+      await file2.SetProperty(p.DOFilePropertyId_DownloadSinkFilePath, site.path());
+      await job.Resume();
+      await reaches(job, "TRANSFERRED");
     });
 
     test("cost flags of a background job wait for a network without surcharge", async () => {

@@ -349,7 +349,11 @@ export function downloadFaceContract(way: Way): void {
         await found.Reset();
         expect(await found.Skip(1)).toBe(HRESULTS.S_OK);
         expect((await copy.Next(1)).hresult).toBe(HRESULTS.S_OK);
-        await expect(found.Next(-1)).rejects.toMatchObject(failure("E_INVALIDARG"));
+        for (const count of [-1, NaN, null, Symbol("s"), Object.create(null)]) {
+          const refused = failure("E_INVALIDARG");
+          await expect(found.Next(count as number)).rejects.toMatchObject(refused);
+          await expect(found.Skip(count as number)).rejects.toMatchObject(refused);
+        }
         const [same] = downloads;
         expect(same?.queryInterface(DOWNLOAD_IIDS.IDODownload)).toBe(same);
         if (same !== undefined) await reaches(same, transferred);
@@ -361,6 +365,28 @@ export function downloadFaceContract(way: Way): void {
         const enumerating = own.manager.EnumDownloads(category);
         await expect(enumerating).rejects.toMatchObject(failure("DO_E_NO_DOWNLOADS"));
       });
+    });
+
+    test("refuse every call with DO_E_NO_SERVICE when the service has closed", async () => {
+      const own = await site.client();
+      const download = await make([], own);
+      own.service.close();
+      const calls: ReadonlyArray<() => Promise<unknown>> = [
+        () => download.Start(null),
+        () => download.Pause(),
+        () => download.Finalize(),
+        () => download.Abort(),
+        () => download.GetStatus(),
+        () => download.GetProperty(p.DODownloadProperty_Uri),
+        () => download.GetProperty(p.DODownloadProperty_HttpStatusCode),
+        () => download.SetProperty(p.DODownloadProperty_Uri, site.fileUrl),
+        () => download.SetProperty(p.DODownloadProperty_CallbackInterface, new Hearer()),
+        () => own.manager.CreateDownload(),
+        () => own.manager.EnumDownloads(null),
+      ];
+      for (const call of calls) {
+        await expect(call()).rejects.toMatchObject(failure("DO_E_NO_SERVICE"));
+      }
     });
 
     test("vanish with the agent unless they are said to be kept", async () => {

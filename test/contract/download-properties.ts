@@ -20,6 +20,8 @@ import type { Client, Way } from "./download-site.ts";
 const p = DODownloadProperty;
 const digest = Buffer.alloc(32, 7).toString("base64");
 const phf = { PiecesHashFileUrl: "http://127.0.0.1:1/phf", HashOfHashes: digest };
+/** An object that has no text. */
+const UNSAYABLE: unknown = Object.create(null);
 const callback = { OnStatusChange: (): void => {} };
 /** A value each property takes, and what it reads back as where that is something else. */
 const GOOD: ReadonlyArray<readonly [id: DODownloadProperty, value: DownloadValue, back?: unknown]> =
@@ -230,7 +232,7 @@ export function downloadPropertiesContract(way: Way): void {
         await expect(setting).rejects.toMatchObject(failure("DO_E_READ_ONLY_PROPERTY"));
       }
       const unknown = failure("DO_E_UNKNOWN_PROPERTY_ID");
-      for (const id of [-1, 30, 1.5, NaN, "Uri", null, undefined]) {
+      for (const id of [-1, 30, 1.5, NaN, "Uri", null, undefined, Symbol("s"), UNSAYABLE]) {
         const property = id as DODownloadProperty;
         await expect(download.GetProperty(property)).rejects.toMatchObject(unknown);
         await expect(download.SetProperty(property, "x")).rejects.toMatchObject(unknown);
@@ -344,7 +346,7 @@ export function downloadPropertiesContract(way: Way): void {
       );
       const secret = download.GetPropertyEx(ex.DODownloadPropertyEx_IntegrityCheckInfo);
       await expect(secret).rejects.toMatchObject(failure("DO_E_WRITE_ONLY_PROPERTY"));
-      for (const id of [0, 2, 5, 6, 7] as DODownloadPropertyEx[]) {
+      for (const id of [0, 2, 5, 6, 7, UNSAYABLE] as DODownloadPropertyEx[]) {
         const reading = download.GetPropertyEx(id);
         await expect(reading).rejects.toMatchObject(failure("DO_E_UNKNOWN_PROPERTY_ID"));
       }

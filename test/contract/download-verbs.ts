@@ -210,6 +210,7 @@ export function downloadVerbsContract(way: Way): void {
       ["numbers", { RangeCount: 1, Ranges: [{ Offset: 0, Length: 1 }] }, "E_INVALIDARG"],
       ["nothing", { RangeCount: 1, Ranges: [null] }, "E_INVALIDARG"],
       ["a text", "ranges", "E_INVALIDARG"],
+      ["a hole", { RangeCount: 1, Ranges: Object.assign([], { length: 1 }) }, "E_INVALIDARG"],
       [
         "too many",
         ranges(...Array.from({ length: 501 }, (_, i) => [i * 2, 1] as const)),

@@ -2,7 +2,7 @@
  * The origin port's contract (core `ports/origin-port.ts`), as tests that every adapter passes. The
  * harness provides one agent's adapter and the servers it talks to.
  */
-import { NO_BUFFER, PieceLayout } from "@shoal/core";
+import { MiB, NO_BUFFER, PieceLayout } from "@shoal/core";
 import type { OriginCommand, OriginEvent, Port, RequestId } from "@shoal/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { EventLog } from "./event-log.ts";
@@ -42,6 +42,8 @@ export interface OriginHarness<Payload> {
   /** The server's address without port. */
   readonly address: string;
   readonly headerWitness?: HeaderWitness;
+  /** The time the adapter goes by, in milliseconds. */
+  now(): number;
   byteLength(payload: Payload): number;
   release(payload: Payload): void;
   /** Payloads that are out. */
@@ -316,6 +318,42 @@ export function describeOriginContract<Payload>(
       port.execute({ type: "setFlow", open: true });
       await log.until("rangeFinished", { requestId });
       expect(piecesOf(requestId)).toEqual(Array.from({ length: layout.pieceCount }, (_, i) => i));
+    });
+
+    it("keeps all requests of a transfer to its pace, together and in turn, until it is lifted", async () => {
+      const { log, port, layout } = harness;
+      const [rateBytesPerSec, pieceCount] = [8 * MiB, 4];
+      port.execute({ type: "setPace", transferId: 1, rateBytesPerSec });
+      const startedAt = harness.now();
+      const asked = [0, pieceCount].map((firstPiece) => fetchRange({ firstPiece, pieceCount }));
+      for (const requestId of asked) await log.until("rangeFinished", { requestId });
+      const tookMs = harness.now() - startedAt;
+      const dueMs = (2 * pieceCount * layout.pieceLengthMax * 1_000) / rateBytesPerSec;
+      expect(tookMs / dueMs).toBeGreaterThan(0.85);
+      expect(tookMs / dueMs).toBeLessThan(1.15);
+      // Neither was made to wait for the other's end.
+      const order = log.all("rangePiece").map(({ requestId }) => requestId);
+      expect(new Set(order.slice(0, pieceCount)).size).toBe(2);
+      const other = fetchRange({ transferId: 2, pieceCount: 2 * pieceCount });
+      const unpacedAt = harness.now();
+      await log.until("rangeFinished", { requestId: other });
+      expect(harness.now() - unpacedAt).toBeLessThan(dueMs / 2);
+      port.execute({ type: "setPace", transferId: 1, rateBytesPerSec: 0 });
+      const liftedAt = harness.now();
+      await log.until("rangeFinished", { requestId: fetchRange({ pieceCount: 2 * pieceCount }) });
+      expect(harness.now() - liftedAt).toBeLessThan(dueMs / 2);
+    });
+
+    it("obeys a new pace while it waits by the old one", async () => {
+      const { log, port } = harness;
+      port.execute({ type: "setPace", transferId: 1, rateBytesPerSec: 1 });
+      const requestId = fetchRange({ pieceCount: 2 });
+      await log.until("originAnswered", { requestId });
+      await fence();
+      expect(piecesOf(requestId).length).toBeLessThan(2);
+      port.execute({ type: "setPace", transferId: 1, rateBytesPerSec: 100 * MiB });
+      await log.until("rangeFinished", { requestId });
+      expect(log.all("originFailed")).toEqual([]);
     });
 
     it("emits nothing after it was closed, and closes twice", async () => {

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AgentOptions } from "@shoal/agent";
-import { MiB, SIDECAR_SUFFIX } from "@shoal/core";
+import { KiB, MiB, SIDECAR_SUFFIX } from "@shoal/core";
 import { describeFile } from "@shoal/store";
 import type { AgentOrder, AgentReport } from "../../examples/main-job/agent-process.ts";
 import { Child } from "../../examples/main-job/child.ts";
@@ -74,14 +74,15 @@ export class TestSite implements AsyncDisposable {
 
   /**
    * A published file of `length` bytes that is cheap to make: one block without zeros over and
-   * over, with the number of its repetition at its start, so that no two pieces are equal.
+   * over, with a count in every 16 KiB of it, so that no two pieces are equal.
    */
   async publish(name: string, length: number): Promise<TestContent> {
     const path = join(await this.makeDirectory(`published-${name}`), name);
     const block = patternBlock(Math.min(length, MiB));
     const file = await open(path, "wx");
+    let count = 0;
     for (let offset = 0; offset < length; offset += block.length) {
-      block.writeUInt32BE(offset / MiB + 1);
+      for (let at = 0; at + 4 <= block.length; at += 16 * KiB) block.writeUInt32BE(++count, at);
       await file.writeFile(block.subarray(0, length - offset));
     }
     await file.close();

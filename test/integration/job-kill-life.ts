@@ -19,6 +19,7 @@ import { AGENT_NODE_FLAGS } from "@shoal/agent";
 import { PART_FILE_PREFIX, Random } from "@shoal/core";
 import { sha256Of } from "./harness.ts";
 import { JobModel, partPrefixOf } from "./job-kill-model.ts";
+import { readLeftState } from "./kill-claims.ts";
 import { MoodyOrigin } from "./job-kill-origin.ts";
 import type { TargetContent, TargetOrder, TargetReport } from "./job-kill-target.ts";
 
@@ -26,6 +27,29 @@ import type { TargetContent, TargetOrder, TargetReport } from "./job-kill-target
 export interface KillContents {
   readonly bytes: ReadonlyMap<string, Buffer>;
   readonly list: readonly TargetContent[];
+}
+
+/** How a process dies, where SIGKILL is not enough. */
+export interface KillDeath {
+  /** Called before a process starts that will be killed. */
+  readonly prepare: () => Promise<void>;
+  /** Ends the process with this id. */
+  readonly strike: (pid: number) => Promise<void>;
+  /** Called when it is gone. */
+  readonly restore: () => Promise<void>;
+}
+
+const SIGKILL: KillDeath = {
+  prepare: () => Promise.resolve(),
+  strike: (pid) => Promise.resolve(void process.kill(pid, "SIGKILL")),
+  restore: () => Promise.resolve(),
+};
+
+export interface LifeOptions {
+  readonly directory: string;
+  readonly contents: KillContents;
+  /** Default: by SIGKILL. */
+  readonly death?: KillDeath;
 }
 
 /** How a life went. */
@@ -52,7 +76,7 @@ const STARTUP_MS = 1_000;
 /** Lives the life of `seed` below `directory`, which must exist. */
 export async function liveAndDie(
   seed: number,
-  { directory, contents }: { readonly directory: string; readonly contents: KillContents },
+  { directory, contents, death = SIGKILL }: LifeOptions,
 ): Promise<KillOutcome> {
   const random = new Random(seed);
   const model = new JobModel();
@@ -73,12 +97,15 @@ export async function liveAndDie(
   for (let round = 0; round < kills; round++) {
     const isEarly = round > 0 && random.below(4) === 0;
     const afterMs = isEarly ? random.below(STARTUP_MS) : LIFE_TIMEOUT_MS;
-    const target = new Target(order(round));
+    await death.prepare();
+    const target = new Target(order(round), death);
     await target.live(model, { afterMs, afterCalls: 1 + random.below(60), random });
+    await death.restore();
+    model.findings.push(...(await readLeftState(stateDirectory)).findings);
     await checkFiles(model, { downloads, origin, isLast: false });
   }
   origin.isHealed = true;
-  const target = new Target(order(kills));
+  const target = new Target(order(kills), SIGKILL);
   await target.live(model, { afterMs: SETTLE_TIMEOUT_MS, afterCalls: Infinity, random });
   if (target.exitCode !== 0) model.findings.push(`the last run ended badly: ${target.lastWords}`);
   await checkFiles(model, { downloads, origin, isLast: true });
@@ -98,8 +125,11 @@ export async function liveAndDie(
 class Target {
   lastWords = "";
   readonly #process;
+  readonly #death: KillDeath;
+  #isStruck = false;
 
-  constructor(order: TargetOrder) {
+  constructor(order: TargetOrder, death: KillDeath) {
+    this.#death = death;
     const script = fileURLToPath(new URL("job-kill-target.ts", import.meta.url));
     const flags = ["--conditions=shoal-source", ...AGENT_NODE_FLAGS];
     this.#process = spawn(process.execPath, [...flags, script, JSON.stringify(order)], {
@@ -117,7 +147,7 @@ class Target {
     model: JobModel,
     { afterMs, afterCalls, random }: { afterMs: number; afterCalls: number; random: Random },
   ): Promise<void> {
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), afterMs);
+    const timer = setTimeout(() => void this.#strike(), afterMs);
     const closed = once(this.#process, "close");
     const waitMs = random.below(KILL_WAIT_MS_MAX);
     let calls = 0;
@@ -127,13 +157,19 @@ class Target {
       if (report.type !== "will" || ++calls !== afterCalls) continue;
       // As often as not while the call is under way.
       if (waitMs > 0) await delay(waitMs);
-      this.#process.kill("SIGKILL");
+      await this.#strike();
     }
     await closed;
     clearTimeout(timer);
     if (this.#process.signalCode === null && this.#process.exitCode !== 0) {
       model.findings.push(`a process ended by itself: ${this.lastWords}`);
     }
+  }
+
+  async #strike(): Promise<void> {
+    if (this.#isStruck) return;
+    this.#isStruck = true;
+    await this.#death.strike(this.#process.pid ?? 0);
   }
 }
 

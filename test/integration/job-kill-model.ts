@@ -143,7 +143,7 @@ export class JobModel {
       const isDone = snapshot !== undefined && differences(snapshot, after).length === 0;
       const isAcknowledge = call.type === "verb" && call.verb === "acknowledge";
       if (isDone) this.happenedCount++;
-      if (isDone || snapshot === undefined) this.jobs.set(call.jobId, after);
+      if (isDone) this.jobs.set(call.jobId, after);
       else if (isAcknowledge) this.jobs.set(call.jobId, begun(before));
     }
     this.#pending.clear();
@@ -173,9 +173,11 @@ export class JobModel {
       this.findings.push(...differences(snapshot, expected));
       this.jobs.set(snapshot.jobId, inStates(expected, [snapshot.state]));
     }
-    for (const { jobId, states } of this.jobs.values()) {
+    for (const { jobId, states, values } of this.jobs.values()) {
       if (foundById.has(jobId)) continue;
-      this.findings.push(`${jobId} is lost; it was ${[...states].join(" or ")}`);
+      const { isVolatile } = values;
+      const what = `${isVolatile ? "volatile" : "job"} ${jobId}`;
+      this.findings.push(`${what} is lost; it was ${[...states].join(" or ")}`);
       this.jobs.delete(jobId);
     }
     const isInOrder = found.every(

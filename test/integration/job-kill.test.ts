@@ -7,15 +7,13 @@
  * `SHOAL_JOB_KILL_SEED=n` replays one life: the same calls, and the same moment of the kill as far
  * as the machine lets it be the same. `SHOAL_JOB_KILL_LIVES=n` sets how many are lived.
  */
-import { join } from "node:path";
-import { rm, writeFile } from "node:fs/promises";
-import { Random, SIDECAR_SUFFIX } from "@shoal/core";
-import { describeFile } from "@shoal/store";
+import { rm } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { scale } from "../long.ts";
 import { TestSite } from "./harness.ts";
+import { makeKillContents } from "./job-kill-contents.ts";
 import { liveAndDie } from "./job-kill-life.ts";
-import type { KillContents, KillOutcome } from "./job-kill-life.ts";
+import type { KillOutcome } from "./job-kill-life.ts";
 
 const FIRST_SEED = 20_261_124;
 const REPLAYED_SEED = process.env["SHOAL_JOB_KILL_SEED"];
@@ -23,15 +21,11 @@ const LIVES = Number(process.env["SHOAL_JOB_KILL_LIVES"] ?? scale(5, 200));
 const LIVES_AT_A_TIME = 2;
 const LIFE_TIMEOUT_MS = 60_000;
 
-/** Bytes: none, a few, less than a piece, some pieces, and some pieces under a manifest. */
-const PLAIN_LENGTHS = [0, 7, 60_000, 700_000];
-const DESCRIBED_LENGTH = 400_000;
-
 test(
   "keeps what it has answered, and loses, doubles and strands nothing, however it is killed (R-DB-02)",
   async () => {
     await using site = await TestSite.create();
-    const contents = await makeContents(site);
+    const contents = await makeKillContents(site);
     const seeds =
       REPLAYED_SEED === undefined
         ? Array.from({ length: LIVES }, (_, index) => FIRST_SEED + index)
@@ -66,22 +60,4 @@ test(
 function replay(seed: number): string {
   const project = "vitest run --project system test/integration/job-kill.test.ts";
   return `seed ${seed}; replay: SHOAL_JOB_KILL_SEED=${seed} ${project}`;
-}
-
-async function makeContents(site: TestSite): Promise<KillContents> {
-  const random = new Random(FIRST_SEED);
-  const bytes = new Map<string, Buffer>();
-  const make = (name: string, length: number): Buffer => {
-    const content = Buffer.from(Uint8Array.from({ length }, () => random.uint32()));
-    bytes.set(name, content);
-    return content;
-  };
-  const plain = PLAIN_LENGTHS.map((length) => ({ name: `plain-${length}`, length }));
-  for (const { name, length } of plain) make(name, length);
-  const name = "described";
-  const path = join(await site.makeDirectory("contents"), name);
-  await writeFile(path, make(name, DESCRIBED_LENGTH));
-  const { contentId, bytes: manifest } = await describeFile(path);
-  bytes.set(name + SIDECAR_SUFFIX, Buffer.from(manifest));
-  return { bytes, list: [...plain, { name, length: DESCRIBED_LENGTH, contentId }] };
 }

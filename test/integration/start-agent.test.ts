@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -25,7 +26,7 @@ const start = (name: string, options: Partial<AgentOptions> = {}): Promise<Agent
 
 describe("an agent", () => {
   test("gives a file it shares to another agent, and counts the bytes", async () => {
-    const bytes = new Uint8Array(3 * MiB).map((_, i) => (i * 7) ^ (i >> 9));
+    const bytes = new Uint8Array(randomBytes(3 * MiB));
     const path = join(directory, "shared.bin");
     const destination = join(directory, "fetched.bin");
     await writeFile(path, bytes);

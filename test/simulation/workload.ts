@@ -51,11 +51,11 @@ export class Workload {
     this.world = new SimWorld({ seed, origin, ...(settings && { settings }) });
   }
 
-  /** Puts a file of 1 MiB pieces and its manifest on the origin. */
-  addFile(lengthBytes: number): SimFile {
+  /** Puts a file and its manifest on the origin. Its pieces have 1 MiB where nothing else is said. */
+  addFile(lengthBytes: number, pieceLengthBytes: number = MiB): SimFile {
     const number = this.#files++;
     const seed = this.#seed * 1_000 + number;
-    const content = makeSimContent({ lengthBytes, pieceLengthBytes: MiB, seed });
+    const content = makeSimContent({ lengthBytes, pieceLengthBytes, seed });
     const url = `http://origin.example/${number}.bin`;
     this.world.server.setFile(url, {
       length: lengthBytes,

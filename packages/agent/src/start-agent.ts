@@ -12,8 +12,10 @@ import { join, resolve as resolvePath } from "node:path";
 import {
   assert,
   isBoolean,
+  isCacheHost,
   isOneOf,
   isRecordOf,
+  LIMITS,
   NETWORK_COSTS,
   PieceBufferPool,
   Random,
@@ -28,6 +30,7 @@ import type {
   EventSink,
   NetworkState,
   Notice,
+  PaceSettings,
   PeerId,
   PieceBytes,
   Settings,
@@ -36,9 +39,10 @@ import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
 import { Jobs, LocalJobService } from "@shoal/jobs";
 import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
-import { createOrigin } from "@shoal/origin";
+import { createOrigin, readCaFile } from "@shoal/origin";
+import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
-import type { Store } from "@shoal/store";
+import type { CacheEntry, CacheRequest, Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import type { Swarm } from "@shoal/swarm";
 import { openJobSocket } from "./job-socket.ts";
@@ -67,6 +71,15 @@ export interface AgentOptions {
    * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
    */
   readonly jobSocket?: string | false;
+  /** A file of PEM certificates: authorities that origins may have theirs from, beside the usual. */
+  readonly caFile?: string;
+  /** How origins are reached. Default: directly. The environment is not looked at. */
+  readonly proxy?: ProxyOptions;
+  /**
+   * Cache servers (Connected Cache), each a host name or address with or without a port, asked
+   * before the origin, at most 16. Default: none. DO policy DOCacheHost.
+   */
+  readonly cacheHosts?: readonly string[];
   /** Settings that differ from their defaults (docs/settings.md). */
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
@@ -77,6 +90,8 @@ export interface AgentOptions {
 export interface Agent extends AsyncDisposable {
   /** All jobs, as an administrator sees them; those it creates are owned by `local`. */
   readonly jobs: Jobs;
+  /** What stays on offer to peers after its job. */
+  readonly cache: AgentCache;
   readonly peerId: PeerId;
   /** Where peers can reach this agent, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
@@ -96,6 +111,11 @@ export interface Agent extends AsyncDisposable {
    * `transientError`, those on this machine excepted. Throws `ERR_USAGE`.
    */
   setNetwork(network: Partial<NetworkState>): void;
+  /**
+   * Changes limits and windows of bandwidth (docs/settings.md), at once and until the agent is
+   * closed; what is not given stays. Throws `ERR_SETTING_INVALID`, having changed nothing.
+   */
+  setLimits(limits: Partial<PaceSettings>): void;
   /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
   addPeer(multiaddr: string): void;
   /**
@@ -114,6 +134,23 @@ export interface Agent extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/**
+ * The contents of finished jobs that peers can still have, under the `cache…` settings. Each method
+ * returns what is there afterwards, the least recently used first. Rejects with
+ * `ERR_CONTENT_NOT_CACHED`, `ERR_USAGE` for a time more than a year ahead, or `ERR_AGENT_CLOSED`.
+ */
+export interface AgentCache {
+  list(): Promise<readonly CacheEntry[]>;
+  /** Keeps a content until a time, whatever the quota. Default: for a year. */
+  pin(contentId: ContentId, until?: Date): Promise<readonly CacheEntry[]>;
+  /** The content is under the usual rules again. */
+  unpin(contentId: ContentId): Promise<readonly CacheEntry[]>;
+  /** Moves the expiry of one content, or of all; default: to this moment. */
+  expire(which?: { contentId?: ContentId; at?: Date }): Promise<readonly CacheEntry[]>;
+  /** Takes all contents off offer, except pinned ones. Files that jobs published stay. */
+  clear(options?: { readonly includePinned?: boolean }): Promise<readonly CacheEntry[]>;
+}
+
 const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
 const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 /** For a file that changes while it is shared, and must then be read once more. */
@@ -121,13 +158,14 @@ const SERVE_TIMEOUT_MS = 60_000;
 
 /**
  * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_STATE_LOCKED`,
- * `ERR_STATE_UNUSABLE`, `ERR_LISTEN_FAILED`, `ERR_PEER_ADDRESS_INVALID`, `ERR_SETTING_INVALID` and
- * others, having left nothing running.
+ * `ERR_STATE_UNUSABLE`, `ERR_LISTEN_FAILED`, `ERR_PEER_ADDRESS_INVALID`, `ERR_SETTING_INVALID`,
+ * `ERR_CA_INVALID`, `ERR_PROXY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const settings = resolveSettings(options.settings);
   const logger = options.logger ?? silentLogger;
   const stateDirectory = resolvePath(options.stateDirectory);
+  const originOptions = await originOptionsOf(options);
   const pool = new PieceBufferPool();
   await using opened = new AsyncDisposableStack();
 
@@ -136,7 +174,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     assert(running !== undefined, "adapters speak after the engine is made");
     running.sink(event, payload);
   };
-  const store = await openStore({ pool, sink }, { stateDirectory });
+  const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
   opened.adopt(store, () => store.close());
   const { damagedDatabasePath: path } = store.report;
   if (path !== undefined)
@@ -145,8 +183,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
   const selfId = privateKey.publicKey.toString();
-  const random = new Random(randomInt(2 ** 32));
-  const scheduler = new Scheduler({ random, settings, selfId });
+  const scheduler = schedulerOf(options, { settings, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
   const services = new Set<JobService>();
@@ -169,7 +206,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   );
   opened.adopt(swarm, () => swarm.close());
   assert(swarm.peerId === selfId, "the swarm and the scheduler agree on who we are");
-  const origin = createOrigin({ pool, sink });
+  const origin = createOrigin({ pool, sink }, originOptions);
   opened.adopt(origin, () => origin.close());
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
@@ -183,6 +220,26 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
+  const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
+  return { ...ca, ...(proxy && { proxy }) };
+}
+
+function schedulerOf(
+  { cacheHosts = [] }: AgentOptions,
+  { settings, selfId }: { readonly settings: Settings; readonly selfId: PeerId },
+): Scheduler {
+  if (cacheHosts.length > LIMITS.cacheHostsMax) {
+    throw new ShoalError("ERR_USAGE", `${cacheHosts.length} cache servers`);
+  }
+  const wrong = cacheHosts.find((host) => !isCacheHost(host));
+  if (wrong !== undefined) {
+    throw new ShoalError("ERR_USAGE", `${wrong.slice(0, 100)} is not the name of a cache server`);
+  }
+  const random = new Random(randomInt(2 ** 32));
+  return new Scheduler({ random, settings, selfId, cacheHosts });
 }
 
 const PAYLOADS = {
@@ -227,8 +284,25 @@ interface Parts {
   readonly open: AsyncDisposableStack;
 }
 
+function agentCache(ask: (request: CacheRequest) => Promise<readonly CacheEntry[]>): AgentCache {
+  return {
+    list: () => ask({ verb: "list" }),
+    pin: (contentId, until) =>
+      ask({ verb: "pin", contentId, ...(until && { until: until.getTime() }) }),
+    unpin: (contentId) => ask({ verb: "unpin", contentId }),
+    expire: ({ contentId, at } = {}) =>
+      ask({
+        verb: "expire",
+        ...(contentId !== undefined && { contentId }),
+        ...(at && { at: at.getTime() }),
+      }),
+    clear: ({ includePinned = false } = {}) => ask({ verb: "clear", includePinned }),
+  };
+}
+
 class RunningAgent implements Agent {
   readonly jobs: Jobs;
+  readonly cache: AgentCache;
   readonly peerId: PeerId;
   readonly jobSocketPath: string | undefined;
   readonly #parts: Parts;
@@ -238,6 +312,7 @@ class RunningAgent implements Agent {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.jobs = new Jobs(this.jobService());
+    this.cache = agentCache((request) => parts.store.cache(request));
     this.peerId = parts.swarm.peerId;
     this.jobSocketPath = parts.jobSocket?.path;
   }
@@ -267,6 +342,10 @@ class RunningAgent implements Agent {
     if (!isNetworkShape(network)) throw new ShoalError("ERR_USAGE", "not a state of a network");
     this.#network = { ...this.#network, ...network };
     this.#parts.engine.act((scheduler, now) => scheduler.setNetwork(this.#network, now));
+  }
+
+  setLimits(limits: Partial<PaceSettings>): void {
+    this.#parts.engine.act((scheduler, now) => scheduler.applySettings(limits, now));
   }
 
   addPeer(multiaddr: string): void {

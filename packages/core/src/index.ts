@@ -9,6 +9,13 @@ export {
   digestOfContentId,
   parseContentId,
 } from "./content/content-id.ts";
+export {
+  NOMINAL_LENGTH_MAX,
+  chooseNominalLength,
+  chunkLengths,
+  ContentChunker,
+} from "./content/content-chunker.ts";
+export type { ChunkLengths } from "./content/content-chunker.ts";
 export { isFileName, PART_FILE_PREFIX } from "./content/file-name.ts";
 export { choosePieceLength, PieceLayout } from "./content/layout.ts";
 export type { PieceBoundaries } from "./content/layout.ts";
@@ -36,7 +43,7 @@ export {
 } from "./hash/digest.ts";
 export type { RunningDigest } from "./hash/digest.ts";
 export { checkDestination } from "./job/destination.ts";
-export { checkFileSpec } from "./job/file-spec.ts";
+export { checkFileSpec, inlineManifestBytes } from "./job/file-spec.ts";
 export type { JobFileSpec, PieceHashSource } from "./job/file-spec.ts";
 export {
   ANY_NETWORK_COST,
@@ -72,6 +79,7 @@ export {
   JOB_VERBS,
 } from "./job/states.ts";
 export type { JobFact, JobState, JobVerb, PlainVerb } from "./job/states.ts";
+export { TokenBucket } from "./pace/token-bucket.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
 export { parseHttpDate } from "./ports/http-date.ts";
@@ -90,6 +98,7 @@ export type {
 export type { EventSink, PayloadOps, PieceBytes, Port } from "./ports/port.ts";
 export type {
   OpenContent,
+  OpenedPieces,
   PieceSource,
   ResumableContent,
   StoreCommand,
@@ -113,8 +122,11 @@ export {
 } from "./registry/hresults.ts";
 export type { HResultSymbol } from "./registry/hresults.ts";
 export { LIMITS } from "./registry/limits.ts";
+export { PACE_SETTINGS } from "./registry/pace-settings.ts";
+export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
 export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
+export { isCacheHost } from "./schedule/cache-hosts.ts";
 export { ORIGIN_REASONS } from "./schedule/notice.ts";
 export type { Notice, OriginReason } from "./schedule/notice.ts";
 export { Scheduler } from "./schedule/scheduler.ts";

@@ -9,6 +9,8 @@ export interface Clock {
   now(): Millis;
   /** The wall clock, for display, expiry and file times; may jump. */
   wallNow(): UnixMillis;
+  /** How far local time is ahead of UTC, in milliseconds. Default 0. */
+  utcOffsetMs?(): number;
   /** Calls `wake` once, at `at` or soon after. Returns a function that prevents it. */
   schedule(at: Millis, wake: () => void): () => void;
 }
@@ -21,6 +23,7 @@ export function monotonicClock(): Clock {
   return {
     now: () => performance.now(),
     wallNow: () => Date.now(),
+    utcOffsetMs: () => -60_000 * new Date().getTimezoneOffset(),
     schedule(at, wake) {
       const delayMs = Math.max(0, Math.ceil(at - performance.now()));
       const timer = setTimeout(wake, Math.min(delayMs, TIMER_MS_MAX));

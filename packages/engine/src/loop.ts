@@ -232,7 +232,7 @@ export class Engine<Payload> {
   /** Returns the monotonic time, having told the scheduler which wall time goes with it. */
   #tellTime(): Millis {
     const now = this.#clock.now();
-    this.#scheduler.tellWallTime(this.#clock.wallNow(), now);
+    this.#scheduler.tellWallTime(this.#clock.wallNow(), now, this.#clock.utcOffsetMs?.());
     return now;
   }
 

@@ -3,7 +3,7 @@
  * the declared types are refused here, since callers may not be written in TypeScript; what they
  * mean is checked by core.
  */
-import { NETWORK_COSTS, parseContentId, ShoalError } from "@shoal/core";
+import { contentIdOf, NETWORK_COSTS, parseContentId, ShoalError } from "@shoal/core";
 import type {
   ContentId,
   JobAttribute,
@@ -30,6 +30,8 @@ export interface CreateJobFile {
   readonly fileId?: string;
   /** `http:` or `https:`, without user name and password. Absent: from peers alone. */
   readonly url?: string | URL;
+  /** Other places of the same bytes, tried in this order when `url` fails; at most 16. */
+  readonly mirrors?: ReadonlyArray<string | URL>;
   /** Absolute path of a file in an existing directory. */
   readonly destination?: string;
   /**
@@ -39,6 +41,8 @@ export interface CreateJobFile {
   readonly stream?: WritableStream<Uint8Array>;
   /** Pins the content, as printed by `shoal publish`; every piece is verified. */
   readonly contentId?: ContentId;
+  /** The manifest itself, where the caller has it; its content id is computed when none is given. */
+  readonly manifest?: Uint8Array;
   /** SHA-256 the whole file must have, as 64 hex digits. */
   readonly sha256?: string;
   /** What the length is said to be, in bytes: shown until it is known. */
@@ -65,6 +69,8 @@ export interface JobSettings {
   readonly noProgressTimeoutMs?: Millis;
   /** Networks the job may use. Default: all in the foreground, those without surcharge else. */
   readonly networkCosts?: readonly NetworkCost[];
+  /** What it may fetch at most, of all sources together; 0 is no limit. Default 0. */
+  readonly rateBytesPerSec?: number;
   /** Default true. */
   readonly allowsCellular?: boolean;
   /** The job ends with this run of the agent. Default false. */
@@ -127,6 +133,7 @@ export function resolveSettings(
     overwrite: optional(settings, "overwrite", "boolean"),
     noProgressTimeoutMs: optional(settings, "noProgressTimeoutMs", "number"),
     networkCosts: networkCosts === undefined ? undefined : costsOf(networkCosts),
+    rateBytesPerSec: optional(settings, "rateBytesPerSec", "number"),
     allowsCellular: optional(settings, "allowsCellular", "boolean"),
     isVolatile: optional(settings, "isVolatile", "boolean"),
     attributes,
@@ -143,20 +150,29 @@ function nameOf(files: readonly JobFileSpec[]): string {
 /** One file as core takes it. Throws `ERR_USAGE` or `ERR_CONTENT_ID_INVALID`. */
 export function resolveFile(file: CreateJobFile): JobFileSpec {
   if (!isRecord(file)) throw new ShoalError("ERR_USAGE", "a file is not an object");
-  const { stream, ranges, pieceHashes, request } = file;
+  const { stream, mirrors, manifest, ranges, pieceHashes, request } = file;
   if (stream !== undefined && !(stream instanceof WritableStream)) {
     throw new ShoalError("ERR_USAGE", "stream is not a WritableStream");
   }
   if (ranges !== undefined && !Array.isArray(ranges)) {
     throw new ShoalError("ERR_USAGE", "ranges is not an array");
   }
-  const contentId = optional(file, "contentId", "string");
+  if (mirrors !== undefined && !Array.isArray(mirrors)) {
+    throw new ShoalError("ERR_USAGE", "mirrors is not an array");
+  }
+  if (manifest !== undefined && !(manifest instanceof Uint8Array)) {
+    throw new ShoalError("ERR_USAGE", "manifest is not a Uint8Array");
+  }
+  const named = optional(file, "contentId", "string");
+  const contentId = named ?? (manifest && contentIdOf(manifest));
   return defined({
     fileId: optional(file, "fileId", "string"),
     url: file.url instanceof URL ? file.url.href : optional(file, "url", "string"),
+    mirrors: mirrors?.map((mirror) => (mirror instanceof URL ? mirror.href : mirror)),
     destination: optional(file, "destination", "string"),
     toStream: stream === undefined ? undefined : true,
     contentId: contentId === undefined ? undefined : normalContentId(contentId),
+    manifest: manifest && Buffer.from(manifest).toString("base64"),
     sha256: optional(file, "sha256", "string")?.toLowerCase(),
     declaredLength: optional(file, "declaredLength", "number"),
     ranges: ranges?.map(resolveRange),

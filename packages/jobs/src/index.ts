@@ -23,5 +23,7 @@ export { connectJobs, connectJobService } from "./remote/connect-jobs.ts";
 export type { ConnectJobsOptions, JobSocketAddress } from "./remote/connect-jobs.ts";
 export { listenForJobs } from "./remote/listen-for-jobs.ts";
 export type { JobListener, ListenForJobsOptions } from "./remote/listen-for-jobs.ts";
+export { parseMetalink } from "./metalink.ts";
+export type { MetalinkOptions } from "./metalink.ts";
 export { serveJobService } from "./remote/serve-job-service.ts";
 export type { ServeJobsDeps } from "./remote/serve-job-service.ts";

@@ -64,8 +64,6 @@ export class LocalJobService implements JobService {
 
   async list(): Promise<readonly JobSummary[]> {
     this.#checkOpen();
-    this.#checkOpen();
-    this.#checkOpen();
     const all = this.#host.act((scheduler) => scheduler.jobSummaries());
     return all.filter((job) => this.#mayTouch(job));
   }

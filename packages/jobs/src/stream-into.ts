@@ -72,7 +72,8 @@ function verdictOn(
   before: JobSnapshot | undefined,
 ): "goesOn" | "complete" | ShoalError {
   if (snapshot === undefined) return new ShoalError("ERR_JOB_NOT_FOUND", jobId);
-  const { phase } = snapshot.files[fileIndex] ?? {};
+  const { phase, toStream } = snapshot.files[fileIndex] ?? {};
+  if (toStream !== true) return new ShoalError("ERR_SINK_FAILED", "its file goes elsewhere now");
   if (phase === "transferred" || phase === "published") return "complete";
   const isNew = snapshot.stateChanges !== before?.stateChanges;
   if (snapshot.state === "error" && snapshot.error !== undefined && isNew) {

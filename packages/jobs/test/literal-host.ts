@@ -126,7 +126,7 @@ export class LiteralHost implements JobHost {
   refuse(kind: OriginFailureKind): void {
     const code = kind === "fatal" ? "ERR_ORIGIN_NOT_FOUND" : "ERR_ORIGIN_UNREACHABLE";
     this.onOrigin = ({ command }) => {
-      if (!("transferId" in command)) return;
+      if (!("transferId" in command) || command.type === "setPace") return;
       const { requestId, transferId } = command;
       const failure = { kind, error: { code, message: "it failed" } } as const;
       this.emit({ type: "originFailed", requestId, transferId, failure });

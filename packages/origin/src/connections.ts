@@ -1,5 +1,5 @@
 /**
- * Connections to origins: one undici client each, kept alive between requests, at most so many per
+ * Connections to origins, kept alive between requests, at most so many per
  * host and in total (R-HTTP-09). A request waits in a bounded queue when there are too many. A
  * connection is only used again when its last response ended exactly where it said it would.
  *
@@ -10,29 +10,27 @@
  */
 import { assert, LIMITS } from "@shoal/core";
 import type { Millis } from "@shoal/core";
-import { Client } from "undici";
 import type { Reach } from "./addresses.ts";
 import type { Dialer, ReachedServer } from "./dial.ts";
+import { HttpConnection } from "./http-connection.ts";
+import type { HttpConnectionOptions } from "./http-connection.ts";
+import type { Proxy } from "./proxies.ts";
 import type { TlsTerms } from "./job-credentials.ts";
 import { hostName, portOf } from "./origin-url.ts";
 
-export interface ConnectionsOptions {
-  /** Without a response's head for so long, a request fails. */
-  readonly headersTimeoutMs: Millis;
-  /** Without a byte of body for so long, a request fails. */
-  readonly bodyTimeoutMs: Millis;
+export interface ConnectionsOptions extends HttpConnectionOptions {
   /** A request that waits for a connection for so long fails. */
   readonly waitTimeoutMs: Millis;
-  /** Idle connections are closed after so long, unless the server asks for less. */
-  readonly keepAliveMs: Millis;
   readonly connectionsPerHostMax: number;
 }
 
 /** One connection, from grant to release owned by one request. */
 export interface Connection {
-  readonly client: Client;
+  readonly http: HttpConnection;
   /** What it is connected to; absent before it is. */
   readonly server: ReachedServer | undefined;
+  /** The proxy at its end, which has to be told the whole URL; absent behind a tunnel. */
+  readonly forwarder: Proxy | undefined;
 }
 
 export interface ConnectionNeed {
@@ -48,39 +46,29 @@ export interface ConnectionNeed {
 export type Grant = { readonly connection: Connection } | { readonly refused: "full" | "timeout" };
 
 class PooledConnection implements Connection {
-  readonly client: Client;
+  readonly http: HttpConnection;
   readonly key: string;
   readonly host: string;
-  server: ReachedServer | undefined;
+  readonly forwarder: Proxy | undefined;
   isIdle = false;
-  #endDial = (): void => {};
 
-  constructor(dialer: Dialer, need: ConnectionNeed, options: Client.Options) {
+  constructor(
+    dialer: Dialer,
+    need: ConnectionNeed,
+    { options, onIdleEnd }: { options: HttpConnectionOptions; onIdleEnd: () => void },
+  ) {
     const { url, reach, tls } = need;
     this.key = keyOf(need);
     this.host = url.host;
-    const target = {
-      secure: url.protocol === "https:",
-      host: hostName(url),
-      port: portOf(url),
-      reach,
-      tls,
-    };
-    this.client = new Client(url.origin, {
-      ...options,
-      connect: (_, callback) => {
-        this.#endDial = dialer.dial(target, (result) => {
-          if ("error" in result) return callback(result.error, null);
-          this.server = result.server;
-          callback(null, result.socket);
-        });
-      },
-    });
+    const proxy = dialer.proxyFor(url);
+    const secure = url.protocol === "https:";
+    this.forwarder = secure ? undefined : proxy;
+    const target = { secure, host: hostName(url), port: portOf(url), reach, tls, proxy };
+    this.http = new HttpConnection((done) => dialer.dial(target, done), options, onIdleEnd);
   }
 
-  async destroy(): Promise<void> {
-    this.#endDial();
-    await this.client.destroy(null);
+  get server(): ReachedServer | undefined {
+    return this.http.server;
   }
 }
 
@@ -139,7 +127,7 @@ export class Connections {
     if (busy === 0) this.#busyPerHost.delete(host);
     else this.#busyPerHost.set(host, busy);
     this.#busy--;
-    if (reusable && !need.fresh) this.#park(connection);
+    if (reusable && !need.fresh && connection.http.isReusable) this.#park(connection);
     else this.#destroy(connection);
     for (const waiter of this.#waiting) {
       if (!this.#hasRoom(waiter.need.url.host)) continue;
@@ -151,12 +139,13 @@ export class Connections {
   }
 
   /** Ends every connection and forgets who waits. */
-  async close(): Promise<void> {
+  close(): void {
     for (const waiter of this.#waiting) clearTimeout(waiter.timer);
     this.#waiting.clear();
     this.#idle.clear();
     this.#dialer.close();
-    await Promise.all([...this.#all].map((connection) => connection.destroy()));
+    for (const { http } of this.#all) http.close();
+    this.#all.clear();
   }
 
   #hasRoom(host: string): boolean {
@@ -176,9 +165,11 @@ export class Connections {
       return idle;
     }
     this.#makeRoom(host);
-    const connection = new PooledConnection(this.#dialer, need, this.#clientOptions());
-    connection.client.on("disconnect", () => {
-      if (connection.isIdle) this.#destroy(connection);
+    const connection = new PooledConnection(this.#dialer, need, {
+      options: this.#options,
+      onIdleEnd: () => {
+        if (connection.isIdle) this.#destroy(connection);
+      },
     });
     this.#all.add(connection);
     return connection;
@@ -198,18 +189,6 @@ export class Connections {
     }
   }
 
-  #clientOptions(): Client.Options {
-    return {
-      allowH2: false,
-      pipelining: 1,
-      maxHeaderSize: LIMITS.responseHeaderBytesMax,
-      headersTimeout: this.#options.headersTimeoutMs,
-      bodyTimeout: this.#options.bodyTimeoutMs,
-      keepAliveTimeout: this.#options.keepAliveMs,
-      keepAliveMaxTimeout: this.#options.keepAliveMs,
-    };
-  }
-
   #park(connection: PooledConnection): void {
     connection.isIdle = true;
     const idle = this.#idle.get(connection.key);
@@ -225,6 +204,7 @@ export class Connections {
       else this.#idle.set(connection.key, others);
     }
     connection.isIdle = false;
-    void connection.destroy().then(() => this.#all.delete(connection));
+    connection.http.close();
+    this.#all.delete(connection);
   }
 }

@@ -57,9 +57,9 @@ class ProbeErrand implements Errand {
   onAnswer(answer: Answer): Progress {
     if (answer.kind !== "probed") return "more";
     const { requestId, transferId } = this.#command;
-    const { length, validator, acceptsRanges } = answer;
-    const type = "originProbed";
-    this.#deps.sink({ type, requestId, transferId, length, validator, acceptsRanges });
+    const { length, validator, acceptsRanges, sha256 } = answer;
+    const found = { length, validator, acceptsRanges, ...(sha256 === undefined ? {} : { sha256 }) };
+    this.#deps.sink({ type: "originProbed", requestId, transferId, ...found });
     return "done";
   }
 
@@ -193,11 +193,12 @@ class RangeErrand implements Errand {
   }
 
   onBytes(bytes: Uint8Array): Progress {
+    const wanted = bytes.subarray(0, this.#expected - this.#received);
     this.#received += bytes.length;
+    this.#filler.push(wanted);
     if (this.#received > this.#expected) {
       return brokenRefusal("more bytes came than announced", this.#command.mode === "range");
     }
-    this.#filler.push(bytes);
     // In a stream there may be more to come that nobody asked for.
     const isEarly = this.#filler.isComplete && this.#received < this.#expected;
     return isEarly ? this.#finish() : "more";

@@ -9,14 +9,15 @@
  */
 import { assert, LIMITS } from "@shoal/core";
 import type { Millis } from "@shoal/core";
-import type { Dispatcher } from "undici";
 import type { Connection, ConnectionNeed, Connections } from "./connections.ts";
 import type { ReachedServer } from "./dial.ts";
-import { brokenRefusal, exchangeRefusal, timeoutRefusal } from "./failure.ts";
+import { brokenRefusal, exchangeRefusal, proxyRefusal, timeoutRefusal } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
+import type { AnswerListener, ConnectionFault } from "./http-connection.ts";
 import type { HeaderField } from "./job-credentials.ts";
 import { readHead } from "./response-head.ts";
 import type { ReceivedHead } from "./response-head.ts";
+import type { RawHead } from "./response-parser.ts";
 
 /** Measurements per window of the rate floor. */
 const RATE_SAMPLES = 6;
@@ -51,16 +52,15 @@ export interface ExchangeListener {
   onRefused(refusal: Refusal): void;
 }
 
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements AnswerListener {
   readonly #connections: Connections;
   readonly #request: ExchangeRequest;
   readonly #floor: RateFloor;
   readonly #flow: Flow;
   readonly #listener: ExchangeListener;
-  readonly #withdraw: () => void;
+  #withdraw = (): void => {};
   #phase: "waiting" | "asking" | "reading" | "draining" | "ended" = "waiting";
   #connection: Connection | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
   #received = 0;
   #informational = 0;
   #floorTimer: NodeJS.Timeout | undefined;
@@ -76,10 +76,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#listener = deps.listener;
     this.#request = request;
     this.#floor = floor;
-    this.#withdraw = deps.connections.acquire(request, (grant) => {
-      if ("connection" in grant) this.#ask(grant.connection);
-      else this.#refuse(WAIT_REFUSALS[grant.refused]);
-    });
+    this.#acquire();
   }
 
   /** waiting, asking, reading, draining -> ended. The connection is closed, nobody is told. */
@@ -90,68 +87,76 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /**
    * Stops or resumes reading, as the flow says. Neither the rate floor nor body timeouts run while
-   * it is stopped. Resuming waits for the stack to unwind: the HTTP parser cannot be entered twice.
+   * it is stopped.
    */
   applyFlow(): void {
     if (this.#phase !== "reading") return;
     if (!this.#flow.isOpen) {
-      this.#controller?.pause();
+      this.#connection?.http.pause();
       clearInterval(this.#floorTimer);
       return;
     }
-    queueMicrotask(() => {
-      if (this.#phase !== "reading" || !this.#flow.isOpen) return;
-      this.#watchRate();
-      this.#controller?.resume();
-    });
+    this.#watchRate();
+    this.#connection?.http.resume();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#phase === "ended") controller.abort(new Error("the exchange has ended"));
+  onHead({ status, reason, fields }: RawHead): void {
+    if (this.#phase !== "asking") return;
+    if (status < 200) {
+      this.#informational++;
+      if (status === 101) return this.#refuse(this.#broken("unexpected status 101"));
+      if (status === 100) return this.#refuse(this.#broken("unexpected status 100"));
+      if (this.#informational <= LIMITS.informationalResponsesMax) return;
+      return this.#refuse(this.#broken("too many informational responses"));
+    }
+    this.#begin(readHead(status, reason, fields));
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    _: unknown,
-    reason = "",
-  ): void {
-    this.#guard(() => this.#begin(controller, status, reason));
-  }
-
-  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+  onBytes(bytes: Uint8Array): void {
     this.#received += bytes.length;
-    if (this.#phase === "reading") this.#guard(() => this.#listener.onBytes(bytes));
+    if (this.#phase === "reading") this.#listener.onBytes(bytes);
     else if (this.#phase === "draining" && this.#received > LIMITS.errorBodyBytesMax) {
       this.#end(false);
     }
   }
 
-  onResponseEnd(): void {
+  onEnd(): void {
     const isHeard = this.#phase === "reading";
     this.#end(true);
-    if (isHeard) this.#guard(() => this.#listener.onEnd());
+    if (isHeard) this.#listener.onEnd();
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+  onFault(fault: ConnectionFault): void {
+    // Another connection may serve: a new one at last, as each of these is spent.
+    if (fault === "stale" && this.#phase === "asking") return this.#askAnew();
     const answered = this.#phase === "reading" || this.#phase === "draining";
     const { url, ranged } = this.#request;
-    this.#refuse(exchangeRefusal(error, { authority: url.host, answered, ranged }));
+    this.#refuse(exchangeRefusal(fault, { authority: url.host, answered, ranged }));
   }
 
-  #begin(controller: Dispatcher.DispatchController, status: number, reason: string): void {
-    if (this.#phase !== "asking") return;
-    if (status < 200) {
-      this.#informational++;
-      if (status === 101) return this.#refuse(this.#broken("unexpected status 101"));
-      if (this.#informational <= LIMITS.informationalResponsesMax) return;
-      return this.#refuse(this.#broken("too many informational responses"));
-    }
-    const head = readHead(status, reason, controller.rawHeaders);
+  #acquire(): void {
+    this.#withdraw = this.#connections.acquire(this.#request, (grant) => {
+      if ("connection" in grant) this.#ask(grant.connection);
+      else this.#refuse(WAIT_REFUSALS[grant.refused]);
+    });
+  }
+
+  /** asking -> waiting */
+  #askAnew(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#phase = "waiting";
+    if (connection !== undefined) this.#connections.release(connection, this.#request, false);
+    if (!this.#isEnded()) this.#acquire();
+  }
+
+  #begin(head: ReceivedHead | undefined): void {
     if (head === undefined) return this.#refuse(this.#broken("too many header fields"));
     const server = this.#connection?.server;
     assert(server !== undefined, "an answered connection has an address");
+    if (head.status === 407 && this.#connection?.forwarder !== undefined) {
+      return this.#refuse(proxyRefusal(head.status));
+    }
     this.#phase = "reading";
     this.#watchRate();
     const use = this.#listener.onHead(head, server);
@@ -165,15 +170,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#connection = connection;
     this.#phase = "asking";
     const { url, fields } = this.#request;
-    connection.client.dispatch(
-      {
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: "GET",
-        headers: fields.flat(),
-      },
-      this,
-    );
+    const { forwarder } = connection;
+    const path = forwarder === undefined ? url.pathname + url.search : url.href;
+    const proof = forwarder?.authorization;
+    // Ours alone: what a job would say to a proxy is not for this one.
+    const others = fields.filter(([name]) => !/^proxy-/i.test(name) || forwarder === undefined);
+    const ours = proof === undefined ? [] : [["proxy-authorization", proof] as const];
+    connection.http.ask(headText(path, url.host, [...others, ...ours]), this);
   }
 
   #refuse(refusal: Refusal): void {
@@ -184,21 +187,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #broken(reason: string): Refusal {
     return brokenRefusal(reason, this.#request.ranged);
-  }
-
-  /**
-   * What a listener throws is a programmer's error: undici would take it for a failed request, so
-   * it is thrown where nobody catches it.
-   */
-  #guard(tell: () => void): void {
-    try {
-      tell();
-    } catch (error) {
-      this.#end(false);
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
   }
 
   #isEnded(): boolean {
@@ -226,6 +214,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (this.#received - before < floorBytes) this.#refuse(TOO_SLOW);
     }, windowMs / RATE_SAMPLES);
   }
+}
+
+/** Whoever made `path` and `fields` has checked them: a line break would begin another request. */
+function headText(path: string, host: string, fields: readonly HeaderField[]): string {
+  const lines = [`GET ${path} HTTP/1.1`, `host: ${host}`, "connection: keep-alive"];
+  for (const [name, value] of fields) lines.push(`${name}: ${value}`);
+  assert(
+    lines.every((line) => !/[\r\n\0]/.test(line)),
+    "a line of a request is one line",
+  );
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 const TOO_SLOW: Refusal = {

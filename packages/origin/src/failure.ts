@@ -5,6 +5,7 @@
  */
 import { errorInfo } from "@shoal/core";
 import type { ErrorCode, Millis, OriginFailure, OriginFailureKind } from "@shoal/core";
+import type { ConnectionFault } from "./http-connection.ts";
 import { showUrl } from "./origin-url.ts";
 
 /** A failure before it is tied to a URL. */
@@ -64,11 +65,7 @@ export function socketRefusal(
 ): Refusal {
   const code = codeOf(error);
   if (code === "ERR_IP_BLOCKED" || blockedInAll(error)) {
-    return {
-      kind: "fatal",
-      code: "ERR_ADDRESS_REFUSED",
-      reason: `the address of ${authority} is not allowed`,
-    };
+    return addressRefusal(authority);
   }
   if (code === "ETIMEDOUT") return timeoutRefusal(`connecting to ${authority} took too long`);
   const words = NETWORK_REASONS[code];
@@ -77,6 +74,23 @@ export function socketRefusal(
       ? `${PHASE_REASONS[phase]} ${authority} failed (${code})`
       : `${words} ${authority}`;
   return { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason };
+}
+
+/** The address behind `authority` is not one to connect to (R-HTTP-03, R-HTTP-04). */
+export function addressRefusal(authority: string): Refusal {
+  const reason = `the address of ${authority} is not allowed`;
+  return { kind: "fatal", code: "ERR_ADDRESS_REFUSED", reason };
+}
+
+/** The proxy itself answered with a status that is no success, or with something else in words. */
+export function proxyRefusal(answer: number | string): Refusal {
+  if (typeof answer === "string") {
+    return { kind: "fatal", code: "ERR_PROXY_REFUSED", reason: `the proxy is broken: ${answer}` };
+  }
+  const reason = `the proxy answered with status ${answer}`;
+  return answer === 408 || answer === 429 || answer >= 500
+    ? { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason }
+    : { kind: "fatal", code: "ERR_PROXY_REFUSED", reason };
 }
 
 /** The certificate of `authority` has these faults, and not all of them are tolerated. */
@@ -103,40 +117,32 @@ export function endedEarlyRefusal(): Refusal {
   return { kind: "transient", code: "ERR_ORIGIN_UNAVAILABLE", reason: "the body ended early" };
 }
 
-/** What an error that undici reports for a dispatched request means. */
+/** What the end of a request without its whole response means. */
 export function exchangeRefusal(
-  error: unknown,
+  fault: ConnectionFault,
   about: { readonly authority: string; readonly answered: boolean; readonly ranged: boolean },
 ): Refusal {
-  if (error instanceof DialError) return error.refusal;
-  const message = error instanceof Error ? error.message : "";
-  if (error instanceof Error && error.name === "HTTPParserError") {
-    return message.includes("Invalid EOF state")
-      ? endedEarlyRefusal()
-      : brokenRefusal("the answer is not HTTP/1.1", about.ranged);
-  }
-  switch (codeOf(error)) {
-    case "UND_ERR_HEADERS_TIMEOUT":
-      return timeoutRefusal("no answer came in time");
-    case "UND_ERR_BODY_TIMEOUT":
-      return timeoutRefusal("the body stopped coming");
-    case "UND_ERR_HEADERS_OVERFLOW":
+  switch (fault) {
+    case "notHttp":
+      return brokenRefusal("the answer is not HTTP/1.1", about.ranged);
+    case "headTooLong":
       return brokenRefusal("the header block is too long", about.ranged);
-    case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
-      // Also how undici reports a head it cannot parse after it has seen a Content-Length in it.
-      return about.answered
-        ? endedEarlyRefusal()
-        : brokenRefusal("the answer is not HTTP/1.1", about.ranged);
-    case "UND_ERR_SOCKET":
-      if (message === "bad response" || message === "bad upgrade") {
-        return brokenRefusal("an answer came that was not asked for", about.ranged);
-      }
-      return about.answered
-        ? endedEarlyRefusal()
-        : socketRefusal(CLOSED, about.authority, "exchange");
+    case "endedEarly":
+      if (about.answered) return endedEarlyRefusal();
+      break;
+    case "noAnswer":
+    case "stale":
+      break;
+    case "headTimeout":
+      return timeoutRefusal("no answer came in time");
+    case "bodyTimeout":
+      return timeoutRefusal("the body stopped coming");
     default:
-      return socketRefusal(error, about.authority, "exchange");
+      if ("dial" in fault) return fault.dial.refusal;
+      if (about.answered) return endedEarlyRefusal();
+      return socketRefusal(fault.socket, about.authority, "exchange");
   }
+  return socketRefusal(CLOSED, about.authority, "exchange");
 }
 
 /** Stands for a connection that the other side closed without an error. */

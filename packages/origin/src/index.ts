@@ -1,7 +1,9 @@
 /** `@shoal/origin`: HTTP(S) origins behind core's origin port. See docs/architecture.md. */
 export { ADDRESS_TABLE } from "./addresses.ts";
 export type { AddressTable } from "./addresses.ts";
+export { readCaFile } from "./authorities.ts";
 export { createOrigin } from "./origin.ts";
 export type { Origin, OriginDeps, OriginOptions } from "./origin.ts";
 export { parseOriginUrl, showUrl, sidecarUrl } from "./origin-url.ts";
 export type { UrlResult } from "./origin-url.ts";
+export type { ProxyOptions } from "./proxies.ts";

@@ -18,6 +18,7 @@
  */
 import { LIMITS, parseHttpDate } from "@shoal/core";
 import type { Validator } from "@shoal/core";
+import { parseDigest, parseReprDigest } from "./digest-fields.ts";
 import { brokenRefusal } from "./failure.ts";
 import type { Refusal } from "./failure.ts";
 import {
@@ -58,6 +59,8 @@ export type Interpretation =
       readonly validator: Validator;
       readonly acceptsRanges: boolean;
       readonly hasBody: boolean;
+      /** Of the whole file, where the server says it. */
+      readonly sha256?: string;
     }
   /** Exactly `length` bytes must follow; for a manifest without one, at most the limit. */
   | { readonly kind: "body"; readonly length: number | undefined; readonly validator: Validator }
@@ -148,7 +151,7 @@ function interpretPartial(question: OriginQuestion, head: ResponseHead): Interpr
     return { kind: "body", length, validator };
   }
   if (range.total === undefined) return broken(question, "206 without a total length");
-  return probed(range.total, { validator, acceptsRanges: true, hasBody: true });
+  return probed(range.total, head, { validator, acceptsRanges: true, hasBody: true });
 }
 
 function interpretWhole(question: OriginQuestion, head: ResponseHead): Interpretation {
@@ -165,7 +168,7 @@ function interpretWhole(question: OriginQuestion, head: ResponseHead): Interpret
           reason: "200 without Content-Length",
         });
       }
-      return probed(length, { validator, acceptsRanges: false, hasBody: false });
+      return probed(length, head, { validator, acceptsRanges: false, hasBody: false });
     case "manifest":
       if (length === undefined && !framing.chunked) {
         return broken(question, "200 whose end cannot be told");
@@ -206,7 +209,8 @@ function interpretUnsatisfied(
   const total = range?.kind === "unsatisfied" ? range.total : undefined;
   if (question.kind === "probe") {
     if (total !== 0) return broken(question, "416 to the first byte of a file that is not empty");
-    return probed(0, { validator: validatorOf(head), acceptsRanges: true, hasBody: false });
+    const validator = validatorOf(head);
+    return probed(0, head, { validator, acceptsRanges: true, hasBody: false });
   }
   if (total === question.remoteLength && !isChanged(question.validator, validatorOf(head))) {
     // Same file, and yet it refuses a range inside: its ranges are of no use, its bytes may be.
@@ -276,6 +280,7 @@ export function isRanged(question: OriginQuestion): boolean {
 
 function probed(
   length: number,
+  head: ResponseHead,
   rest: { validator: Validator; acceptsRanges: boolean; hasBody: boolean },
 ): Interpretation {
   if (length > LIMITS.contentLengthMax) {
@@ -285,7 +290,10 @@ function probed(
       reason: `the file is longer than ${LIMITS.contentLengthMax} bytes`,
     });
   }
-  return { kind: "probed", length, ...rest };
+  const sha256 =
+    parseReprDigest(head.fields.get("repr-digest")?.join(", ") ?? "") ??
+    parseDigest(head.fields.get("digest")?.join(", ") ?? "");
+  return { kind: "probed", length, ...rest, ...(sha256 === undefined ? {} : { sha256 }) };
 }
 
 const broken = (question: OriginQuestion, reason: string): Interpretation =>

@@ -7,8 +7,9 @@
  *     request.ts     asking, redirects            errands.ts   what a command wants
  *       exchange.ts  one request, one response    interpret-response.ts   the response table
  *         response-head.ts                        job-credentials.ts      what a job shows to whom
- *         connections.ts, dial.ts                 piece-filler.ts         bytes into pieces
- *           certificate-faults.ts
+ *         connections.ts                          piece-filler.ts         bytes into pieces
+ *           dial.ts, dial-attempt.ts              authorities.ts, certificate-faults.ts
+ *             proxies.ts, tunnel.ts
  */
 import { assert, errorInfo, KiB, LIMITS } from "@shoal/core";
 import type {
@@ -25,11 +26,14 @@ import type {
 import type { LookupFunction } from "node:net";
 import { ADDRESS_TABLE } from "./addresses.ts";
 import type { AddressTable } from "./addresses.ts";
+import { checkAuthorities } from "./authorities.ts";
 import { Connections } from "./connections.ts";
 import { Dialer } from "./dial.ts";
 import { createErrand } from "./errands.ts";
 import { JobCredentials } from "./job-credentials.ts";
 import { parseOriginUrl } from "./origin-url.ts";
+import type { ProxyOptions } from "./proxies.ts";
+import { Paces } from "./pace.ts";
 import { OriginRequest } from "./request.ts";
 
 /** The origin port fulfilled; `close` ends everything without another event. */
@@ -64,10 +68,13 @@ export interface OriginOptions {
   /** Default and maximum `LIMITS.originConnectionsPerHostMax`. */
   readonly connectionsPerHostMax?: number;
   readonly userAgent?: string;
-  /** PEM certificates of authorities trusted beside the built-in ones. */
+  /** PEM certificates of authorities trusted beside the usual ones; see `readCaFile`. */
   readonly ca?: string;
+  /** Default: none. */
+  readonly proxy?: ProxyOptions;
 }
 
+/** Throws `ERR_PROXY_INVALID` and `ERR_CA_INVALID`. */
 export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Origin {
   const { pool, sink } = deps;
   const connections = createConnections(deps, options);
@@ -80,17 +87,19 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
   };
   const requests = new Map<RequestId, OriginRequest>();
   const flow = { isOpen: true };
-  let closed: Promise<void> | undefined;
+  const paces = new Paces();
+  let isClosed = false;
 
   return {
     execute(command) {
-      if (closed !== undefined) return;
+      if (isClosed) return;
       if (command.type === "cancelOrigin") return requests.get(command.requestId)?.cancel();
       if (command.type === "setFlow") {
         flow.isOpen = command.open;
         for (const request of requests.values()) request.applyFlow();
         return;
       }
+      if (command.type === "setPace") return paces.setRate(command);
       const { requestId, transferId } = command;
       assert(!requests.has(requestId), `origin request ${requestId} is already under way`);
       const parsed = parseOriginUrl(command.url);
@@ -102,6 +111,7 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
         {
           connections,
           flow,
+          pace: paces.of(transferId),
           errand: createErrand(command, parsed.url, { pool, sink }),
           credentials,
           onAnswered: (response) => sink({ type: "originAnswered", ...ids, response }),
@@ -115,11 +125,10 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
     },
 
     close() {
-      closed ??= (async () => {
-        for (const request of requests.values()) request.cancel();
-        await connections.close();
-      })();
-      return closed;
+      isClosed = true;
+      for (const request of requests.values()) request.cancel();
+      connections.close();
+      return Promise.resolve();
     },
   };
 }
@@ -137,18 +146,17 @@ function createConnections(
   { addresses = ADDRESS_TABLE, lookup }: OriginDeps,
   options: OriginOptions,
 ): Connections {
-  const { ca, connectTimeoutMs = 10_000 } = options;
-  return new Connections(
-    new Dialer({ addresses, lookup }, { connectTimeoutMs, ...(ca === undefined ? {} : { ca }) }),
-    {
-      headersTimeoutMs: options.headersTimeoutMs ?? 20_000,
-      bodyTimeoutMs: options.bodyTimeoutMs ?? 20_000,
-      waitTimeoutMs: options.waitTimeoutMs ?? 60_000,
-      keepAliveMs: options.keepAliveMs ?? 4_000,
-      connectionsPerHostMax: Math.min(
-        options.connectionsPerHostMax ?? LIMITS.originConnectionsPerHostMax,
-        LIMITS.originConnectionsPerHostMax,
-      ),
-    },
-  );
+  const { ca, proxy, connectTimeoutMs = 10_000 } = options;
+  if (ca !== undefined) checkAuthorities(ca);
+  const terms = { ...(ca === undefined ? {} : { ca }), ...(proxy === undefined ? {} : { proxy }) };
+  return new Connections(new Dialer({ addresses, lookup }, { connectTimeoutMs, ...terms }), {
+    headersTimeoutMs: options.headersTimeoutMs ?? 20_000,
+    bodyTimeoutMs: options.bodyTimeoutMs ?? 20_000,
+    waitTimeoutMs: options.waitTimeoutMs ?? 60_000,
+    keepAliveMs: options.keepAliveMs ?? 4_000,
+    connectionsPerHostMax: Math.min(
+      options.connectionsPerHostMax ?? LIMITS.originConnectionsPerHostMax,
+      LIMITS.originConnectionsPerHostMax,
+    ),
+  });
 }

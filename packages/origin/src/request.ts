@@ -18,6 +18,7 @@ import { interpretResponse, isRanged } from "./interpret-response.ts";
 import type { Interpretation, OriginQuestion } from "./interpret-response.ts";
 import type { HeaderField, JobCredentials } from "./job-credentials.ts";
 import { parseOriginUrl, showUrl } from "./origin-url.ts";
+import type { Pace } from "./pace.ts";
 import type { ReceivedHead } from "./response-head.ts";
 
 /** Where an errand stands: it needs more bytes, is done, must ask again, or gives up. */
@@ -44,6 +45,8 @@ export interface RequestDeps {
   readonly connections: Connections;
   /** Shared by all requests. */
   readonly flow: Flow;
+  /** Shared by all requests of the transfer. */
+  readonly pace: Pace;
   readonly errand: Errand;
   readonly credentials: JobCredentials;
   /** Hears of every head that is not on the way to another: neither redirect nor challenge. */
@@ -74,7 +77,8 @@ export class OriginRequest {
   }
 
   start(): void {
-    const { errand } = this.#deps;
+    const { errand, pace } = this.#deps;
+    pace.join(this);
     const { url } = errand;
     const visited = new Set([url.href]);
     const hop: Hop = { url, reach: "any", visited, isHome: true, overTls: true };
@@ -88,13 +92,18 @@ export class OriginRequest {
     this.#deps.errand.abandon();
   }
 
-  /** Follows a change of the shared flow. */
+  /** Follows a change of the shared flow, or of the pace. */
   applyFlow(): void {
     this.#exchange?.applyFlow();
   }
 
   #send(hop: Hop, question: OriginQuestion): void {
-    const { connections, flow, errand, credentials } = this.#deps;
+    const { connections, flow: shared, pace, errand, credentials } = this.#deps;
+    const flow: Flow = {
+      get isOpen() {
+        return shared.isOpen && pace.isOpen;
+      },
+    };
     const { isHome } = hop;
     const { fields, tls, key } = credentials.show({ isHome, isChallenged: this.#isChallenged });
     this.#exchange = new Exchange(
@@ -103,7 +112,11 @@ export class OriginRequest {
         flow,
         listener: {
           onHead: (head, server) => this.#onHead(hop, question, head, server),
-          onBytes: (bytes) => this.#over || this.#proceed(errand.onBytes(bytes), hop),
+          onBytes: (bytes) => {
+            if (this.#over) return;
+            this.#deps.pace.spend(this, bytes.length);
+            this.#proceed(errand.onBytes(bytes), hop);
+          },
           onEnd: () => this.#over || this.#proceed(errand.onEnd(), hop),
           onRefused: (refusal) => this.#fail(atRedirect(refusal, hop), hop.url),
         },
@@ -189,6 +202,7 @@ export class OriginRequest {
   #finish(): void {
     this.#over = true;
     this.#exchange?.cancel();
+    this.#deps.pace.leave(this);
     this.#deps.onOver();
   }
 

@@ -4,8 +4,8 @@
  * Knows the parser's form; interprets nothing. Called by `exchange.ts`.
  */
 import { LIMITS } from "@shoal/core";
-import type { Dispatcher } from "undici";
 import type { ResponseHead } from "./interpret-response.ts";
+import type { RawFields } from "./response-parser.ts";
 
 /** Nothing bounds a reason phrase, and nobody reads a long one. */
 const REASON_LENGTH_MAX = 256;
@@ -23,17 +23,14 @@ export interface ReceivedHead extends ResponseHead {
 export function readHead(
   status: number,
   reason: string,
-  raw: Dispatcher.DispatchController["rawHeaders"],
+  texts: RawFields,
 ): ReceivedHead | undefined {
-  const texts = Array.isArray(raw)
-    ? raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")))
-    : [];
   if (texts.length > 2 * LIMITS.responseFieldsMax) return undefined;
   const fields = new Map<string, string[]>();
   const lines = [`HTTP/1.1 ${status} ${reason.slice(0, REASON_LENGTH_MAX)}`];
   for (let i = 0; i + 1 < texts.length; i += 2) {
     const name = texts[i] ?? "";
-    const value = texts[i + 1]?.trim() ?? "";
+    const value = texts[i + 1] ?? "";
     lines.push(`${name}: ${value}`);
     const values = fields.get(name.toLowerCase());
     if (values === undefined) fields.set(name.toLowerCase(), [value]);

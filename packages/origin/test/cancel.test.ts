@@ -5,6 +5,7 @@ import {
   CONTENT,
   CONTENT_LENGTH,
   failureOf,
+  joined,
   LAYOUT,
   PIECE_LENGTH,
   rangeOf,
@@ -241,6 +242,22 @@ describe("setFlow", () => {
     recorder.origin.execute({ type: "cancelOrigin", requestId: first.requestId });
     recorder.origin.execute({ type: "setFlow", open: true });
     expect((await second.end).pieces.size).toBe(MANY);
+  });
+
+  it("keeps what was read before it closed from what is read afterwards", async () => {
+    await using server = await serveHttp(serveRanges);
+    await using recorder = new Recorder();
+    recorder.origin.execute({ type: "setFlow", open: false });
+    const firstPieces = [0, 2, 4, 6];
+    const asked = firstPieces.map((firstPiece) =>
+      recorder.start(askRange(server.url, { firstPiece, pieceCount: 2 })),
+    );
+    await until(() => recorder.events.length === asked.length);
+    recorder.origin.execute({ type: "setFlow", open: true });
+    for (const [index, { end }] of asked.entries()) {
+      const start = (firstPieces[index] ?? 0) * PIECE_LENGTH;
+      expect(joined(await end)).toEqual(CONTENT.subarray(start, start + 2 * PIECE_LENGTH));
+    }
   });
 
   it("survives being opened and closed at every piece, from inside events", async () => {

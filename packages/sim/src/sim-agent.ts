@@ -10,11 +10,13 @@
 import { assert, Random, Scheduler } from "@shoal/core";
 import type {
   CounterName,
+  JobChange,
   JobRequest,
   JobSnapshot,
   Millis,
   NetworkState,
   Notice,
+  PaceSettings,
   PeerId,
   PlainVerb,
   Settings,
@@ -140,6 +142,15 @@ export class SimAgent {
 
   applyVerb(jobId: string, verb: PlainVerb): VerbResult {
     return this.#running().engine.act((scheduler, now) => scheduler.applyVerb(jobId, verb, now));
+  }
+
+  changeJob(jobId: string, change: JobChange): VerbResult {
+    return this.#running().engine.act((scheduler, now) => scheduler.changeJob(jobId, change, now));
+  }
+
+  /** Changes limits and windows of the run that is under way. */
+  setLimits(limits: Partial<PaceSettings>): void {
+    this.#running().engine.act((scheduler, now) => scheduler.applySettings(limits, now));
   }
 
   /** Plugs the agent's link in or out. The agent sees only what breaks; see `setNetwork`. */

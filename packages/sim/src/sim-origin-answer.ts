@@ -18,7 +18,7 @@ import type {
 import type { OriginFile, OriginTrouble } from "./sim-origin-server.ts";
 
 /** Commands that become a request. */
-export type Asking = Exclude<OriginCommand, { type: "cancelOrigin" | "setFlow" }>;
+export type Asking = Exclude<OriginCommand, { type: "cancelOrigin" | "setFlow" | "setPace" }>;
 export type SimResponse = Extract<OriginEvent, { type: "originAnswered" }>["response"];
 export type FetchRange = Extract<OriginCommand, { type: "fetchRange" }>;
 

@@ -16,6 +16,7 @@ import type {
   PieceIndex,
   Port,
   RequestId,
+  TransferId,
   Validator,
 } from "@shoal/core";
 import type { Downlink } from "./fair-link.ts";
@@ -29,6 +30,7 @@ import {
 } from "./sim-origin-answer.ts";
 import type { Asking, Parts, SimResponse } from "./sim-origin-answer.ts";
 import type { OriginBody, SimOriginServer } from "./sim-origin-server.ts";
+import { SimPace } from "./sim-pace.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -55,6 +57,7 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
   readonly #latencyMs: Millis;
   readonly #idleTimeoutMs: Millis;
   readonly #requests = new Map<RequestId, Request>();
+  readonly #paces = new Map<TransferId, SimPace>();
   #isFlowOpen = true;
   #isOnline = true;
   #isClosed = false;
@@ -74,6 +77,8 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
           for (const request of this.#requests.values()) request.flowChanged();
         });
         return;
+      case "setPace":
+        return this.#paceOf(command.transferId).setRate(command.rateBytesPerSec);
       case "cancelOrigin":
         this.#requests.get(command.requestId)?.end();
         return;
@@ -99,6 +104,12 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
     for (const request of this.#requests.values()) request.linkLost();
   }
 
+  #paceOf(transferId: TransferId): SimPace {
+    const pace = this.#paces.get(transferId) ?? new SimPace(this.#deps.clock);
+    this.#paces.set(transferId, pace);
+    return pace;
+  }
+
   #begin(command: Asking): void {
     const { clock } = this.#deps;
     const request = new Request(command, {
@@ -106,6 +117,7 @@ export class SimOrigin implements Port<OriginCommand, SimPayload> {
       latencyMs: this.#latencyMs,
       idleTimeoutMs: this.#idleTimeoutMs,
       isFlowOpen: () => this.#isFlowOpen,
+      pace: this.#paceOf(command.transferId),
       ended: () => this.#requests.delete(command.requestId),
     });
     this.#requests.set(command.requestId, request);
@@ -120,6 +132,8 @@ interface RequestDeps extends SimOriginDeps {
   readonly latencyMs: Millis;
   readonly idleTimeoutMs: Millis;
   isFlowOpen(): boolean;
+  /** Of the transfer. */
+  readonly pace: SimPace;
   ended(): void;
 }
 
@@ -148,22 +162,31 @@ class Request implements OriginBody {
     this.rateBytesPerSecMax = deps.server.requestRateBytesPerSecMax;
     this.#lastArrivalAt = deps.clock.now();
     this.#progressAt = deps.clock.now();
+    deps.pace.join(this);
     this.#watchSilence();
   }
 
   get isPaused(): boolean {
-    return !this.#deps.isFlowOpen();
+    return !this.#deps.isFlowOpen() || !this.#deps.pace.isOpen;
   }
 
   /** Ends the request; nothing about it is emitted any more. */
   end(): void {
     this.#isOver = true;
+    this.#deps.pace.leave(this);
     this.#deps.server.end(this);
     this.#deps.ended();
   }
 
-  flowChanged(): void {
+  /** The transfer has spent what it may take for now, or may take more. */
+  paceChanged(): void {
     if (this.isPaused) return this.#deps.server.hold(this);
+    this.#lastArrivalAt = Math.max(this.#lastArrivalAt, this.#deps.clock.now());
+    this.#deps.server.resume(this);
+  }
+
+  flowChanged(): void {
+    if (!this.#deps.isFlowOpen()) return this.#deps.server.hold(this);
     this.#lastArrivalAt = Math.max(this.#lastArrivalAt, this.#deps.clock.now());
     this.#deps.server.resume(this);
     this.#emitArrived();
@@ -223,18 +246,21 @@ class Request implements OriginBody {
     this.#lastArrivalAt = at;
     this.#receivedBytes += bytes;
     this.#partRemaining -= bytes;
+    this.#deps.pace.spend(this, bytes);
     if (at - this.#progressAt >= PROGRESS_MS) {
       this.#progressAt = at;
       const received = this.#receivedBytes;
       clock.schedule(at, () => this.#emitProgress(received));
     }
     if (this.#partRemaining === 0 && !this.#partSent(at)) return false;
-    return true;
+    // Spending may have ended the transfer's turn, and this body is held then.
+    return !this.isPaused;
   }
 
   sliceCut(bytes: number): void {
     this.#receivedBytes += bytes;
     this.#partRemaining -= bytes;
+    this.#deps.pace.spend(this, bytes);
   }
 
   interrupted(): void {
@@ -290,7 +316,7 @@ class Request implements OriginBody {
     if (command.type === "fetchRange") {
       const { requestId, transferId, layout, fresh } = command;
       while (this.#arrived.length > 0) {
-        if (this.#isOver || this.isPaused) return;
+        if (this.#isOver || !this.#deps.isFlowOpen()) return;
         const piece = this.#arrived.shift()!;
         const payload = payloads.take(piece, layout.length(piece), server.isNextCorrupt(fresh));
         sink({ type: "rangePiece", requestId, transferId, piece, bufferId: NO_BUFFER }, payload);
@@ -308,7 +334,7 @@ class Request implements OriginBody {
   }
 
   #emitProgress(receivedBytes: number): void {
-    if (this.#isOver || this.isPaused || this.#command.type !== "fetchRange") return;
+    if (this.#isOver || !this.#deps.isFlowOpen() || this.#command.type !== "fetchRange") return;
     const { requestId, transferId } = this.#command;
     this.#deps.sink({ type: "rangeProgress", requestId, transferId, receivedBytes });
   }

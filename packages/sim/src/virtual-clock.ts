@@ -29,6 +29,8 @@ const CANCELLED_MAX = 1_024;
 
 export class VirtualClock {
   #queue = new TinyQueue<Entry>([], compareEntries);
+  /** How far local time is ahead of UTC, in milliseconds. */
+  utcOffset = 0;
   #nowUs = 0;
   #wallOffsetMs = 0;
   #sequence = 0;
@@ -43,6 +45,10 @@ export class VirtualClock {
   /** What the machines' clocks show. */
   wallNow(): UnixMillis {
     return WALL_EPOCH_MS + this.#wallOffsetMs + Math.floor(this.now());
+  }
+
+  utcOffsetMs(): number {
+    return this.utcOffset;
   }
 
   /** Sets every machine's clock forward, or back by a negative number; `now()` does not notice. */

@@ -4,13 +4,22 @@
  *
  * Cost: the file is read once, and twice when a sidecar beside it does not match.
  */
-import { contentIdOf, decodeManifest, LIMITS, ShoalError } from "@shoal/core";
+import { NOMINAL_LENGTH_MAX, contentIdOf, decodeManifest, LIMITS, ShoalError } from "@shoal/core";
 import type { ContentId, ErrorInfo, Manifest } from "@shoal/core";
 import { startWorker } from "./start-worker.ts";
 
+/** Whether all pieces but the last are equally long, or cut where the bytes say so. */
+export type Chunking = "fixed" | "content";
+
 export interface DescribeOptions {
-  /** Bytes; a power of two from 64 KiB to 16 MiB. Default: by the file's length. */
+  /**
+   * Bytes; a power of two from 64 KiB to 16 MiB. With content-defined chunking it is nominal, a
+   * third more than the average, and at most 8 MiB; versions of one file have pieces in common only if theirs are the same. Default:
+   * by the file's length.
+   */
   readonly pieceLength?: number;
+  /** Default `fixed`, which has the fewer pieces; `content` is for files that get new versions. */
+  readonly chunking?: Chunking;
   readonly signal?: AbortSignal;
   /** Called at most about 200 times. */
   readonly onProgress?: (digestedBytes: number, length: number) => void;
@@ -40,6 +49,7 @@ export async function describeFile(
 
 export interface DescribeWorkerData {
   readonly path: string;
+  readonly chunking: Chunking;
   readonly pieceLength?: number;
   /** Manifest bytes to use if they describe the file. */
   readonly sidecar?: Uint8Array;
@@ -69,13 +79,14 @@ export async function describeOnWorker(
   path: string,
   options: DescribeOptions & { readonly sidecar?: Uint8Array },
 ): Promise<FileDescription> {
-  const { pieceLength, sidecar, signal, onProgress } = options;
+  const { pieceLength, chunking = "fixed", sidecar, signal, onProgress } = options;
   signal?.throwIfAborted();
-  if (pieceLength !== undefined && !isPieceLength(pieceLength)) {
+  if (pieceLength !== undefined && !isPieceLength(pieceLength, chunking)) {
     throw new ShoalError("ERR_USAGE", `piece length ${pieceLength}`);
   }
   const data: DescribeWorkerData = {
     path,
+    chunking,
     ...(pieceLength === undefined ? {} : { pieceLength }),
     ...(sidecar === undefined ? {} : { sidecar }),
   };
@@ -100,7 +111,8 @@ export async function describeOnWorker(
   }
 }
 
-function isPieceLength(bytes: number): boolean {
+function isPieceLength(bytes: number, chunking: Chunking): boolean {
   const isPowerOfTwo = Number.isInteger(bytes) && (bytes & (bytes - 1)) === 0;
-  return isPowerOfTwo && bytes >= LIMITS.pieceLengthMin && bytes <= LIMITS.pieceLengthMax;
+  const max = chunking === "fixed" ? LIMITS.pieceLengthMax : NOMINAL_LENGTH_MAX;
+  return isPowerOfTwo && bytes >= LIMITS.pieceLengthMin && bytes <= max;
 }

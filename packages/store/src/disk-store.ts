@@ -25,6 +25,7 @@ import type {
   TransferId,
 } from "@shoal/core";
 import { CommandLane } from "./command-lane.ts";
+import type { ContentCache } from "./content-cache.ts";
 import type { ContentKey, ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import { JobTable } from "./job-table.ts";
@@ -32,6 +33,7 @@ import { removeLeftovers } from "./leftovers.ts";
 import { openPart } from "./open-part.ts";
 import { PartContent } from "./part-content.ts";
 import type { Closing } from "./part-content.ts";
+import { PieceReuse } from "./piece-reuse.ts";
 import { SharedContent, statComplete } from "./shared-content.ts";
 import type { StoredManifest } from "./state-rows.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -50,6 +52,7 @@ interface Slot {
   /** The content of a job; `undefined` for shared files. */
   readonly key: ContentKey | undefined;
   content: PartContent | SharedContent | undefined;
+  reuse?: PieceReuse;
   isStopped: boolean;
 }
 
@@ -66,12 +69,14 @@ export interface ShareRequest {
 export class DiskStore {
   readonly #context: StoreContext;
   readonly #jobs: JobTable;
+  readonly #cache: ContentCache;
   readonly #slots = new Map<TransferId, Slot>();
   /** Jobs that wait for their contents to be closed. */
   readonly #endings = new Map<JobId, Promise<void>>();
 
-  constructor(context: StoreContext) {
+  constructor(context: StoreContext, cache: ContentCache) {
     this.#context = context;
+    this.#cache = cache;
     this.#jobs = new JobTable(context);
   }
 
@@ -106,6 +111,7 @@ export class DiskStore {
   /** Remembers a complete file and emits `contentShared`. Throws what the disk throws. */
   share({ contentId, manifestBytes, path, length, stamp }: ShareRequest): void {
     this.#context.tables.share({ contentId, path, length, stamp }, manifestBytes);
+    this.#cache.forget(contentId);
     this.#context.emit({ type: "contentShared", content: { contentId, manifestBytes, path } });
   }
 
@@ -117,6 +123,7 @@ export class DiskStore {
     });
     await Promise.all([...closes, ...this.#endings.values()]);
     this.#slots.clear();
+    await this.#cache.close();
     this.#jobs.close();
   }
 
@@ -130,6 +137,7 @@ export class DiskStore {
   #loadState(): void {
     const { emit, tables } = this.#context;
     try {
+      this.#cache.recover();
       const jobs = tables.loadJobs();
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
       emit({ type: "stateLoaded", jobs, resumable, contents });
@@ -174,10 +182,12 @@ export class DiskStore {
   }
 
   #storedContents(): StoredContent[] {
-    const { disk, tables } = this.#context;
+    const { cacheRows, disk, tables } = this.#context;
     const found: StoredContent[] = [];
     let manifestBytes = 0;
+    const withdrawn = cacheRows.withdrawn();
     for (const { contentId, path, length, bytes } of tables.shared()) {
+      if (withdrawn.has(contentId)) continue;
       if (statComplete(disk, path, length) === undefined) continue;
       manifestBytes += bytes.length;
       if (manifestBytes > LIMITS.storedManifestBytesMax) break;
@@ -264,7 +274,9 @@ export class DiskStore {
     let content: PartContent;
     try {
       const isStopped = (): boolean => slot.isStopped;
-      content = await openPart(this.#context, { transferId, spec, isStopped });
+      content = await this.#cache.withRoom(spec, () =>
+        openPart(this.#context, { transferId, spec, isStopped }),
+      );
       slot.content = content;
       if (slot.isStopped) return;
       if (content.record.mustRecheck) await content.recheck();
@@ -275,7 +287,11 @@ export class DiskStore {
     }
     if (slot.isStopped) return;
     const { have, layout } = content;
-    this.#context.emit({ type: "contentOpened", transferId, have }, layout);
+    const reuse = PieceReuse.plan(this.#context, { content, lane: slot.lane });
+    if (reuse !== undefined) slot.reuse = reuse;
+    const pieces = reuse === undefined ? { have } : { have, reusable: reuse.reusable };
+    this.#context.emit({ type: "contentOpened", transferId, ...pieces }, layout);
+    reuse?.start();
   }
 
   async #openShared(slot: Slot, { transferId, contentId }: Command<"openShared">): Promise<void> {
@@ -290,6 +306,8 @@ export class DiskStore {
   #readPiece({ transferId, piece, requestId }: Command<"readPiece">, bytes?: Uint8Array): void {
     const content = this.#slots.get(transferId)?.content;
     const isRead = bytes !== undefined && content?.read(piece, bytes) === true;
+    const { contentId } = content instanceof PartContent ? content.record : (content ?? {});
+    this.#cache.wasRead(contentId, isRead);
     this.#context.emit(
       isRead
         ? { type: "pieceRead", transferId, requestId, bufferId: NO_BUFFER }
@@ -319,7 +337,7 @@ export class DiskStore {
   }
 
   #perform(
-    { content }: Slot,
+    { content, reuse }: Slot,
     command: Exclude<TransferCommand, Command<"closeContent">>,
     bytes: Uint8Array | undefined,
   ): void | Promise<void> {
@@ -331,14 +349,14 @@ export class DiskStore {
     }
     switch (command.type) {
       case "storePiece":
-        if (bytes !== undefined) return content.store(command.piece, bytes);
+        if (bytes !== undefined) return (reuse ?? content).store(command.piece, bytes);
         return;
       case "commitPieces":
         return content.commit();
       case "verifyContent":
         return content.verify(command.readBack);
       case "publishContent":
-        return content.publish(command);
+        return content.publish(command).then(() => void this.#cache.published(content));
       default:
         unreachable(command);
     }

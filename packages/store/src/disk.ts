@@ -38,6 +38,8 @@ export interface Disk {
   readonly rename: (from: string, to: string) => void;
   readonly link: (from: string, to: string) => void;
   readonly unlink: (path: string) => void;
+  /** Copies a file to a new name; with `mustShare` only if both then share their blocks. */
+  readonly copy: (from: string, to: string, mustShare: boolean) => Promise<void>;
   readonly space: (path: string) => DiskSpace;
   /** The path without symbolic links. */
   readonly realPath: (path: string) => string;
@@ -49,6 +51,7 @@ export interface Disk {
   readonly sync: (fd: number) => Promise<void>;
 }
 
+const copyFile = promisify(fs.copyFile);
 const fdatasync = promisify(fs.fdatasync);
 const fsync = promisify(fs.fsync);
 
@@ -66,6 +69,14 @@ export const realDisk: Disk = {
   rename: (from, to) => fs.renameSync(from, to),
   link: (from, to) => fs.linkSync(from, to),
   unlink: (path) => fs.unlinkSync(path),
+  copy: (from, to, mustShare) => {
+    const { COPYFILE_EXCL, COPYFILE_FICLONE, COPYFILE_FICLONE_FORCE } = fs.constants;
+    return copyFile(
+      from,
+      to,
+      COPYFILE_EXCL | (mustShare ? COPYFILE_FICLONE_FORCE : COPYFILE_FICLONE),
+    );
+  },
   space: (path) => {
     const { bavail, blocks, bsize } = fs.statfsSync(path);
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };

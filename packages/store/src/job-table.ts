@@ -21,7 +21,7 @@ const RETRY_MS = 1_000;
 type Wish =
   | ({ readonly kind: "save" } & JobSave)
   | { readonly kind: "end"; readonly job: JobRecord }
-  | { readonly kind: "forget"; readonly jobId: JobId };
+  | { readonly kind: "forget"; readonly jobId: JobId; readonly isEnding: boolean };
 
 /** Saves of this turn. */
 interface Batch {
@@ -66,7 +66,9 @@ export class JobTable {
   /** Forgets the record of a job that is over, now or when the disk has room. */
   forget(jobId: JobId): void {
     this.flush();
-    this.#grant(jobId, { kind: "forget", jobId });
+    // Whoever waits for an end that has found no room yet is answered by this one.
+    const isEnding = this.#waiting.get(jobId)?.kind === "end";
+    this.#grant(jobId, { kind: "forget", jobId, isEnding });
   }
 
   /** Writes the saves of this turn, with `jobId` only if this job is among them. */
@@ -138,9 +140,12 @@ export class JobTable {
         emit({ type: "jobEnded", jobId, undeletedCount });
         return;
       }
-      case "forget":
-        removeLeftovers(this.#context, tables.forgetJob(wish.jobId));
+      case "forget": {
+        const { jobId, isEnding } = wish;
+        const undeletedCount = removeLeftovers(this.#context, tables.forgetJob(jobId));
+        if (isEnding) emit({ type: "jobEnded", jobId, undeletedCount });
         return;
+      }
       default:
         unreachable(wish);
     }

@@ -5,7 +5,11 @@
  * Called by the worker and by tests, which bring a disk that fails.
  */
 import { realpathSync } from "node:fs";
-import { errorInfo, ShoalError } from "@shoal/core";
+import { errorInfo, resolveSettings, ShoalError } from "@shoal/core";
+import type { UnixMillis } from "@shoal/core";
+import { CacheRows } from "./cache-rows.ts";
+import { ContentCache } from "./content-cache.ts";
+import type { CacheSettings } from "./content-cache.ts";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
 import { realDisk } from "./disk.ts";
 import type { Disk } from "./disk.ts";
@@ -17,6 +21,7 @@ import {
   Ballast,
   isMarkedClean,
   lockStateDirectory,
+  prepareCacheDirectory,
   prepareSpoolDirectory,
   prepareStateDirectory,
   readDefaultMode,
@@ -30,6 +35,10 @@ export interface DiskStoreOptions {
   readonly stateDirectory: string;
   readonly emit: EmitEvent;
   readonly disk?: Disk;
+  /** Default: those of the settings table. */
+  readonly cache?: CacheSettings;
+  /** Default: the system's. */
+  readonly now?: () => UnixMillis;
 }
 
 /** What starting found. */
@@ -42,6 +51,7 @@ export interface StartReport {
 
 export interface OpenedDiskStore {
   readonly store: DiskStore;
+  readonly cache: ContentCache;
   readonly report: StartReport;
   /** Closes everything, marks the state clean and gives up the lock. */
   readonly close: () => Promise<void>;
@@ -64,7 +74,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<OpenedDi
 }
 
 async function start(
-  { stateDirectory, emit, disk = realDisk }: DiskStoreOptions,
+  { stateDirectory, emit, disk = realDisk, cache, now = Date.now }: DiskStoreOptions,
   releaseLock: () => void,
 ): Promise<OpenedDiskStore> {
   checkStateVersion(stateDirectory);
@@ -73,6 +83,7 @@ async function start(
   const publishedMode = readDefaultMode(stateDirectory);
   const realPath = realpathSync.native(stateDirectory);
   prepareSpoolDirectory(realPath);
+  prepareCacheDirectory(realPath);
   const opened = StateDatabase.open(stateDirectory, { isClean: isMarked });
   const { database, damagedPath } = opened;
   const wasClean = isMarked && damagedPath === undefined;
@@ -84,6 +95,8 @@ async function start(
   const context: StoreContext = {
     disk,
     tables,
+    cacheRows: new CacheRows(database),
+    now,
     stateDirectory: realPath,
     publishedMode,
     emit,
@@ -97,7 +110,8 @@ async function start(
     database.close();
     throw error;
   }
-  const store = new DiskStore(context);
+  const contentCache = new ContentCache(context, cache ?? resolveSettings());
+  const store = new DiskStore(context, contentCache);
   const close = async (): Promise<void> => {
     try {
       await store.close();
@@ -108,7 +122,7 @@ async function start(
     }
   };
   const report = damagedPath === undefined ? {} : { damagedDatabasePath: damagedPath };
-  return { store, report: { wasClean, ...report }, close };
+  return { store, cache: contentCache, report: { wasClean, ...report }, close };
 }
 
 /** Finishes publications that were cut short and removes files that nobody owns. */

@@ -61,6 +61,19 @@ export interface OpenPartOptions {
   readonly isStopped: () => boolean;
 }
 
+/** What an open content is made of. */
+export interface PartContentParts {
+  readonly transferId: TransferId;
+  readonly record: ContentRecord;
+  readonly manifest: StoredManifest | undefined;
+  /** SHA-256 the whole file must have, where the job names one. */
+  readonly contentDigest: Uint8Array | undefined;
+  /** `undefined` for a content that is published already. */
+  readonly part: PartFile | undefined;
+  /** It lies in the spool: read, and never published. */
+  readonly isSpooled: boolean;
+}
+
 interface Parts extends OpenPartOptions {
   readonly manifest: StoredManifest | undefined;
   readonly contentDigest: Uint8Array | undefined;

@@ -11,7 +11,6 @@ import type { Worker } from "node:worker_threads";
 import { assert, errorInfo, LIMITS, ShoalError, SIDECAR_SUFFIX } from "@shoal/core";
 import type {
   ContentId,
-  ErrorInfo,
   EventSink,
   PieceBufferPool,
   PieceBytes,
@@ -22,6 +21,8 @@ import type {
   StoreEvent,
   TransferId,
 } from "@shoal/core";
+import type { CacheEntry } from "./cache-rows.ts";
+import type { CacheRequest, CacheSettings } from "./content-cache.ts";
 import { describeOnWorker } from "./describe-file.ts";
 import type { StartReport } from "./open-disk-store.ts";
 import { startWorker } from "./start-worker.ts";
@@ -43,11 +44,19 @@ export interface StoreDeps {
 export interface StoreOptions {
   /** Created with mode 0700 where it does not exist. */
   readonly stateDirectory: string;
+  /** Default: those of the settings table. */
+  readonly cache?: CacheSettings;
 }
 
 /** The disk store. `close` commits what was stored and takes at most 10 seconds. */
 export interface Store extends Port<StoreCommand, PieceBytes>, AsyncDisposable {
   readonly report: StartReport;
+  /**
+   * Does something with the contents that stay on offer after their jobs, and returns them, the
+   * least recently used first. Rejects with `ERR_CONTENT_NOT_CACHED`, `ERR_USAGE`,
+   * `ERR_AGENT_CLOSED` or what the database reports.
+   */
+  cache(request: CacheRequest): Promise<readonly CacheEntry[]>;
   /**
    * Makes a complete file available to peers: digests it, or takes the sidecar manifest beside it
    * when that matches, remembers it and emits `contentShared`. One file at a time; others wait.
@@ -62,8 +71,8 @@ export interface Store extends Port<StoreCommand, PieceBytes>, AsyncDisposable {
  * `ERR_STATE_UNUSABLE` or `ERR_DISK_FULL`.
  */
 export async function openStore(deps: StoreDeps, options: StoreOptions): Promise<Store> {
-  const { stateDirectory } = options;
-  const data: StoreWorkerData = { stateDirectory };
+  const { stateDirectory, cache } = options;
+  const data: StoreWorkerData = { stateDirectory, ...(cache && { cache }) };
   const worker = startWorker("store-worker", data);
   const started = Promise.withResolvers<StartReport>();
   const onMessage = (message: FromWorker): void => {
@@ -92,6 +101,9 @@ export async function openStore(deps: StoreDeps, options: StoreOptions): Promise
   }
 }
 
+/** What the worker says to a message that is answered by `done`. */
+type Answer = Pick<Extract<FromWorker, { kind: "done" }>, "error" | "entries">;
+
 class WorkerStore implements Store {
   readonly report: StartReport;
   readonly #deps: StoreDeps;
@@ -101,7 +113,7 @@ class WorkerStore implements Store {
   readonly #outstanding = new Map<number, PieceBytes | undefined>();
   /** Buffers that the worker fills. */
   readonly #reads = new Map<RequestId, PieceBytes>();
-  readonly #shares = new Map<number, (error: ErrorInfo | undefined) => void>();
+  readonly #asked = new Map<number, (answer: Answer) => void>();
   readonly #layouts = new Map<TransferId, PieceLayout>();
   readonly #exited = Promise.withResolvers<void>();
   readonly #closing = new AbortController();
@@ -126,6 +138,9 @@ class WorkerStore implements Store {
   execute(command: StoreCommand, payload?: PieceBytes): void {
     if (this.#closed !== undefined || this.#hasExited) {
       payload?.release();
+      const isAwaited = command.type === "saveJob" || command.type === "endJob";
+      // Whoever waits for a job to be durable learns that it never is.
+      if (this.#closed === undefined && isAwaited) this.#fail("it has stopped");
       return;
     }
     assert(this.#outstanding.size < LIMITS.storeCommandsMax, "the store's queue is bounded");
@@ -144,6 +159,12 @@ class WorkerStore implements Store {
     const share = before.then(() => this.#share(path, signal));
     this.#lastShare = share.catch(() => {});
     return share;
+  }
+
+  async cache(request: CacheRequest): Promise<readonly CacheEntry[]> {
+    if (this.#closed !== undefined || this.#hasExited) throw new ShoalError("ERR_AGENT_CLOSED");
+    const { entries = [] } = await this.#ask({ kind: "cache", id: ++this.#lastId, request });
+    return entries;
   }
 
   close(): Promise<void> {
@@ -180,13 +201,19 @@ class WorkerStore implements Store {
     });
     stop.throwIfAborted();
     const id = ++this.#lastId;
-    const { promise, resolve } = Promise.withResolvers<ErrorInfo | undefined>();
-    this.#shares.set(id, resolve);
     const request = { contentId, manifestBytes: bytes, path: file, length, stamp };
-    this.#post({ kind: "share", id, request });
-    const error = await promise;
-    if (error !== undefined) throw ShoalError.from(error);
+    await this.#ask({ kind: "share", id, request });
     return contentId;
+  }
+
+  /** Sends a message that is answered by `done`. */
+  async #ask(message: Extract<ToWorker, { kind: "share" | "cache" }>): Promise<Answer> {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    this.#asked.set(message.id, resolve);
+    this.#post(message);
+    const answer = await promise;
+    if (answer.error !== undefined) throw ShoalError.from(answer.error);
+    return answer;
   }
 
   /** `undefined` for a transfer that is not open: the worker answers that nothing can be read. */
@@ -206,8 +233,8 @@ class WorkerStore implements Store {
     } else if (message.kind === "done") {
       this.#outstanding.get(message.id)?.release();
       this.#outstanding.delete(message.id);
-      this.#shares.get(message.id)?.(message.error);
-      this.#shares.delete(message.id);
+      this.#asked.get(message.id)?.(message);
+      this.#asked.delete(message.id);
     }
   }
 
@@ -236,14 +263,17 @@ class WorkerStore implements Store {
     for (const payload of this.#outstanding.values()) payload?.release();
     for (const payload of this.#reads.values()) payload.release();
     const error = errorInfo("ERR_AGENT_CLOSED");
-    for (const settle of this.#shares.values()) settle(error);
+    for (const settle of this.#asked.values()) settle({ error });
     this.#outstanding.clear();
     this.#reads.clear();
-    this.#shares.clear();
+    this.#asked.clear();
     this.#exited.resolve();
-    if (this.#closed !== undefined) return;
-    const failure = errorInfo("ERR_STATE_UNUSABLE", `the store stopped: ${reason}`);
-    this.#deps.sink({ type: "stateFailed", error: failure });
+    if (this.#closed === undefined) this.#fail(reason);
+  }
+
+  #fail(reason: string): void {
+    const error = errorInfo("ERR_STATE_UNUSABLE", `the store stopped: ${reason}`);
+    this.#deps.sink({ type: "stateFailed", error });
   }
 
   #post(message: ToWorker): void {

@@ -17,13 +17,14 @@ import type { ErrorInfo, Manifest, PieceIndex, PieceLayout, TransferId } from "@
 import type { ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import type { PartFile } from "./part-file.ts";
+import type { PartContentParts } from "./open-part.ts";
 import { PieceClaims } from "./piece-claims.ts";
+import type { Intake } from "./piece-reuse.ts";
 import { publishPart } from "./publish-part.ts";
 import type { PublishOptions } from "./publish-part.ts";
 import { isPiece, readVerifiedPiece } from "./read-piece.ts";
 import { findWrongPieces, isSameDigest } from "./scan-pieces.ts";
 import type { Finding } from "./scan-pieces.ts";
-import type { StoredManifest } from "./state-rows.ts";
 import type { ContentChange, Leftover } from "./state-tables.ts";
 import type { StoreContext } from "./store-context.ts";
 
@@ -33,24 +34,14 @@ type State =
   | { readonly kind: "published" }
   | { readonly kind: "closed" };
 
-export interface PartContentParts {
-  readonly transferId: TransferId;
-  readonly record: ContentRecord;
-  readonly manifest: StoredManifest | undefined;
-  /** SHA-256 the whole file must have, where the job names one. */
-  readonly contentDigest: Uint8Array | undefined;
-  /** `undefined` for a content that is published already. */
-  readonly part: PartFile | undefined;
-  /** It lies in the spool: read, and never published. */
-  readonly isSpooled: boolean;
-}
-
 /** How an open content ends: for later, as never begun, or without a word to the database. */
 export type Closing = "keep" | "discard" | "release";
 
 export class PartContent {
   readonly transferId: TransferId;
   readonly record: ContentRecord;
+  /** Of a copy that is read from then on in the place of the published file. */
+  servedPath: string | undefined;
   readonly #context: StoreContext;
   readonly #manifest: Manifest | undefined;
   readonly #contentDigest: Uint8Array | undefined;
@@ -90,6 +81,12 @@ export class PartContent {
   /** Bit map of claimed pieces. */
   get have(): Uint8Array {
     return this.#claims.bytes();
+  }
+
+  /** What pieces found elsewhere need to know; `undefined` once none are received any more. */
+  get intake(): Intake | undefined {
+    if (this.#state.kind !== "receiving") return undefined;
+    return { manifest: this.#manifest, claims: this.#claims, syncing: this.#syncs };
   }
 
   /** Ends scans early; the step that waits for one ends without an answer. */
@@ -150,9 +147,9 @@ export class PartContent {
     if (manifest === undefined && !this.#isSpooled) return false;
     if (state.kind === "closed" || !this.#claims.has(piece)) return false;
     if (state.kind === "published") {
-      const { destination } = this.record;
+      const path = this.servedPath ?? this.record.destination;
       const { disk } = this.#context;
-      if (readVerifiedPiece(disk, destination, { manifest, piece, bytes })) return true;
+      if (readVerifiedPiece(disk, path, { manifest, piece, bytes })) return true;
     } else {
       // After a failed sync there is no descriptor to read from; the claim itself still holds.
       if (state.part.isClosed) return false;

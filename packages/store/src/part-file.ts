@@ -17,6 +17,7 @@ import type { DestinationDirectory } from "./destination-directory.ts";
 import { closeQuietly, errnoOf, readFully, writeFully } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 import { hasIdentity, identityOf, isOurs, isSameFile, stampOf } from "./file-identity.ts";
+import { Holes } from "./holes.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR } = fs.constants;
 
@@ -50,6 +51,8 @@ export class PartFile {
   #length: number;
   #modifiedAtNs: bigint;
   #isTouched = false;
+  /** Only of a file that this run created: what lies in another's gaps is not known. */
+  #holes: Holes | undefined;
   #isClosed = false;
 
   private constructor(
@@ -89,7 +92,9 @@ export class PartFile {
       disk.truncate(fd, length);
       await disk.sync(fd);
       await directory.sync();
-      return new PartFile(disk, directory, { name, fd, length });
+      const part = new PartFile(disk, directory, { name, fd, length });
+      part.#holes = new Holes(length);
+      return part;
     } catch (error) {
       closeQuietly(disk, fd);
       throw error;
@@ -181,12 +186,19 @@ export class PartFile {
 
   write(bytes: Uint8Array, position: number): void {
     assert(position + bytes.length <= this.#length, "a piece must lie inside its file");
-    this.#change(() => writeFully(this.#disk, this.#fd, bytes, position));
+    this.#change(() => {
+      const runs = this.#isTouched ? undefined : this.#holes?.dataRuns(bytes, position);
+      for (const run of runs ?? [bytes]) {
+        const start = position + (run.byteOffset - bytes.byteOffset);
+        writeFully(this.#disk, this.#fd, run, start);
+      }
+    });
   }
 
   /** Makes the file longer, durably. After a failure it may be longer than `length` says. */
   async grow(length: number): Promise<void> {
     assert(length > this.#length, "a part file that grows becomes longer");
+    this.#holes = undefined;
     this.#change(() => this.#disk.truncate(this.#fd, length));
     await this.#disk.sync(this.#fd);
     this.#length = length;
@@ -212,13 +224,17 @@ export class PartFile {
     await this.#disk.sync(this.#fd);
   }
 
-  /** Gives the file its destination's name: by `link` when nothing may be replaced (R-FS-07). */
+  /**
+   * Gives the file its destination's name: by `link` when nothing may be replaced (R-FS-07). Throws
+   * `ERR_CONTENT_MISMATCH` when its own name is gone or another file's, or what the disk throws.
+   */
   moveTo(name: string, overwrite: boolean): void {
     const { directory } = this;
     const from = directory.child(this.name);
     const found = directory.stat(this.name);
     if (found === undefined || !isSameFile(found, this.stats())) {
-      throw new ShoalError("ERR_DISK_IO", `${this.name} was replaced by another file`);
+      // What can be reached by no name any more is fetched again.
+      throw new ShoalError("ERR_CONTENT_MISMATCH", `${this.name} was removed or replaced`);
     }
     if (overwrite) {
       this.#disk.rename(from, directory.child(name));

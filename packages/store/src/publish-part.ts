@@ -27,8 +27,8 @@ export interface PublishOptions {
 }
 
 /**
- * Publishes. Throws `ERR_DESTINATION_EXISTS`, `ERR_DESTINATION_TYPE`, `ERR_DESTINATION_MOVED` or
- * what the disk throws; calling again continues from wherever it failed.
+ * Publishes. Throws `ERR_DESTINATION_EXISTS`, `ERR_DESTINATION_TYPE`, `ERR_DESTINATION_MOVED`,
+ * `ERR_CONTENT_MISMATCH` or what the disk throws; calling again continues from wherever it failed.
  */
 export async function publishPart(
   context: StoreContext,
@@ -104,7 +104,7 @@ function move(
 }
 
 async function finishPublication(
-  { disk, tables }: StoreContext,
+  { disk, tables, cacheRows, now }: StoreContext,
   directory: DestinationDirectory,
   {
     record,
@@ -130,5 +130,6 @@ async function finishPublication(
     const shared = { contentId: manifest.contentId, path, length: layout.contentLength };
     const stamped = publishedStamp === undefined ? shared : { ...shared, stamp: publishedStamp };
     tables.share(stamped, manifest.bytes);
+    cacheRows.published(manifest.contentId, path, now());
   });
 }

@@ -61,6 +61,10 @@ export class SharedContent {
     return content;
   }
 
+  get contentId(): ContentId {
+    return this.#manifest.contentId;
+  }
+
   /** Bit map of pieces that can be read. */
   get have(): Uint8Array {
     return this.#have.toBytes();

@@ -14,7 +14,7 @@ import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
 import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -52,6 +52,15 @@ const TABLES = {
     path TEXT NOT NULL,
     length INTEGER NOT NULL,
     stamp TEXT`,
+  cache: `
+    content_id TEXT PRIMARY KEY,
+    destination TEXT NOT NULL,
+    completed_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    is_offered INTEGER NOT NULL,
+    is_pinned INTEGER NOT NULL,
+    has_copy INTEGER NOT NULL`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,

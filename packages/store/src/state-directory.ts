@@ -5,6 +5,7 @@
  *   lock       an empty SQLite file; whoever runs holds an exclusive transaction on it
  *   state.db   jobs and contents; see `state-tables.ts`
  *   spool/     part files of contents that are read and never published
+ *   cache/     copies of published contents
  *   ballast    8 MiB of zeros, given back when the disk is full (R-FS-11)
  *   clean      SHA-256 of state.db as the last run left it; absent while a run lasts
  *
@@ -40,6 +41,16 @@ export function spoolDirectoryOf(stateDirectory: string): string {
 /** The same for the spool, which is never reached through a symbolic link. */
 export function prepareSpoolDirectory(stateDirectory: string): void {
   preparePrivateDirectory(spoolDirectoryOf(stateDirectory), fs.lstatSync);
+}
+
+/** Where copies of published contents lie; given the state directory's real path. */
+export function cacheDirectoryOf(stateDirectory: string): string {
+  return join(stateDirectory, "cache");
+}
+
+/** The same as for the spool. */
+export function prepareCacheDirectory(stateDirectory: string): void {
+  preparePrivateDirectory(cacheDirectoryOf(stateDirectory), fs.lstatSync);
 }
 
 function preparePrivateDirectory(path: string, stat: (path: string) => fs.Stats): void {

@@ -6,12 +6,13 @@
  * Every write is durable when its method returns. Rows that do not pass their check are left where
  * they are and not used (R-DB-05). Used by `DiskStore`, `PartContent` and recovery.
  */
-import { dirname } from "node:path";
-import { LIMITS } from "@shoal/core";
+import { dirname, join } from "node:path";
+import { LIMITS, PieceSet } from "@shoal/core";
 import type { ContentId, JobId, JobRecord } from "@shoal/core";
-import { layoutColumns } from "./content-record.ts";
+import { layoutColumns, parseContentRow } from "./content-record.ts";
 import type { ContentKey, ContentRecord } from "./content-record.ts";
 import { isPartName } from "./part-file.ts";
+import type { ReuseSource } from "./piece-reuse.ts";
 import type { Row, StateDatabase } from "./state-database.ts";
 import { parseContent, parseJobRow, parseManifest, parseSharedRow } from "./state-rows.ts";
 import type { SharedRecord, StoredContentRecord, StoredManifest } from "./state-rows.ts";
@@ -25,6 +26,8 @@ export interface Leftover {
 
 export class StateTables {
   readonly #database: StateDatabase;
+  /** Manifests that were searched last, decoded: jobs open many contents one after the other. */
+  #searched = new Map<ContentId, StoredManifest>();
 
   constructor(database: StateDatabase) {
     this.#database = database;
@@ -229,6 +232,46 @@ export class StateTables {
       const record = parseSharedRow(row);
       const manifest = record && parseManifest(record.contentId, row["manifest_bytes"]);
       if (record !== undefined && manifest !== undefined) yield { ...record, ...manifest };
+    }
+  }
+
+  /**
+   * Files that hold pieces of contents with manifests, the newest first, except the content's own:
+   * complete ones, once for each path, and part files. Nothing may be written meanwhile.
+   */
+  *reuseSources(key: ContentKey): Generator<ReuseSource> {
+    const known = this.#searched;
+    this.#searched = new Map();
+    let bytesLeft: number = LIMITS.reuseManifestBytesMax;
+    const manifestOf = ({ content_id: contentId }: Row): StoredManifest | undefined => {
+      if (typeof contentId !== "string") return undefined;
+      const stored = known.get(contentId) ?? this.manifest(contentId);
+      bytesLeft -= stored?.bytes.length ?? 0;
+      if (stored === undefined || bytesLeft < 0) return undefined;
+      this.#searched.set(contentId, stored);
+      return stored;
+    };
+    const paths = new Set<string>();
+    const complete = "SELECT * FROM shared ORDER BY rowid DESC LIMIT ?";
+    for (const row of this.#database.rows(complete, LIMITS.storedContentsMax)) {
+      const { path } = parseSharedRow(row) ?? {};
+      if (path === undefined || paths.has(path)) continue;
+      const stored = manifestOf(row);
+      if (bytesLeft < 0) return;
+      if (stored !== undefined) yield { path, manifest: stored.manifest };
+      paths.add(path);
+    }
+    const receiving = `SELECT * FROM contents WHERE state = 'receiving' AND content_id IS NOT NULL
+      ORDER BY rowid DESC`;
+    for (const row of this.#database.rows(receiving)) {
+      const stored = manifestOf(row);
+      if (bytesLeft < 0) return;
+      const record = stored && parseContentRow(row, stored);
+      if (stored === undefined || record === undefined) continue;
+      const { jobId, fileIndex, destination, partName, layout } = record;
+      const have = PieceSet.fromBytes(layout.pieceCount, record.have);
+      if (have === undefined || (jobId === key.jobId && fileIndex === key.fileIndex)) continue;
+      yield { path: join(dirname(destination), partName), manifest: stored.manifest, have };
     }
   }
 

@@ -2,13 +2,17 @@
  * What the parts of the disk store share in one run, and what they can say. Plain values; made by
  * `openDiskStore`, in tests too, with a disk that fails where the test wants.
  */
-import type { PieceLayout, StoreEvent } from "@shoal/core";
+import type { PieceLayout, StoreEvent, UnixMillis } from "@shoal/core";
+import type { CacheRows } from "./cache-rows.ts";
 import type { Disk } from "./disk.ts";
 import type { StateTables } from "./state-tables.ts";
 
 export interface StoreContext {
   readonly disk: Disk;
   readonly tables: StateTables;
+  readonly cacheRows: CacheRows;
+  /** The time of day, for ages in the cache. */
+  readonly now: () => UnixMillis;
   /** Its real path. No file is ever published in it (R-FS-03). */
   readonly stateDirectory: string;
   /** Mode of published files: 0666 without the bits of the process's umask. */

@@ -12,13 +12,14 @@ import type { FromWorker, StoreWorkerData, ToWorker } from "./worker-messages.ts
 
 const port = parentPort;
 assert(port !== null, "this module runs in a worker thread");
-const { stateDirectory } = workerData as StoreWorkerData;
+const { stateDirectory, cache } = workerData as StoreWorkerData;
 
 const send = (message: FromWorker): void => port.postMessage(message);
 
 try {
   const opened = await openDiskStore({
     stateDirectory,
+    ...(cache === undefined ? {} : { cache }),
     emit: (event, layout) => {
       const wire = layout === undefined ? {} : { layout: toWireLayout(layout) };
       send({ kind: "event", event, ...wire });
@@ -30,7 +31,10 @@ try {
   send({ kind: "refused", error: diskErrorInfo(error, stateDirectory) });
 }
 
-async function take({ store, close }: OpenedDiskStore, message: ToWorker): Promise<void> {
+async function take(
+  { store, cache: contents, close }: OpenedDiskStore,
+  message: ToWorker,
+): Promise<void> {
   if (message.kind === "command") {
     await store.execute(fromWireCommand(message.command), message.bytes);
     send({ kind: "done", id: message.id });
@@ -41,6 +45,13 @@ async function take({ store, close }: OpenedDiskStore, message: ToWorker): Promi
       send({ kind: "done", id });
     } catch (error) {
       send({ kind: "done", id, error: diskErrorInfo(error, request.path) });
+    }
+  } else if (message.kind === "cache") {
+    const { id, request } = message;
+    try {
+      send({ kind: "done", id, entries: contents.perform(request) });
+    } catch (error) {
+      send({ kind: "done", id, error: diskErrorInfo(error, "the cache") });
     }
   } else {
     await close();

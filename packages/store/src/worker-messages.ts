@@ -10,6 +10,8 @@ import type {
   StoreCommand,
   StoreEvent,
 } from "@shoal/core";
+import type { CacheEntry } from "./cache-rows.ts";
+import type { CacheRequest, CacheSettings } from "./content-cache.ts";
 import type { ShareRequest } from "./disk-store.ts";
 import type { StartReport } from "./open-disk-store.ts";
 
@@ -33,6 +35,8 @@ export type ToWorker =
       readonly bytes?: Uint8Array;
     }
   | { readonly kind: "share"; readonly id: number; readonly request: ShareRequest }
+  /** Answered by `done` with the entries. */
+  | { readonly kind: "cache"; readonly id: number; readonly request: CacheRequest }
   /** The worker commits, closes and ends. */
   | { readonly kind: "close" };
 
@@ -41,10 +45,17 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly error: ErrorInfo }
   | { readonly kind: "event"; readonly event: StoreEvent; readonly layout?: WireLayout }
   /** The request of this id has been worked off; its bytes are not needed any more. */
-  | { readonly kind: "done"; readonly id: number; readonly error?: ErrorInfo };
+  | {
+      readonly kind: "done";
+      readonly id: number;
+      readonly error?: ErrorInfo;
+      /** What is in the cache, where that was asked. */
+      readonly entries?: readonly CacheEntry[];
+    };
 
 export interface StoreWorkerData {
   readonly stateDirectory: string;
+  readonly cache?: CacheSettings;
 }
 
 export function toWireLayout({ contentLength, boundaries }: PieceLayout): WireLayout {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { join } from "node:path";
-import { contentIdOf, KiB, MiB, sha256 } from "@shoal/core";
+import { contentIdOf, KiB, MiB, pieceDigest, sha256 } from "@shoal/core";
 import { expect, test } from "vitest";
 import { scale } from "../../../test/long.ts";
 import { describeFile } from "../src/describe-file.ts";
@@ -86,4 +86,29 @@ test("writes a sidecar in the place of an older one and leaves nothing else", as
   expect(fs.readdirSync(join(path, ".."))).toHaveLength(2);
   const nowhere = writeSidecar(join(path, "..", "missing", "f"), bytes);
   await expect(nowhere).rejects.toMatchObject({ code: "ERR_DIRECTORY_MISSING" });
+});
+
+test("cuts by content where that is asked, and describes every byte of the file", async () => {
+  const { path, bytes } = makeFile(3 * MiB + 5);
+  const { manifest } = await describeFile(path, { chunking: "content" });
+  const { layout, contentDigest } = manifest;
+  expect(layout.boundaries.kind).toBe("explicit");
+  expect(layout.contentLength).toBe(bytes.length);
+  expect(contentDigest).toEqual(sha256(bytes));
+  for (let piece = 0; piece < layout.pieceCount; piece++) {
+    const chunk = bytes.subarray(layout.start(piece), layout.end(piece));
+    expect(pieceDigest(manifest, piece)).toEqual(sha256(chunk));
+  }
+  const again = await describeFile(path, { chunking: "content", pieceLength: 64 * KiB });
+  expect(again.manifest.layout.boundaries).toEqual(layout.boundaries);
+  const coarse = await describeFile(path, { chunking: "content", pieceLength: MiB });
+  expect(coarse.manifest.layout.pieceCount).toBeLessThan(layout.pieceCount);
+  const refused = describeFile(path, { chunking: "content", pieceLength: 16 * MiB });
+  await expect(refused).rejects.toMatchObject({ code: "ERR_USAGE" });
+});
+
+test("describes an empty file by content, too", async () => {
+  const { path } = makeFile(0);
+  const { manifest } = await describeFile(path, { chunking: "content" });
+  expect(manifest.layout.pieceCount).toBe(0);
 });

@@ -54,8 +54,12 @@ export interface TestContent {
   readonly contentDigest: Uint8Array;
 }
 
-export function makeContent(layout: PieceLayout = PieceLayout.fixed(300 * KiB, 64 * KiB)) {
+export function makeContent(
+  layout: PieceLayout = PieceLayout.fixed(300 * KiB, 64 * KiB),
+  change: (bytes: Uint8Array) => void = () => {},
+) {
   const bytes = new Uint8Array(randomBytes(layout.contentLength));
+  change(bytes);
   const pieceDigests = new Uint8Array(layout.pieceCount * DIGEST_LENGTH);
   for (let piece = 0; piece < layout.pieceCount; piece++) {
     const chunk = bytes.subarray(layout.start(piece), layout.end(piece));
@@ -229,7 +233,8 @@ export async function openTestStore(stateDirectory: string, disk?: Disk): Promis
         await events.next("pieceStored");
       }
       await run({ type: "commitPieces", transferId });
-      await events.next("piecesCommitted");
+      // Equal pieces may have been copied meanwhile.
+      await events.skipTo("piecesCommitted");
       store.checkInvariants();
     },
   };

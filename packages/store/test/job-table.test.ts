@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "@shoal/core";
 import { describe, expect, test } from "vitest";
+import { CacheRows } from "../src/cache-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
@@ -31,6 +32,8 @@ function openTable() {
   const jobs = new JobTable({
     disk: realDisk,
     tables,
+    cacheRows: new CacheRows(database),
+    now: Date.now,
     stateDirectory: state,
     publishedMode: 0o644,
     emit: (event) => events.push(event),
@@ -92,6 +95,22 @@ describe("saves that arrive together", () => {
     const again = jobs.save(job, 2);
     jobs.forget(JOB_ID);
     await again;
+    expect(tables.loadJobs()).toEqual([]);
+    database.close();
+  });
+
+  test("an end that finds no room is answered when its job is forgotten", () => {
+    const { database, jobs, events, tables } = openTable();
+    tables.saveJobs([{ job: jobRecord("/d/f"), revision: 1 }]);
+    const long = endedRecord("/d/f");
+    const files = Array.from({ length: 900 }, () => long.files[0]!);
+    void database.all("PRAGMA max_page_count = 1");
+    jobs.end({ ...long, files });
+    expect(events.all).toEqual([]);
+    void database.all("PRAGMA max_page_count = 1000000");
+    jobs.forget(JOB_ID);
+    jobs.close();
+    expect(events.all).toEqual([{ type: "jobEnded", jobId: JOB_ID, undeletedCount: 0 }]);
     expect(tables.loadJobs()).toEqual([]);
     database.close();
   });

@@ -138,7 +138,7 @@ test("jobs and progress of version 1 are taken over, its database is kept (R-DB-
   const have = await store.open(1, plainSpecOf(content, join(directory, "f")));
   expect([...(PieceSet.fromBytes(content.layout.pieceCount, have) ?? [])]).toEqual([0, 2]);
   await store.close();
-  expect(versionOf(path)).toBe(2);
+  expect(versionOf(path)).toBe(3);
   const copy = join(state, "state-version-1.db");
   expect(versionOf(copy)).toBe(1);
   expect(fs.statSync(copy).mode & 0o777).toBe(0o600);

@@ -107,6 +107,27 @@ describe("publishing", () => {
     await events.next("contentPublished");
   });
 
+  test.each([true, false])(
+    "reports a border between file systems, and never copies across it (R-FS-07)",
+    async (overwrite) => {
+      const refuse = (): never => {
+        throw Object.assign(new Error("EXDEV"), { code: "EXDEV" });
+      };
+      const { publish, events, destination } = await ready({
+        ...realDisk,
+        rename: refuse,
+        link: refuse,
+      });
+      await publish(overwrite);
+      const { error } = await events.next("publishFailed");
+      expect(error).toMatchObject({
+        code: "ERR_DESTINATION_TYPE",
+        message: expect.stringContaining("EXDEV"),
+      });
+      expect(fs.existsSync(destination)).toBe(false);
+    },
+  );
+
   test("never publishes a file that took the part file's name", async () => {
     const { publish, events, directory, destination } = await ready();
     const inner = join(directory, "inner");
@@ -114,7 +135,7 @@ describe("publishing", () => {
     fs.rmSync(part);
     fs.writeFileSync(part, "not ours");
     await publish(true);
-    expect((await events.next("publishFailed")).error.code).toBe("ERR_DISK_IO");
+    expect((await events.next("publishFailed")).error.code).toBe("ERR_CONTENT_MISMATCH");
     expect(fs.existsSync(destination)).toBe(false);
   });
 });

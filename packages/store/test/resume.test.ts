@@ -253,6 +253,8 @@ describe("the final check", () => {
     await store.fill(1, content);
     await run({ type: "verifyContent", transferId: 1, readBack: false });
     await events.next("contentVerified");
+    await run({ type: "closeContent", transferId: 1, outcome: "discard" });
+    await events.next("contentClosed");
     const wrong = contentDigest.map((byte) => byte ^ 1);
     const other = join(place.directory, "other");
     const spec = { ...specFor(content, other), fileIndex: 1, contentDigest: wrong };

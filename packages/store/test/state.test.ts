@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { sha256Hex } from "@shoal/core";
 import type { JobRecord, ShoalError } from "@shoal/core";
 import { describe, expect, test } from "vitest";
+import { CacheRows } from "../src/cache-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
 import { SCHEMA_VERSION, StateDatabase } from "../src/state-database.ts";
@@ -72,11 +73,11 @@ describe("the state directory", () => {
       expect.arrayContaining(["ballast", "lock", "spool", "state.db", "state.db-wal"]),
     );
     for (const name of names) {
-      const mode = name === "spool" ? 0o700 : 0o600;
+      const mode = ["cache", "spool"].includes(name) ? 0o700 : 0o600;
       expect(fs.statSync(join(state, name)).mode & 0o777).toBe(mode);
     }
     await store.close();
-    const left = ["ballast", "clean", "lock", "spool", "state.db"];
+    const left = ["ballast", "cache", "clean", "lock", "spool", "state.db"];
     expect(fs.readdirSync(state).toSorted()).toEqual(left);
   });
 
@@ -292,6 +293,8 @@ describe("jobs", () => {
     const jobs = new JobTable({
       disk: realDisk,
       tables,
+      cacheRows: new CacheRows(database),
+      now: Date.now,
       stateDirectory: state,
       publishedMode: 0o644,
       emit: (event) => events.push(event),

@@ -13,14 +13,17 @@ import { Interruption } from "./failure.ts";
 import { formatBytes, formatCount } from "./format-values.ts";
 import { stateHome } from "./state-place.ts";
 import type { Terminal } from "./terminal.ts";
+import { wayOut } from "./way-out.ts";
 
 export interface AgentCommandOptions {
   readonly state?: string;
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
+  readonly cacheHost?: readonly string[];
   readonly share?: readonly string[];
   readonly jobSocket?: string;
   readonly mdns: boolean;
+  readonly ca?: string;
   readonly setting?: Partial<Settings>;
   readonly json?: true;
 }
@@ -37,6 +40,8 @@ export async function runAgentCommand(
     stateDirectory,
     peers: options.peer ?? [],
     mdns: options.mdns,
+    cacheHosts: options.cacheHost ?? [],
+    ...wayOut(options, env),
     settings: options.setting ?? {},
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),

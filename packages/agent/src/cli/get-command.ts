@@ -1,10 +1,11 @@
 /**
- * `shoal get`: one file, from its origin and from peers, to its destination; then the agent that
- * fetched it goes away again. What an interruption leaves is picked up by the same command.
+ * `shoal get`: one file, or those of a Metalink document, from origins and peers to their
+ * destinations; then the agent that fetched them goes away again. What an interruption leaves is picked up by the same command.
  */
 import { basename, resolve } from "node:path";
 import { ShoalError } from "@shoal/core";
-import type { ContentId, JobSnapshot, Millis, Settings } from "@shoal/core";
+import type { ContentId, FileSnapshot, Millis, Settings } from "@shoal/core";
+import { parseMetalink } from "@shoal/jobs";
 import { startAgent } from "../start-agent.ts";
 import type { Agent } from "../start-agent.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -12,9 +13,11 @@ import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
 import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
-import type { GetRequest } from "./get-job.ts";
+import type { GetFile, GetRequest } from "./get-job.ts";
+import { isMetalink, readMetalink } from "./metalink-source.ts";
 import { createDisplay } from "./progress-display.ts";
 import { openGetPlace } from "./state-place.ts";
+import { wayOut } from "./way-out.ts";
 
 export interface GetOptions {
   readonly output?: string;
@@ -22,7 +25,9 @@ export interface GetOptions {
   readonly sha256?: string;
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
+  readonly cacheHost?: readonly string[];
   readonly mdns: boolean;
+  readonly ca?: string;
   readonly overwrite?: true;
   readonly state?: string;
   readonly timeout?: Millis;
@@ -55,14 +60,8 @@ export async function runGet(
   }
   const destination = resolve(options.output);
   const overwrite = options.overwrite ?? false;
-  await checkDestinationNow(destination, overwrite);
-  const { contentId, sha256 } = options;
-  const file = {
-    destination,
-    ...(url === undefined ? {} : { url }),
-    ...(contentId === undefined ? {} : { contentId }),
-    ...(sha256 === undefined ? {} : { sha256 }),
-  };
+  const document = url !== undefined && isMetalink(url) ? url : undefined;
+  if (document === undefined) await checkDestinationNow(destination, overwrite);
   const place = await openGetPlace(destination, { named: options.state, env: context.env });
   let agent: Agent;
   try {
@@ -70,14 +69,26 @@ export async function runGet(
       stateDirectory: place.path,
       peers: options.peer ?? [],
       mdns: options.mdns,
+      ...wayOut(options, context.env),
       ...(options.listen === undefined ? {} : { listen: options.listen }),
+      cacheHosts: options.cacheHost ?? [],
       settings: { ...SETTINGS_OF_GET, ...options.setting },
     });
   } catch (error) {
     await place.removeIfNew();
     throw error;
   }
-  const delivery = await deliver(agent, { file, overwrite }, options, context);
+  const signal = stopSignal(context.signal, options.timeout);
+  let delivery: Delivery;
+  try {
+    const files: GetRequest["files"] =
+      document === undefined
+        ? [fileOf(destination, url, options)]
+        : await filesOf(document, { agent, directory: destination, overwrite, signal });
+    delivery = await deliver(agent, { files, overwrite }, { options, context, signal });
+  } catch (error) {
+    delivery = { error, isKept: false };
+  }
   await agent.close();
   if (!delivery.isKept) await place.remove();
   if ("error" in delivery) {
@@ -91,16 +102,55 @@ const KEPT = "What was fetched is kept; the same command goes on from there.";
 /** How it ended, and whether there is something to come back for. */
 type Delivery = { readonly isKept: false } | { readonly error: unknown; readonly isKept: boolean };
 
+function fileOf(
+  destination: string,
+  url: string | undefined,
+  { contentId, sha256 }: GetOptions,
+): GetFile {
+  return {
+    destination,
+    ...(url === undefined ? {} : { url }),
+    ...(contentId === undefined ? {} : { contentId }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+  };
+}
+
+interface MetalinkPlace {
+  readonly agent: Agent;
+  readonly directory: string;
+  readonly overwrite: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The files of a Metalink document, each with a place in the directory. */
+async function filesOf(
+  document: string,
+  { agent, directory, overwrite, signal }: MetalinkPlace,
+): Promise<GetRequest["files"]> {
+  const text = await readMetalink(document, { jobs: agent.jobs, signal });
+  const [first, ...others] = parseMetalink(text, { directory }).map((file) => ({
+    ...file,
+    destination: file.destination ?? directory,
+  }));
+  if (first === undefined) throw new ShoalError("ERR_METALINK_MALFORMED", "it has no files");
+  for (const file of [first, ...others]) await checkDestinationNow(file.destination, overwrite);
+  return [first, ...others];
+}
+
+interface Delivering {
+  readonly options: GetOptions;
+  readonly context: CommandContext;
+  readonly signal: AbortSignal;
+}
+
 async function deliver(
   agent: Agent,
   request: GetRequest,
-  options: GetOptions,
-  context: CommandContext,
+  { options, context, signal }: Delivering,
 ): Promise<Delivery> {
   const { terminal } = context;
-  const { destination } = request.file;
+  const { destination } = request.files[0];
   const startedAt = performance.now();
-  const signal = stopSignal(context.signal, options.timeout);
   let wasThere = false;
   try {
     wasThere = (await findLive(agent.jobs, destination)) !== undefined;
@@ -120,7 +170,10 @@ async function deliver(
     await job.acknowledge();
     const durationMs = performance.now() - startedAt;
     const snapshot = sinceLeft(await job.snapshot(), left);
-    report(snapshot, { destination, durationMs, json: options.json === true, context });
+    for (const file of snapshot.files) {
+      const { destination: path = destination } = file;
+      report(file, { destination: path, durationMs, json: options.json === true, context });
+    }
     return { isKept: false };
   } catch (error) {
     return { error, isKept: await giveUpJob(agent.jobs, { destination, wasThere }) };
@@ -138,25 +191,25 @@ function stopSignal(interruption: AbortSignal, timeoutMs: Millis | undefined): A
 }
 
 function report(
-  snapshot: JobSnapshot,
+  file: FileSnapshot,
   about: { destination: string; durationMs: Millis; json: boolean; context: CommandContext },
 ): void {
   const { destination, context } = about;
   const { terminal } = context;
-  const [file] = snapshot.files;
-  if (file === undefined) return;
-  const { integrity, originBytes, peerBytes, wastedBytes } = file;
+  const { integrity, originBytes, cacheServerBytes, peerBytes, wastedBytes } = file;
   const length = file.length ?? file.transferredBytes;
   const durationMs = Math.round(about.durationMs);
   if (about.json) {
-    const bytes = { length, originBytes, peerBytes, wastedBytes };
+    const bytes = { length, originBytes, cacheServerBytes, peerBytes, wastedBytes };
     const { contentId } = file;
     terminal.json({ type: "done", destination, contentId, integrity, ...bytes, durationMs });
     return;
   }
-  const receivedBytes = originBytes + peerBytes;
+  const receivedBytes = originBytes + cacheServerBytes + peerBytes;
   const rate = formatRate((receivedBytes * 1_000) / about.durationMs);
-  const sources = `${formatBytes(originBytes)} from the origin, ${formatBytes(peerBytes)} from peers`;
+  const fromCaches =
+    cacheServerBytes === 0 ? "" : `, ${formatBytes(cacheServerBytes)} from cache servers`;
+  const sources = `${formatBytes(originBytes)} from the origin${fromCaches}, ${formatBytes(peerBytes)} from peers`;
   terminal.say(
     `Saved ${escapeText(destination)} (${formatBytes(length)}) in ${formatDuration(durationMs)}: ` +
       `${sources} (${rate}).\n${CHECKED[integrity]}\n`,

@@ -7,8 +7,11 @@ import { isFinalState, sha256Hex } from "@shoal/core";
 import type { JobSnapshot } from "@shoal/core";
 import type { CreateJobFile, Job, Jobs } from "@shoal/jobs";
 
+export type GetFile = CreateJobFile & { readonly destination: string };
+
 export interface GetRequest {
-  readonly file: CreateJobFile & { readonly url?: string; readonly destination: string };
+  /** At least one. The destination of the first one names the job. */
+  readonly files: readonly [GetFile, ...GetFile[]];
   readonly overwrite: boolean;
 }
 
@@ -34,14 +37,14 @@ export async function findOrCreateJob(
   signal: AbortSignal,
 ): Promise<GetJob> {
   const displayName = displayNameOf(request);
-  const { file, overwrite } = request;
-  const left = await findLive(jobs, file.destination);
+  const { files, overwrite } = request;
+  const left = await findLive(jobs, files[0].destination);
   if (left?.snapshot.displayName === displayName) {
     await left.job.resume({ signal });
     return { job: left.job, left: left.snapshot };
   }
   await left?.job.cancel({ signal });
-  const options = { displayName, priority: "foreground", overwrite, files: [file] } as const;
+  const options = { displayName, priority: "foreground", overwrite, files } as const;
   return { job: await jobs.createJob({ ...options, ...HANDLE_OPTIONS }, { signal }) };
 }
 
@@ -58,12 +61,13 @@ export function sinceLeft(snapshot: JobSnapshot, left: JobSnapshot | undefined):
   };
 }
 
-type Received = Pick<JobSnapshot, "originBytes" | "peerBytes" | "wastedBytes">;
-const NOTHING: Received = { originBytes: 0, peerBytes: 0, wastedBytes: 0 };
+type Received = Pick<JobSnapshot, "originBytes" | "cacheServerBytes" | "peerBytes" | "wastedBytes">;
+const NOTHING: Received = { originBytes: 0, cacheServerBytes: 0, peerBytes: 0, wastedBytes: 0 };
 
 function receivedSince(now: Received, then: Received): Received {
   return {
     originBytes: now.originBytes - then.originBytes,
+    cacheServerBytes: now.cacheServerBytes - then.cacheServerBytes,
     peerBytes: now.peerBytes - then.peerBytes,
     wastedBytes: now.wastedBytes - then.wastedBytes,
   };
@@ -100,8 +104,13 @@ export async function findLive(jobs: Jobs, destination: string): Promise<LiveJob
 }
 
 /** Tells requests for one destination apart by a digest of what they ask for. */
-function displayNameOf({ file, overwrite }: GetRequest): string {
-  const asked = JSON.stringify([file.url, file.contentId, file.sha256, overwrite]);
+function displayNameOf({ files, overwrite }: GetRequest): string {
+  const all = files.map(({ url, mirrors, contentId, sha256, destination }) => {
+    // What one file asked for is told apart as it was before there were several.
+    const own = [url, contentId, sha256, overwrite];
+    return files.length === 1 && mirrors === undefined ? own : [...own, mirrors, destination];
+  });
+  const asked = JSON.stringify(all.length === 1 ? all[0] : all);
   const digest = sha256Hex(new TextEncoder().encode(asked)).slice(0, 16);
-  return `${basename(file.destination).slice(0, 64).toWellFormed()} ${digest}`;
+  return `${basename(files[0].destination).slice(0, 64).toWellFormed()} ${digest}`;
 }

@@ -61,6 +61,12 @@ function addPublish(program: Command, actions: CommandActions): void {
     .description("Writes FILE.shoal, the manifest to put beside FILE on a server.")
     .argument("<FILE>", "the file to describe")
     .addOption(valued("--piece-length <BYTES>", "default: by the file's length", parsePieceLength))
+    .addOption(
+      new Option(
+        "--chunking <HOW>",
+        "fixed, the default, or content: for files that get new versions",
+      ).choices(["fixed", "content"]),
+    )
     .option("--json", "print one JSON object")
     .action((file: string, options: PublishOptions) => actions.publish(file, options));
 }
@@ -70,11 +76,16 @@ function addGet(program: Command, actions: CommandActions): void {
     "shoal get https://example.org/disk.iso -o disk.iso",
     "shoal get https://example.org/disk.iso -o disk.iso --sha256 9f86d081…",
     "shoal get --content-id bafyrei… -o disk.iso --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…",
+    "shoal get https://example.org/disk.iso.meta4 -o downloads",
   ])
     .summary("download a file")
     .description("Downloads a file. An interrupted download goes on with the same command.")
-    .argument("[URL]", "where the file comes from; not needed with --content-id and peers")
-    .option("-o, --output <FILE>", "where to put it (required)")
+    .argument(
+      "[URL]",
+      "where the file comes from, or a Metalink document (.meta4), also one on this machine; " +
+        "not needed with --content-id and peers",
+    )
+    .option("-o, --output <FILE>", "where to put it (required); of a Metalink, the directory")
     .addOption(
       valued("--content-id <CID>", "the content it must be; lets peers help", parseContentIdText),
     )
@@ -117,7 +128,9 @@ function addNetworkOptions(command: Command): Command {
   return command
     .addOption(listed("--peer <MULTIADDR>", "connect to this peer (repeatable)"))
     .addOption(listed("--listen <MULTIADDR>", "listen here (repeatable; default: any port)"))
+    .addOption(listed("--cache-host <HOST>", "ask this cache server first (repeatable)"))
     .option("--no-mdns", "do not look for peers on the local network")
+    .option("--ca <FILE>", "trust the certificate authorities in this PEM file too")
     .addOption(
       new Option(
         "--setting <NAME=VALUE>",

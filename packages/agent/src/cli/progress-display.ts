@@ -97,6 +97,6 @@ function createPacedDisplay(
 }
 
 /** What came in this run; bytes of earlier runs appear at once and are no speed. */
-function receivedBytes({ originBytes, peerBytes }: JobSnapshot): number {
-  return originBytes + peerBytes;
+function receivedBytes({ originBytes, cacheServerBytes, peerBytes }: JobSnapshot): number {
+  return originBytes + cacheServerBytes + peerBytes;
 }

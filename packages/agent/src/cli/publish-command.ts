@@ -9,6 +9,7 @@ import { formatBytes, formatCount, formatPercent } from "./format-values.ts";
 
 export interface PublishOptions {
   readonly pieceLength?: number;
+  readonly chunking?: "fixed" | "content";
   readonly json?: true;
 }
 
@@ -22,6 +23,7 @@ export async function runPublish(
   const { manifest, bytes, contentId } = await describeFile(path, {
     signal,
     ...(options.pieceLength === undefined ? {} : { pieceLength: options.pieceLength }),
+    ...(options.chunking === undefined ? {} : { chunking: options.chunking }),
     onProgress: (digestedBytes, length) => {
       const name = escapeText(basename(path));
       draw?.(`${name}  ${formatPercent(digestedBytes, length)}  reading the file`);
@@ -33,13 +35,16 @@ export async function runPublish(
   const sidecar = await writeSidecar(path, bytes);
   const { layout, contentDigest } = manifest;
   const { boundaries, contentLength: length, pieceCount } = layout;
-  const pieceLength = boundaries.kind === "fixed" ? boundaries.pieceLength : 0;
+  const isFixed = boundaries.kind === "fixed";
+  const pieceLength = isFixed ? boundaries.pieceLength : length / Math.max(1, pieceCount);
   if (options.json === true) {
     const sha256 = contentDigest === undefined ? {} : { sha256: hex(contentDigest) };
-    terminal.json({ contentId, sidecar, length, pieceLength, pieceCount, ...sha256 });
+    const fixed = isFixed ? { pieceLength } : {};
+    terminal.json({ contentId, sidecar, length, ...fixed, pieceCount, ...sha256 });
     return;
   }
-  const pieces = `${formatCount(pieceCount, "piece")} of ${formatBytes(pieceLength)}`;
+  const each = `${isFixed ? "" : "about "}${formatBytes(Math.round(pieceLength))}`;
+  const pieces = `${formatCount(pieceCount, "piece")} of ${each}`;
   terminal.say(`Wrote ${escapeText(sidecar)}: ${formatBytes(length)} in ${pieces}.\n`);
   terminal.say("Put it beside the file on the server. The content id:\n");
   terminal.data(contentId);

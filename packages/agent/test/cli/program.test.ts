@@ -32,6 +32,7 @@ test.each<[string, unknown[]]>([
     "publish f --piece-length 1MiB --json",
     ["publish", "f", { pieceLength: 1_048_576, json: true }],
   ],
+  ["publish f --chunking content", ["publish", "f", { chunking: "content" }]],
   ["get http://a/f -o f", ["get", "http://a/f", { output: "f", mdns: true }]],
   [
     `get --content-id ${contentId} -o f --peer /a --peer /b --listen /c --no-mdns`,

@@ -45,8 +45,9 @@ const MAJOR_VERSION = 1;
 
 /**
  * Checks a piece-hash file and makes a manifest of it. Never throws on any bytes:
- * `ERR_PIECE_HASHES_MALFORMED` for what is not such a file, `ERR_PIECE_HASHES_MISMATCH` where a
- * digest is another than expected or than the file itself says; `reason` says more in words.
+ * `ERR_PIECE_HASHES_DIGEST_MISMATCH` where its digest is another than expected,
+ * `ERR_PIECE_HASHES_MALFORMED` for what is not such a file, `ERR_PIECE_HASHES_MISMATCH` where its
+ * hash of hashes is another than expected or than the file itself says; `reason` says more in words.
  */
 export function parsePieceHashFile(
   bytes: Uint8Array,
@@ -60,7 +61,7 @@ export function parsePieceHashFile(
     return malformed(`${bytes.length} bytes exceed ${LIMITS.manifestBytesMax}`);
   }
   if (digest !== undefined && !matchesDigest(bytes, digest, 0)) {
-    return mismatch("its digest is another than expected");
+    return { ok: false, code: "ERR_PIECE_HASHES_DIGEST_MISMATCH", reason: "it is another file" };
   }
   const fields = readFields(bytes);
   if (typeof fields === "string") return malformed(fields);

@@ -2,7 +2,8 @@
  * One file of a job as it was asked for, and the check that a spec read back from disk or network
  * is one (R-DB-05). What may be missing until the job is started is `checkStartable`'s concern.
  */
-import { parseContentId } from "../content/content-id.ts";
+import { contentIdOf, parseContentId } from "../content/content-id.ts";
+import { decodeManifest } from "../content/manifest.ts";
 import { parseSha256Hex } from "../hash/digest.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
@@ -32,12 +33,16 @@ export interface JobFileSpec {
   readonly fileId?: string;
   /** Where the file comes from; absent: from peers alone, which needs a content id. */
   readonly url?: string;
+  /** Other places of the same bytes, tried in this order when `url` fails. Needs a `url`. */
+  readonly mirrors?: readonly string[];
   /** Absolute path the file is published under. */
   readonly destination?: string;
   /** The bytes go to a stream of the caller, and no file is published. */
   readonly toStream?: boolean;
   /** Pins the content (trust level T2). */
   readonly contentId?: ContentId;
+  /** The manifest itself, in base64; `contentId` is there too, and is its name. */
+  readonly manifest?: string;
   /** SHA-256 the file must have, as 64 lower-case hex digits (trust level T1). */
   readonly sha256?: string;
   /** What the caller says the length is: shown until it is known. */
@@ -73,6 +78,8 @@ export function checkFileSpec(file: JobFileSpec): ErrorInfo | undefined {
   }
   return (
     (url === undefined ? undefined : checkUrl(url)) ??
+    checkMirrors(file) ??
+    checkInlineManifest(file) ??
     (ranges === undefined ? undefined : checkFileRanges(ranges, file)) ??
     (pieceHashes === undefined ? undefined : checkPieceHashes(pieceHashes)) ??
     (request === undefined ? undefined : checkOriginRequest(request))
@@ -87,6 +94,39 @@ export function checkStartable(file: JobFileSpec): ErrorInfo | undefined {
   const isChecked = contentId !== undefined || pieceHashes !== undefined;
   if (mandatoryIntegrity === true && !isChecked) return errorInfo("ERR_INTEGRITY_MISSING");
   return undefined;
+}
+
+/** The bytes of a manifest that a job carries; `undefined` when the text is not base64. */
+export function inlineManifestBytes(base64: string): Uint8Array | undefined {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64) || base64.length % 4 !== 0) return undefined;
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+function checkMirrors({ url, mirrors }: JobFileSpec): ErrorInfo | undefined {
+  if (mirrors === undefined) return undefined;
+  if (mirrors.length > LIMITS.mirrorsPerFileMax) {
+    return errorInfo("ERR_USAGE", `${mirrors.length} mirrors of one file`);
+  }
+  if (url === undefined && mirrors.length > 0) return errorInfo("ERR_URL_MISSING");
+  for (const mirror of mirrors) {
+    const problem = checkUrl(mirror);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** What travels with a job is checked as if a stranger had sent it (R-MAN-02). */
+function checkInlineManifest({ manifest, contentId }: JobFileSpec): ErrorInfo | undefined {
+  if (manifest === undefined) return undefined;
+  if (manifest.length > LIMITS.inlineManifestLengthMax) {
+    return errorInfo("ERR_MANIFEST_MALFORMED", "it is too long to travel with a job");
+  }
+  const bytes = inlineManifestBytes(manifest);
+  if (bytes === undefined) return errorInfo("ERR_MANIFEST_MALFORMED", "it is not base64");
+  const found = contentIdOf(bytes);
+  if (found !== contentId) return errorInfo("ERR_MANIFEST_MISMATCH", `it is ${found}`);
+  const decoded = decodeManifest(bytes);
+  return decoded.ok ? undefined : errorInfo("ERR_MANIFEST_MALFORMED", decoded.reason);
 }
 
 /** Pieces of a manifest are not pieces of the packed ranges: nothing could verify them. */
@@ -146,9 +186,11 @@ export const isFileSpecShape: Check = isRecordOf(
   {
     fileId: NAME,
     url: LONG_TEXT,
+    mirrors: isList(LONG_TEXT, Infinity),
     destination: LONG_TEXT,
     toStream: isBoolean,
     contentId: NAME,
+    manifest: LONG_TEXT,
     sha256: NAME,
     declaredLength: LENGTH,
     ranges: isList(isRecordOf({ offset: NUMBER }, { length: NUMBER }), Infinity),

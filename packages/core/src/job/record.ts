@@ -40,6 +40,8 @@ export interface JobFileRecord {
   readonly originBytes: number;
   readonly peerBytes: number;
   readonly wastedBytes: number;
+  /** Absent: none. */
+  readonly cacheServerBytes?: number;
 }
 
 /** What a job's creator chooses, and may change later. */
@@ -52,6 +54,8 @@ export interface JobValues {
   readonly noProgressTimeoutMs?: Millis;
   /** A set of `NETWORK_COSTS`. Absent: any for foreground jobs, the standard ones for others. */
   readonly networkCosts?: number;
+  /** What it may fetch at most, of all sources together. Absent or 0: no limit of its own. */
+  readonly rateBytesPerSec?: number;
   readonly allowsCellular: boolean;
   /** Forgotten when the agent starts anew, unless it is over. */
   readonly isVolatile: boolean;
@@ -119,7 +123,7 @@ const isFileRecordShape = isRecordOf(
     peerBytes: isCount(),
     wastedBytes: isCount(),
   },
-  { modifiedAt: INSTANT, remoteLength: LENGTH },
+  { modifiedAt: INSTANT, remoteLength: LENGTH, cacheServerBytes: isCount() },
 );
 
 const isRecordShape = isRecordOf(
@@ -142,6 +146,7 @@ const isRecordShape = isRecordOf(
   {
     noProgressTimeoutMs: isCount(),
     networkCosts: isCount(ANY_NETWORK_COST),
+    rateBytesPerSec: isCount(),
     transferredAt: INSTANT,
     endedAt: INSTANT,
     error: isErrorShape,

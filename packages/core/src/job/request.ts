@@ -94,12 +94,15 @@ export function checkJobValues(values: JobValues): ErrorInfo | undefined {
   if (!JOB_PRIORITIES.includes(values.priority)) {
     return errorInfo("ERR_USAGE", `unknown priority ${String(values.priority)}`);
   }
-  const { noProgressTimeoutMs, networkCosts } = values;
+  const { noProgressTimeoutMs, networkCosts, rateBytesPerSec } = values;
   if (noProgressTimeoutMs !== undefined && !isCount()(noProgressTimeoutMs)) {
     return errorInfo("ERR_USAGE", "the no-progress timeout is not a number of milliseconds");
   }
   if (networkCosts !== undefined && !isCount(ANY_NETWORK_COST)(networkCosts)) {
     return errorInfo("ERR_USAGE", "the network costs are not a set of known ones");
+  }
+  if (rateBytesPerSec !== undefined && !isCount()(rateBytesPerSec)) {
+    return errorInfo("ERR_USAGE", "the rate is not a number of bytes per second");
   }
   return isAttributes(values.attributes)
     ? undefined
@@ -160,7 +163,12 @@ const isRequestShape = isRecordOf(
     startSuspended: isBoolean,
     files: Array.isArray,
   },
-  { noProgressTimeoutMs: isNumber, networkCosts: isNumber, idempotencyKey: isText(Infinity) },
+  {
+    noProgressTimeoutMs: isNumber,
+    networkCosts: isNumber,
+    rateBytesPerSec: isNumber,
+    idempotencyKey: isText(Infinity),
+  },
 );
 
 /** Values that may come from anywhere: whether they have the shape of a change of a job. */
@@ -192,6 +200,7 @@ const isJobValueChangeShape = isRecordOf(
     attributes: isObject,
     noProgressTimeoutMs: orNull(isNumber),
     networkCosts: orNull(isNumber),
+    rateBytesPerSec: orNull(isNumber),
   },
 );
 

@@ -129,6 +129,16 @@ export type OriginCommand =
    * body timeouts do not run.
    */
   | { readonly type: "setFlow"; readonly open: boolean }
+  /**
+   * From now on the bodies of all requests of the transfer together are read no faster than this;
+   * 0 is no limit, which every transfer begins with. Holds for later requests too, until 0 is said.
+   * The requests take turns, and a body that waits for its turn is not slow: body timeouts do not run.
+   */
+  | {
+      readonly type: "setPace";
+      readonly transferId: TransferId;
+      readonly rateBytesPerSec: number;
+    }
   /** Ends a request early. No event about it follows. */
   | { readonly type: "cancelOrigin"; readonly requestId: RequestId };
 
@@ -148,6 +158,8 @@ export type OriginEvent =
       readonly length: number;
       readonly validator: Validator;
       readonly acceptsRanges: boolean;
+      /** Of the whole file in lower-case hex, where the origin states it (`Repr-Digest`). */
+      readonly sha256?: string;
     }
   | {
       readonly type: "manifestFetched";

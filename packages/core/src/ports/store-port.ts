@@ -54,7 +54,10 @@ export type StoreCommand =
   | { readonly type: "endJob"; readonly job: JobRecord }
   /** Forgets the record of a job that is over. No answer. */
   | { readonly type: "forgetJob"; readonly jobId: JobId }
-  /** Creates or resumes the part file; answered by `contentOpened` or `contentFailed`. */
+  /**
+   * Creates or resumes the part file; answered by `contentOpened` or `contentFailed`. Missing pieces
+   * whose bytes lie elsewhere on this machine are then stored without being asked for: see there.
+   */
   | { readonly type: "openContent"; readonly transferId: TransferId; readonly spec: OpenContent }
   /**
    * Verifies (with a manifest) and writes one piece. The payload travels beside; the store owns and
@@ -126,6 +129,17 @@ export interface ResumableContent {
   readonly validatorKey?: string;
 }
 
+/** Which pieces of a content are there when it is opened. */
+export interface OpenedPieces {
+  /** Bit map of committed, re-verified pieces. */
+  readonly have: Uint8Array;
+  /**
+   * Bit map of missing pieces that this machine seems to have in other places. Each is answered by
+   * `pieceStored`, or by `pieceCorrupt` when it must be fetched after all. Absent: none.
+   */
+  readonly reusable?: Uint8Array;
+}
+
 export type StoreEvent =
   | {
       readonly type: "stateLoaded";
@@ -134,16 +148,12 @@ export type StoreEvent =
       readonly resumable: readonly ResumableContent[];
       readonly contents: readonly StoredContent[];
     }
+  /** The answer to `loadState`, or at any time: nothing is durable any more, no wait is answered. */
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }
   | { readonly type: "jobSaved"; readonly jobId: JobId; readonly revision: number }
   /** `undeletedCount`: part files that could not be removed now; they are tried again later. */
   | { readonly type: "jobEnded"; readonly jobId: JobId; readonly undeletedCount: number }
-  | {
-      readonly type: "contentOpened";
-      readonly transferId: TransferId;
-      /** Bit map of committed, re-verified pieces. */
-      readonly have: Uint8Array;
-    }
+  | ({ readonly type: "contentOpened"; readonly transferId: TransferId } & OpenedPieces)
   | { readonly type: "pieceStored"; readonly transferId: TransferId; readonly piece: PieceIndex }
   | { readonly type: "pieceCorrupt"; readonly transferId: TransferId; readonly piece: PieceIndex }
   | {
@@ -180,6 +190,8 @@ export type StoreEvent =
   | { readonly type: "contentClosed"; readonly transferId: TransferId }
   /** Opening, writing or syncing failed. Pieces not yet committed count as missing (R-FS-09). */
   | { readonly type: "contentFailed"; readonly transferId: TransferId; readonly error: ErrorInfo }
+  /** The content is not on offer any more: it has expired, or its room was needed. */
+  | { readonly type: "contentEvicted"; readonly contentId: ContentId }
   /** A complete file was shared by hand and can be opened with `openShared`. */
   | { readonly type: "contentShared"; readonly content: StoredContent };
 

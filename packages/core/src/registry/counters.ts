@@ -4,9 +4,11 @@
  */
 export const COUNTERS = {
   shoal_origin_received_bytes_total: "Piece bytes received from origins.",
+  shoal_cache_server_received_bytes_total: "Piece bytes received from cache servers.",
   shoal_peer_received_bytes_total: "Piece bytes received from peers.",
   shoal_peer_sent_bytes_total: "Piece bytes sent to peers.",
   shoal_wasted_bytes_total: "Piece bytes received and thrown away: duplicates, corrupt or late.",
+  shoal_reused_bytes_total: "Piece bytes taken from other contents on this machine, not fetched.",
   shoal_verified_bytes_total: "Piece bytes verified and written.",
   shoal_corrupt_pieces_total: "Pieces whose digest did not match.",
   shoal_origin_requests_total: "Range requests sent to origins.",

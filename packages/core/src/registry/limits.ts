@@ -36,6 +36,18 @@ export const LIMITS = {
   filesPerJobMax: 1_000,
   /** Four times what BITS allows. */
   rangesPerFileMax: 2_000,
+  /** Further URLs of one file. */
+  mirrorsPerFileMax: 16,
+  /** A manifest inside a job, as base64: about 24,000 pieces. */
+  inlineManifestLengthMax: MiB,
+  /** Characters of a Metalink document. */
+  metalinkLengthMax: MiB,
+  /** Cache servers an agent is told of. */
+  cacheHostsMax: 16,
+  /** Cache servers that are not asked for one origin's files for now; the oldest go first. */
+  cacheBansMax: 1_024,
+  /** Origins whose best number of connections is remembered; the oldest go first. */
+  originHostsKnownMax: 256,
   /** Names and values that clients keep with a job. */
   attributesPerJobMax: 32,
   /** One such value, as text. */
@@ -57,6 +69,8 @@ export const LIMITS = {
   haveMapIntervalMs: 2_000,
   /** R-FS-11: how often a job that waits for room on the disk is tried again. */
   diskFullRetryMs: 30_000,
+  /** R-FS-09: errors of the disk with nothing committed in between, after which a job fails. */
+  diskFailuresMax: 3,
   /** R-PEER-13 */
   contentsPerPeerMax: 64,
   /** R-PEER-16 */
@@ -136,6 +150,8 @@ export const LIMITS = {
   storedContentsMax: 10_000,
   /** Manifests of complete contents that are loaded at start, the newest first. */
   storedManifestBytesMax: 64 * MiB,
+  /** Manifests searched for pieces of a content that is opened, and kept: room for the largest. */
+  reuseManifestBytesMax: 8 * MiB,
   /** R-API-09: callers on the job socket at a time. */
   jobConnectionsMax: 64,
   /** JSON of one frame on the job socket: a request for 1,000 files of 4 KiB each. */

@@ -110,6 +110,13 @@ export const LOCAL_ERRORS = {
     500,
     "DO_E_FATAL_CORE_ERROR",
   ),
+  ERR_CONTENT_NOT_CACHED: row(
+    "The content is not in the cache",
+    "List the cache; what has expired or was removed must be downloaded again.",
+    3,
+    404,
+    "ERROR_FILE_NOT_FOUND",
+  ),
   ERR_JOB_NOT_FOUND: row(
     "There is no such job",
     "List the jobs to see their ids.",

@@ -4,13 +4,15 @@
  * a complete frozen object; zero is a value.
  */
 import { KiB, MiB } from "../units.ts";
+import { CONTENT_CACHE_SETTINGS } from "./content-cache-settings.ts";
 import { ShoalError } from "./errors.ts";
+import { PACE_SETTINGS } from "./pace-settings.ts";
 
 export interface SettingRow {
   readonly default: number;
   readonly min: number;
   readonly max: number;
-  readonly unit: "ms" | "bytes" | "count" | "bytes/s" | "boolean" | "percent";
+  readonly unit: "ms" | "bytes" | "count" | "bytes/s" | "boolean" | "percent" | "hour";
   /** One sentence for help texts and docs. */
   readonly help: string;
   /** The Delivery Optimization policy of the same meaning, where there is one. */
@@ -61,6 +63,38 @@ export const SETTINGS = {
     max: 64 * MiB,
     unit: "bytes",
     help: "Length of the runs that members of a swarm divide among themselves for fetching from the origin.",
+  },
+  p2pDelayForegroundMs: {
+    default: 0,
+    min: 0,
+    max: 30 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Time from its start in which a foreground file with a manifest is fetched from peers only.",
+    doPolicy: "DODelayForegroundDownloadFromHttp",
+  },
+  p2pDelayBackgroundMs: {
+    default: 0,
+    min: 0,
+    max: 30 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Time from its start in which a background file with a manifest is fetched from peers only.",
+    doPolicy: "DODelayBackgroundDownloadFromHttp",
+  },
+  cacheFallbackForegroundMs: {
+    default: 0,
+    min: 0,
+    max: 30 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Time in which a foreground file stays with the cache servers when they fail; 0 goes to the origin at once.",
+    doPolicy: "DODelayCacheServerFallbackForeground",
+  },
+  cacheFallbackBackgroundMs: {
+    default: 0,
+    min: 0,
+    max: 30 * 24 * HOUR_MS,
+    unit: "ms",
+    help: "Time in which a background file stays with the cache servers when they fail; 0 goes to the origin at once.",
+    doPolicy: "DODelayCacheServerFallbackBackground",
   },
   originFailuresMax: {
     default: 6,
@@ -237,6 +271,7 @@ export const SETTINGS = {
     unit: "count",
     help: "Pieces sent to one peer at a time (R-PEER-27).",
   },
+  ...PACE_SETTINGS,
   coldStartMs: {
     default: 1_000,
     min: 0,
@@ -279,6 +314,7 @@ export const SETTINGS = {
     unit: "ms",
     help: "Length of a peer's first ban (R-BAN-01).",
   },
+  ...CONTENT_CACHE_SETTINGS,
   trustTlsManifest: {
     default: 1,
     min: 0,

@@ -83,6 +83,27 @@ export const SOURCE_ERRORS = {
     403,
     "DO_E_NO_DOWNLOAD_EXTSETTINGS",
   ),
+  ERR_PROXY_REFUSED: row(
+    "The proxy refused the request",
+    "Check the proxy's URL, with its user name and password.",
+    5,
+    502,
+    "HTTP_E_STATUS_PROXY_AUTH_REQ",
+  ),
+  ERR_PROXY_INVALID: row(
+    "The proxy's URL cannot be used",
+    "Name a proxy as http://host:port, with a user name and password where it asks for them.",
+    2,
+    400,
+    "E_INVALIDARG",
+  ),
+  ERR_CA_INVALID: row(
+    "The certificates of authorities cannot be used",
+    "Give a readable file of certificates in PEM form.",
+    2,
+    400,
+    "CRYPT_E_FILE_ERROR",
+  ),
   ERR_MANIFEST_MALFORMED: row(
     "The manifest is malformed",
     "Publish the file again.",
@@ -176,12 +197,26 @@ export const SOURCE_ERRORS = {
     502,
     "DO_E_METAINFO_CONTENT",
   ),
-  ERR_PIECE_HASHES_MISMATCH: row(
+  ERR_PIECE_HASHES_DIGEST_MISMATCH: row(
     "The piece-hash file does not match its digest",
+    "Check the digest named by the job, or ask the publisher.",
+    4,
+    502,
+    "DO_E_METAINFO_DIGEST_MATCH",
+  ),
+  ERR_PIECE_HASHES_MISMATCH: row(
+    "The piece-hash file does not match its hash of hashes",
     "Check the digests named by the job, or ask the publisher.",
     4,
     502,
     "DO_E_METAINFO_HOH_MATCH",
+  ),
+  ERR_METALINK_MALFORMED: row(
+    "The Metalink document is malformed",
+    "Ask the publisher for a Metalink 4 document (RFC 5854).",
+    4,
+    502,
+    "DO_E_METAINFO_CONTENT",
   ),
   ERR_CLIENT_CERTIFICATE_INVALID: row(
     "The client certificate cannot be used",

@@ -7,6 +7,8 @@ import type { Millis } from "../units.ts";
 
 export interface Urgency {
   readonly isForeground: boolean;
+  /** The job's own limit; 0 is none. */
+  readonly rateBytesPerSec: number;
 }
 
 export class Demand {

@@ -6,7 +6,7 @@
 import { PieceSet } from "../content/piece-set.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
-import type { Link } from "./peer-table.ts";
+import type { Link, PeerTable } from "./peer-table.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
 interface EarlyWord {
@@ -64,9 +64,8 @@ export class EarlyWords {
     }
   }
 
-  /** Tells a new stage everything. Returns the peers whose word cannot be true of the content. */
-  tell(stage: Stage, now: Millis): Link[] {
-    const liars: Link[] = [];
+  /** Tells a new stage everything; whose word cannot be true of the content has offended. */
+  tell(stage: Stage, peers: PeerTable, now: Millis): void {
     for (const { link, contentId, joined, bitfield, later } of this.#words.values()) {
       const { peerId } = link;
       if (joined !== undefined) stage.peerEvent(joined, link, now);
@@ -75,9 +74,8 @@ export class EarlyWords {
         const have = { type: "peerHave", peerId, contentId, pieces: [...later] } as const;
         isTrue = stage.peerEvent(have, link, now) && isTrue;
       }
-      if (!isTrue) liars.push(link);
+      if (!isTrue) peers.offended(peerId, "malformedFrame", now);
     }
-    return liars;
   }
 
   #wordOf(link: Link, contentId: ContentId): EarlyWord {

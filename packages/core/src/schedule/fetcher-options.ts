@@ -2,10 +2,11 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import type { RangeMap } from "../job/ranges.ts";
-import type { OriginRequestOptions, Validator } from "../ports/origin-port.ts";
+import type { Validator } from "../ports/origin-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, TransferId } from "../units.ts";
 import type { Urgency } from "./demand.ts";
+import type { FileSources } from "./file-sources.ts";
 
 export interface FetcherOptions {
   readonly transferId: TransferId;
@@ -13,12 +14,15 @@ export interface FetcherOptions {
   readonly contentId: ContentId | undefined;
   readonly layout: PieceLayout;
   readonly have: PieceSet;
-  readonly url: string | undefined;
+  /** Bit map of missing pieces that the store looks for on this machine; it answers for each. */
+  readonly reusable?: Uint8Array;
+  readonly sources: FileSources;
+  /** Without a manifest, the one place the bytes are from. */
+  readonly sourceUrl: string | undefined;
   readonly validator?: Validator;
   readonly acceptsRanges: boolean;
   /** Where the pieces lie, when only ranges of the remote file are wanted. */
   readonly rangeMap?: RangeMap;
-  readonly request?: OriginRequestOptions;
   readonly urgency: Urgency;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
@@ -33,7 +37,11 @@ export type FetchStatus =
 
 /** Bytes received, by source, for snapshots. */
 export interface FetchBytes {
+  /** From the origin and its mirrors. */
   origin: number;
+  cacheServers: number;
   peers: number;
   wasted: number;
+  /** Found on this machine, not received. */
+  reused: number;
 }

@@ -9,12 +9,14 @@ import { unreachable } from "../assert.ts";
 import { PieceSet } from "../content/piece-set.ts";
 import { errorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
+import type { PaceFlow } from "../pace/pace-flow.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
 import type { RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex } from "../units.ts";
 import { ContentSwarm } from "./content-swarm.ts";
-import type { FetcherOptions, FetchStatus } from "./fetcher-options.ts";
+import { countBytes } from "./count-bytes.ts";
+import type { FetchBytes, FetcherOptions, FetchStatus } from "./fetcher-options.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
@@ -30,6 +32,7 @@ export class Fetcher implements Stage {
   readonly #swarm: ContentSwarm;
   readonly #peers: PeerRequests | undefined;
   readonly #origin: OriginRuns;
+  readonly #pace: PaceFlow;
   readonly #interested = new Set<PeerId>();
   /** When each peer last said all it holds; doing so costs us, so it is bounded (R-PEER-13). */
   readonly #bitfieldAt = new Map<PeerId, Millis>();
@@ -46,7 +49,9 @@ export class Fetcher implements Stage {
     this.#ledger = new PieceLedger(deps, options);
     const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
     this.#swarm = new ContentSwarm(layout, { selfId, extentBytes, stallTimeoutMs });
-    this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency });
+    const pace = deps.pacer.open({ ...options, url: options.sources.url }, now);
+    this.#pace = pace;
+    this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency, pace });
     const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
@@ -85,7 +90,7 @@ export class Fetcher implements Stage {
         this.#interested.add(link.peerId);
         this.#member(link, now);
         this.#origin.memberJoined(link.peerId, now);
-        this.#sendClaims([link.peerId], [...this.#origin.claims()]);
+        this.#sendClaims([link.peerId], this.#origin.claims);
         break;
       case "peerBitfield":
         if (!this.#peerBitfield(link, event.pieceCount, event.bits, now)) return false;
@@ -130,12 +135,13 @@ export class Fetcher implements Stage {
 
   /** A `rangePiece`, `rangeProgress`, `rangeFinished` or `originFailed` of this transfer. */
   originEvent(event: OriginEvent, now: Millis): void {
+    this.#pace.originEvent(event, now);
     switch (event.type) {
       case "rangePiece":
-        this.#originPiece(event.requestId, event.piece, event.bufferId);
+        this.#originPiece(event, now);
         break;
       case "rangeProgress":
-        this.#origin.progressed(event.requestId, now);
+        this.#origin.progressed(event.requestId, event.receivedBytes, now);
         break;
       case "rangeFinished":
         this.#origin.finished(event.requestId, event.validator, now);
@@ -162,23 +168,32 @@ export class Fetcher implements Stage {
     const { transferId, layout } = this.#options;
     const length = layout.length(piece);
     this.#deps.counters.add("shoal_verified_bytes_total", length);
-    if (from === "origin") this.#origin.pieceStored();
+    if (from === "reuse") this.#count("reused", length);
+    else if (from === "origin") this.#origin.pieceStored(piece);
     else {
       this.#deps.peers.credit(from.peerId, now);
       this.#origin.peerPieceStored(length, now);
     }
-    const sender = from === "origin" ? from : from.peerId;
+    const sender = typeof from === "string" ? from : from.peerId;
     this.#deps.outbox.notice({ type: "pieceStored", transferId, piece, from: sender });
     this.#settle(now);
+  }
+
+  #count(what: keyof FetchBytes, length: number): void {
+    const { bytes } = this.#options;
+    countBytes({ bytes, counters: this.#deps.counters }, what, length);
   }
 
   #pieceCorrupt(piece: PieceIndex, now: Millis): void {
     const from = this.#ledger.corrupt(piece);
     if (from === undefined) return;
-    this.#options.bytes.wasted += this.#options.layout.length(piece);
-    this.#deps.counters.add("shoal_wasted_bytes_total", this.#options.layout.length(piece));
+    if (from === "reuse") {
+      this.#origin.wake();
+      return this.#settle(now);
+    }
+    this.#count("wasted", this.#options.layout.length(piece));
     this.#deps.counters.add("shoal_corrupt_pieces_total");
-    if (from === "origin") this.#origin.pieceCorrupt(piece);
+    if (from === "origin") this.#origin.pieceCorrupt(piece, now);
     else {
       this.#peers?.cancelLink(from);
       this.#deps.peers.offended(from.peerId, "corruptPiece", now);
@@ -210,6 +225,7 @@ export class Fetcher implements Stage {
     this.#peers?.cancelAll();
     this.#origin.cancelAll();
     this.#ledger.close();
+    this.#pace.close();
   }
 
   pollDeadline(): Millis {
@@ -276,15 +292,14 @@ export class Fetcher implements Stage {
     }
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
-    this.#options.bytes.peers += length;
-    this.#deps.counters.add("shoal_peer_received_bytes_total", length);
+    this.#count("peers", length);
     link.received.add(length, now);
     this.#swarm.heard(link.peerId, now);
     this.#receive(piece, link, bufferId);
   }
 
   #peerRefused(requestId: number, reason: RefusalReason, now: Millis): void {
-    const answer = this.#peers?.answered(requestId);
+    const answer = this.#peers?.refused(requestId, now);
     if (answer === undefined) return;
     const { link, piece } = answer;
     if (reason === "busy") {
@@ -302,11 +317,14 @@ export class Fetcher implements Stage {
     return this.#ledger.picker.sourceCount(link.slot) === this.#options.layout.pieceCount;
   }
 
-  #originPiece(requestId: number, piece: PieceIndex, bufferId: BufferId): void {
-    const length = this.#options.layout.length(piece);
-    this.#options.bytes.origin += length;
-    this.#deps.counters.add("shoal_origin_received_bytes_total", length);
-    if (this.#origin.pieceArrived(requestId, piece)) this.#receive(piece, "origin", bufferId);
+  #originPiece(
+    { requestId, piece, bufferId }: Extract<OriginEvent, { type: "rangePiece" }>,
+    now: Millis,
+  ): void {
+    const source = this.#origin.pieceArrived(requestId, piece, now);
+    const isCached = source?.kind === "cacheServer";
+    this.#count(isCached ? "cacheServers" : "origin", this.#options.layout.length(piece));
+    if (source !== undefined) this.#receive(piece, "origin", bufferId);
     else this.#waste(piece, bufferId);
   }
 
@@ -317,9 +335,7 @@ export class Fetcher implements Stage {
   }
 
   #waste(piece: PieceIndex, bufferId: BufferId): void {
-    const length = this.#options.layout.length(piece);
-    this.#options.bytes.wasted += length;
-    this.#deps.counters.add("shoal_wasted_bytes_total", length);
+    this.#count("wasted", this.#options.layout.length(piece));
     this.#deps.outbox.release(bufferId);
   }
 
@@ -334,17 +350,16 @@ export class Fetcher implements Stage {
     this.#origin.fill(now);
     this.#announceClaims();
     this.#ledger.sync(now, this.#interested.size > 0);
+    this.#pace.settled(this.#origin.size, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
     else this.#checkStarved(now);
   }
 
   #announceClaims(): void {
-    const claims = this.#origin.claimsDue.splice(0);
+    const claims = this.#origin.takeClaimsDue();
     if (claims.length === 0) return;
-    this.#sendClaims(
-      [...this.#interested].filter((peerId) => !this.#isSeed(peerId)),
-      claims,
-    );
+    const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
+    this.#sendClaims(peerIds, claims);
   }
 
   #sendClaims(
@@ -365,8 +380,8 @@ export class Fetcher implements Stage {
     const isBusy =
       this.#origin.size > 0 || (this.#peers?.size ?? 0) > 0 || this.#ledger.storingCount > 0;
     const mayComeFromOrigin = this.#origin.isUsable && !this.#origin.isExhausted;
-    const isOver = this.#ledger.picker.missingCount === 0;
-    if (isBusy || isOver || mayComeFromOrigin || this.#peers?.hasOffer() === true) {
+    const isWaiting = !isBusy && this.#ledger.picker.missingCount > 0;
+    if (!isWaiting || mayComeFromOrigin || this.#peers?.hasOffer() === true) {
       this.#starvedSince = undefined;
       this.#starvedUntil = Infinity;
       return;

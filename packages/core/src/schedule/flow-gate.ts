@@ -15,6 +15,11 @@ export class FlowGate {
     this.#closeAtBytes = closeAtBytes;
   }
 
+  /** Whether bodies are read at the moment. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Changes by how many bytes wait for the store. Opens again at half the mark, not at the mark. */
   add(bytes: number): void {
     this.#waitingBytes += bytes;

@@ -60,8 +60,9 @@ export class JobEnds {
     const ticket = this.#parts.saves.newTicket();
     const isPartial = job.files.some((file) => !file.isTransferred);
     job.acknowledging = { ticket, isPartial };
+    // What is given up goes with the job: until then the verb may fail, and the job go on.
     for (const file of job.files) {
-      if (!file.isTransferred) file.transfer?.close("discard");
+      if (!file.isTransferred) file.transfer?.close("keep");
     }
     if (isPartial && job.state !== "transferred") job.state = "suspended";
     this.#parts.runner.note(job);
@@ -96,11 +97,13 @@ export class JobEnds {
     else if (file.transfer.phase === "transferred") this.#publish(job, file);
   }
 
-  /** The acknowledgement under way, if any, has failed. */
-  failed(job: Job, error: ErrorInfo): void {
+  /** The acknowledgement under way, if any, has failed; that of a part leaves a suspended job. */
+  failed(job: Job, error: ErrorInfo, now: Millis): void {
     const verb = job.acknowledging;
+    if (verb === undefined) return;
     job.acknowledging = undefined;
-    if (verb !== undefined) this.#parts.saves.fail(verb.ticket, error);
+    this.#parts.saves.save(job, now);
+    this.#parts.saves.fail(verb.ticket, error);
   }
 
   /** The job of an earlier run was to live no longer than that. */
@@ -142,7 +145,7 @@ export class JobEnds {
 
   #expire(job: Job, now: Millis): void {
     const error = errorInfo("ERR_JOB_TOO_OLD");
-    this.failed(job, error);
+    this.failed(job, error, now);
     const ticket = this.#parts.saves.newTicket();
     this.#end(job, { state: "cancelled", ticket, isPartial: false, error }, now);
   }

@@ -4,7 +4,7 @@ import type { JobFileRecord } from "../job/record.ts";
 import { RangeMap } from "../job/ranges.ts";
 import type { OriginResponse } from "../ports/origin-port.ts";
 import type { ResumableContent } from "../ports/store-port.ts";
-import type { Millis, UnixMillis } from "../units.ts";
+import type { ContentId, Millis, UnixMillis } from "../units.ts";
 import type { FetchBytes } from "./fetcher-options.ts";
 import { resolutionOf, unverifiedLayout } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
@@ -25,6 +25,7 @@ export class JobFile {
   sink: SinkDelivery | undefined;
   /** What an origin answered last, before the present transfer. */
   #response: OriginResponse | undefined;
+  #deliveredBy: string | undefined;
   /** Bytes received by transfers that have ended. */
   readonly #received: FetchBytes;
   #uploadedBytes = 0;
@@ -40,7 +41,8 @@ export class JobFile {
     this.modifiedAt = record.modifiedAt;
     this.#remoteLength = record.remoteLength;
     const { originBytes: origin, peerBytes: peers, wastedBytes: wasted } = record;
-    this.#received = { origin, peers, wasted };
+    const cacheServers = record.cacheServerBytes ?? 0;
+    this.#received = { origin, cacheServers, peers, wasted, reused: 0 };
   }
 
   static of(spec: JobFileSpec): JobFile {
@@ -53,8 +55,9 @@ export class JobFile {
     this.#storedBytes = storedBytes;
     const key = validatorKey === undefined ? {} : { validatorKey };
     const { ranges } = this.spec;
-    if (manifest !== undefined) this.resolution = resolutionOf(manifest);
-    else if (!this.isTransferred) return;
+    if (manifest !== undefined) {
+      if (this.#mayBelieve(manifest.contentId)) this.resolution = resolutionOf(manifest);
+    } else if (!this.isTransferred) return;
     else if (ranges === undefined) {
       this.resolution = { layout: unverifiedLayout(length), acceptsRanges: false, ...key };
     } else if (this.#remoteLength !== undefined) {
@@ -82,13 +85,16 @@ export class JobFile {
   /** The transfer is over: what it has counted is kept. */
   closed(transfer: Transfer, now: Millis): void {
     const { bytes, uploadedBytes, response } = transfer.facts;
-    const { origin, peers, wasted } = bytes;
+    const { origin, cacheServers, peers, wasted, reused } = bytes;
     this.#received.origin += origin;
+    this.#received.cacheServers += cacheServers;
     this.#received.peers += peers;
     this.#received.wasted += wasted;
+    this.#received.reused += reused;
     this.#uploadedBytes += uploadedBytes;
     this.#storedBytes = transfer.storedBytes;
     this.#response = response ?? this.#response;
+    this.#deliveredBy = transfer.sources.deliveredBy?.url ?? this.#deliveredBy;
     this.transfer = undefined;
     this.#stopClock(now);
   }
@@ -114,13 +120,15 @@ export class JobFile {
     const now = this.transfer?.facts.bytes;
     return {
       origin: this.#received.origin + (now?.origin ?? 0),
+      cacheServers: this.#received.cacheServers + (now?.cacheServers ?? 0),
       peers: this.#received.peers + (now?.peers ?? 0),
       wasted: this.#received.wasted + (now?.wasted ?? 0),
+      reused: this.#received.reused + (now?.reused ?? 0),
     };
   }
 
   toRecord(): JobFileRecord {
-    const { origin, peers, wasted } = this.bytes;
+    const { origin, cacheServers, peers, wasted } = this.bytes;
     return {
       spec: this.spec,
       isTransferred: this.isTransferred,
@@ -128,6 +136,7 @@ export class JobFile {
       ...(this.modifiedAt === undefined ? {} : { modifiedAt: this.modifiedAt }),
       ...(this.#remoteLength === undefined ? {} : { remoteLength: this.#remoteLength }),
       originBytes: origin,
+      ...(cacheServers === 0 ? {} : { cacheServerBytes: cacheServers }),
       peerBytes: peers,
       wastedBytes: wasted,
     };
@@ -135,12 +144,15 @@ export class JobFile {
 
   snapshot(now: Millis): FileSnapshot {
     const { spec, transfer, length, bytes, modifiedAt } = this;
-    const { fileId, url, destination, declaredLength, ranges, mandatoryIntegrity } = spec;
+    const deliveredBy = transfer?.sources.deliveredBy?.url ?? this.#deliveredBy;
+    const { fileId, url, mirrors, destination, declaredLength, ranges, mandatoryIntegrity } = spec;
     const resolution = transfer?.resolution ?? this.resolution;
     const contentId = resolution?.manifest?.contentId ?? transfer?.contentId ?? spec.contentId;
     return {
       ...(fileId === undefined ? {} : { fileId }),
       ...(url === undefined ? {} : { url }),
+      ...(mirrors === undefined ? {} : { mirrors }),
+      ...(deliveredBy === undefined ? {} : { deliveredBy }),
       ...(destination === undefined ? {} : { destination }),
       toStream: spec.toStream === true,
       phase: this.#phase,
@@ -151,8 +163,10 @@ export class JobFile {
       ...(mandatoryIntegrity === undefined ? {} : { mandatoryIntegrity }),
       transferredBytes: this.transferredBytes,
       originBytes: bytes.origin,
+      cacheServerBytes: bytes.cacheServers,
       peerBytes: bytes.peers,
       wastedBytes: bytes.wasted,
+      reusedBytes: bytes.reused,
       uploadedBytes: this.#uploadedBytes + (transfer?.facts.uploadedBytes ?? 0),
       originRequests: transfer?.originRequests ?? 0,
       integrity: this.#integrity(resolution),
@@ -170,9 +184,16 @@ export class JobFile {
     return phase === "transferred" ? "verifying" : phase;
   }
 
+  /** What names the content may have been changed since it was stored, until all of it is here. */
+  #mayBelieve(storedId: ContentId): boolean {
+    if (this.isTransferred) return true;
+    const { contentId, pieceHashes } = this.spec;
+    return contentId === undefined ? pieceHashes === undefined : contentId === storedId;
+  }
+
   #integrity(resolution: Resolution | undefined): FileSnapshot["integrity"] {
     if (resolution?.manifest !== undefined) return "pieces";
-    return this.spec.sha256 === undefined ? "none" : "digest";
+    return (this.spec.sha256 ?? resolution?.sha256) === undefined ? "none" : "digest";
   }
 
   #stopClock(now: Millis): void {

@@ -103,7 +103,9 @@ export class JobRunner {
   moved(job: Job, now: Millis): void {
     this.#saves.changed(job, now);
     job.stuckSince = now;
-    if (job.apply("bytesMoved")) this.note(job);
+    if (!job.apply("bytesMoved")) return;
+    job.error = undefined;
+    this.note(job);
   }
 
   /** All bytes of the file are here, and taken where a stream wants them. */
@@ -129,7 +131,9 @@ export class JobRunner {
     this.stop(job, "keep");
     const { settings } = this.#deps;
     const timeoutMs = job.noProgressTimeoutMs(settings);
-    if (transient && timeoutMs > 0 && job.apply("failedTransient")) {
+    if (error.code === "ERR_DISK_IO") job.diskFailureCount++;
+    const isWornOut = job.diskFailureCount >= LIMITS.diskFailuresMax;
+    if (transient && !isWornOut && timeoutMs > 0 && job.apply("failedTransient")) {
       job.stuckSince ??= now;
       const isFull = error.code === "ERR_DISK_FULL";
       job.retryAt = now + (isFull ? LIMITS.diskFullRetryMs : settings.jobRetryDelayMs);

@@ -12,12 +12,17 @@ import type { Outbox } from "./outbox.ts";
 import type { VerbOutcome } from "./snapshot.ts";
 import type { WallClock } from "./wall-clock.ts";
 
+interface SaveTicket {
+  readonly revision: number;
+  readonly ticket: number;
+}
+
 export class JobSaves {
   readonly #outbox: Outbox;
   readonly #wallClock: WallClock;
   readonly #changed = new Set<JobId>();
-  /** Tickets that settle when a revision is saved, or a job's end. */
-  readonly #saves = new Map<number, number>();
+  /** Tickets that settle when a revision, or a later one, is saved, the oldest first. */
+  readonly #saves = new Map<JobId, SaveTicket[]>();
   readonly #ends = new Map<JobId, { readonly ticket: number; readonly isPartial: boolean }>();
   #lastRevision = 0;
   #lastTicket = 0;
@@ -47,7 +52,9 @@ export class JobSaves {
   saveForTicket(job: Job, now: Millis): number {
     const ticket = this.newTicket();
     this.save(job, now);
-    this.#saves.set(this.#lastRevision, ticket);
+    const waiting = this.#saves.get(job.jobId) ?? [];
+    waiting.push({ revision: this.#lastRevision, ticket });
+    this.#saves.set(job.jobId, waiting);
     return ticket;
   }
 
@@ -65,17 +72,24 @@ export class JobSaves {
   }
 
   storeEvent(event: Extract<StoreEvent, { type: "jobSaved" | "jobEnded" }>): void {
-    if (event.type === "jobSaved") {
-      const ticket = this.#saves.get(event.revision);
-      this.#saves.delete(event.revision);
-      if (ticket !== undefined) this.#settle(ticket, {});
-      return;
-    }
-    const { jobId, undeletedCount } = event;
+    const { jobId } = event;
+    // A store without room answers the newest only, which has in it what came before.
+    this.#settleSaves(jobId, event.type === "jobSaved" ? event.revision : Infinity);
+    if (event.type === "jobSaved") return;
+    const { undeletedCount } = event;
     const verb = this.#ends.get(jobId);
     this.#ends.delete(jobId);
     if (verb === undefined) return;
     this.#settle(verb.ticket, { outcome: { isPartial: verb.isPartial, undeletedCount } });
+  }
+
+  /** Fails all that waits for the store. */
+  storeFailed(error: ErrorInfo): void {
+    const saves = [...this.#saves.values()].flat().map(({ ticket }) => ticket);
+    const ends = [...this.#ends.values()].map(({ ticket }) => ticket);
+    this.#saves.clear();
+    this.#ends.clear();
+    for (const ticket of [...saves, ...ends]) this.fail(ticket, error);
   }
 
   /** The verb has nothing to wait for. */
@@ -92,6 +106,18 @@ export class JobSaves {
     const changed = [...this.#changed];
     this.#changed.clear();
     return changed;
+  }
+
+  #settleSaves(jobId: JobId, upToRevision: number): void {
+    const waiting = this.#saves.get(jobId);
+    if (waiting === undefined) return;
+    let next = waiting[0];
+    while (next !== undefined && next.revision <= upToRevision) {
+      waiting.shift();
+      this.#settle(next.ticket, {});
+      next = waiting[0];
+    }
+    if (next === undefined) this.#saves.delete(jobId);
   }
 
   #settle(ticket: number, how: { error?: ErrorInfo; outcome?: VerbOutcome }): void {

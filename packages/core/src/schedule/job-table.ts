@@ -159,6 +159,7 @@ export class JobTable {
     this.#index.releaseDestinations(job);
     const reopened = prepared.apply();
     this.#index.claimDestinations(job);
+    if (reopened !== undefined && reopened.spec.toStream !== true) this.sinks.detach(reopened);
     // Closed, it is opened again with what it is now, when its turn comes.
     reopened?.transfer?.close("keep");
     if (reopened !== undefined && Number.isFinite(job.retryAt)) job.retryAt = now;
@@ -181,6 +182,7 @@ export class JobTable {
     if (isFinalState(job.state)) return errorInfo("ERR_JOB_STATE", details);
     if (file.spec.toStream !== true) return errorInfo("ERR_SINK_TAKEN");
     if (file.sink?.isAttached === true) return errorInfo("ERR_SINK_TAKEN");
+    if (file.isTransferred) return errorInfo("ERR_JOB_STATE", "a stream has taken all of the file");
     this.sinks.attach(job, fileIndex, now);
     return undefined;
   }
@@ -203,7 +205,7 @@ export class JobTable {
         else this.#runner.fileTransferred(job, file, now);
         break;
       case "failed":
-        this.#ends.failed(job, report.error);
+        this.#ends.failed(job, report.error, now);
         this.#runner.fileFailed(job, file, report, now);
         break;
       case "published":
@@ -213,7 +215,7 @@ export class JobTable {
       case "publishFailed":
         // Opened again, by the next acknowledge, it fetches what was damaged.
         if (report.error.code === "ERR_CONTENT_MISMATCH") transfer.close("keep");
-        this.#ends.failed(job, report.error);
+        this.#ends.failed(job, report.error, now);
         break;
       case "closed":
         file.closed(transfer, now);
@@ -229,11 +231,18 @@ export class JobTable {
     const file = job?.files[transfer.fileIndex];
     if (job === undefined || file === undefined) return;
     if (isStored) this.#runner.moved(job, now);
+    else job.diskFailureCount = 0;
     this.sinks.pump(file, now);
   }
 
   storeEvent(event: Extract<StoreEvent, { type: "jobSaved" | "jobEnded" }>): void {
     this.#saves.storeEvent(event);
+  }
+
+  /** The store cannot keep jobs: no verb waits for it any longer. */
+  storeFailed(error: ErrorInfo, now: Millis): void {
+    for (const job of this.#index.all()) this.#ends.failed(job, error, now);
+    this.#saves.storeFailed(error);
   }
 
   takeChanged(): JobId[] {
@@ -272,6 +281,7 @@ export class JobTable {
     if (next !== undefined) job.state = next;
     if (job.state === "transferred" && !job.allTransferred) job.state = "queued";
     job.hasStarted = true;
+    job.diskFailureCount = 0;
     job.retryAt = Infinity;
     if (job.state === "queued") job.error = undefined;
     if (job.state === "queued") job.stuckSince = undefined;

@@ -37,6 +37,8 @@ export class Job implements Urgency {
   retryAt: Millis = Infinity;
   /** Since when nothing has come, while the job transfers or would like to. */
   stuckSince: Millis | undefined;
+  /** Errors of the disk since a piece of the job was last committed (R-FS-09). */
+  diskFailureCount = 0;
   /** The verb `acknowledge` is under way; publication takes a while. */
   acknowledging: { readonly ticket: number; readonly isPartial: boolean } | undefined;
   #state: JobState;
@@ -77,6 +79,10 @@ export class Job implements Urgency {
 
   get isForeground(): boolean {
     return this.values.priority === "foreground";
+  }
+
+  get rateBytesPerSec(): number {
+    return this.values.rateBytesPerSec ?? 0;
   }
 
   /** A job without files has nothing to transfer, and is not done with it either. */
@@ -139,6 +145,7 @@ export class Job implements Urgency {
       ...(endedAt === undefined ? {} : { endedAt }),
       noProgressTimeoutMs: this.noProgressTimeoutMs(settings),
       networkCosts: this.#networkCosts,
+      rateBytesPerSec: this.rateBytesPerSec,
       allowsCellular,
       attributes,
       ...totals,
@@ -176,18 +183,20 @@ export class Job implements Urgency {
     | "length"
     | "transferredBytes"
     | "originBytes"
+    | "cacheServerBytes"
     | "peerBytes"
     | "wastedBytes"
   > {
     let [isLengthKnown, length, transferredBytes, transferredFileCount] = [true, 0, 0, 0];
-    let [originBytes, peerBytes, wastedBytes] = [0, 0, 0];
+    let [originBytes, cacheServerBytes, peerBytes, wastedBytes] = [0, 0, 0, 0];
     for (const file of this.files) {
       if (file.length === undefined) isLengthKnown = false;
       length += file.length ?? 0;
       transferredBytes += file.transferredBytes;
       if (file.isTransferred) transferredFileCount++;
-      const { origin, peers, wasted } = file.bytes;
+      const { origin, cacheServers, peers, wasted } = file.bytes;
       originBytes += origin;
+      cacheServerBytes += cacheServers;
       peerBytes += peers;
       wastedBytes += wasted;
     }
@@ -197,6 +206,7 @@ export class Job implements Urgency {
       ...(isLengthKnown ? { length } : {}),
       transferredBytes,
       originBytes,
+      cacheServerBytes,
       peerBytes,
       wastedBytes,
     };
@@ -222,13 +232,14 @@ export function newRecord(
 /** The values alone, of a record or request that has more. */
 export function valuesOf(from: JobValues): JobValues {
   const { displayName, priority, overwrite, noProgressTimeoutMs, networkCosts } = from;
-  const { allowsCellular, isVolatile, attributes } = from;
+  const { allowsCellular, isVolatile, attributes, rateBytesPerSec } = from;
   return {
     displayName,
     priority,
     overwrite,
     ...(noProgressTimeoutMs === undefined ? {} : { noProgressTimeoutMs }),
     ...(networkCosts === undefined ? {} : { networkCosts }),
+    ...(rateBytesPerSec === undefined ? {} : { rateBytesPerSec }),
     allowsCellular,
     isVolatile,
     attributes,

@@ -3,9 +3,12 @@ import type { Random } from "../random.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { PeerId } from "../units.ts";
+import type { CacheHosts } from "./cache-hosts.ts";
 import type { Demand } from "./demand.ts";
 import type { FlowGate } from "./flow-gate.ts";
+import type { OriginHosts } from "./origin-hosts.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Pacer } from "../pace/pacer.ts";
 import type { PeerTable } from "./peer-table.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -17,6 +20,9 @@ export interface MachineDeps {
   readonly flowGate: FlowGate;
   readonly peers: PeerTable;
   readonly demand: Demand;
+  readonly cacheHosts: CacheHosts;
+  readonly originHosts: OriginHosts;
+  readonly pacer: Pacer;
   readonly wallClock: WallClock;
   /** This agent's own peer id; its rank among owners depends on it. */
   readonly selfId: PeerId;

@@ -38,7 +38,8 @@ export type Notice =
       readonly type: "pieceStored";
       readonly transferId: TransferId;
       readonly piece: PieceIndex;
-      readonly from: "origin" | PeerId;
+      /** `reuse`: it was found in another content on this machine. */
+      readonly from: "origin" | "reuse" | PeerId;
     }
   | {
       readonly type: "originAsked";

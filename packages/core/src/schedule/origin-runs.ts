@@ -1,65 +1,30 @@
 /**
  * The origin as a source of one transfer: which runs of pieces to ask it for, and when not to.
+ * Cache servers and mirrors stand in for it (`FileSources`). Checked by digests, pieces may come
+ * from any of them; without, all bytes are from one, and another means to begin anew (R-HTTP-11).
  *
  * Pieces that peers have are left to peers, and pieces that another member owns or claims are left
  * to that member, unless peers are slow or silent: the origin must never make a job slower than
  * plain HTTP would be. Every run has a reason code (`ORIGIN_REASONS`). Failures wait by backoff
  * (R-TIME-05). Called by `Fetcher`.
  */
-import type { Counters } from "../registry/counters.ts";
-import type { Settings } from "../registry/settings.ts";
-import type { RangeMap } from "../job/ranges.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
-import type { Random } from "../random.ts";
-import type { OriginFailure, OriginRequestOptions, Validator } from "../ports/origin-port.ts";
+import type { OriginFailure, Validator } from "../ports/origin-port.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
-import type { Demand, Urgency } from "./demand.ts";
-import type { OriginReason } from "./notice.ts";
-import type { Outbox } from "./outbox.ts";
+import type { FileSource } from "./file-sources.ts";
+import { OriginConnections } from "./origin-connections.ts";
+import type { OriginRunsDeps, OriginRunsOptions } from "./origin-runs-options.ts";
 import { OriginPolicy } from "./origin-policy.ts";
-import { backoffMs } from "./pace.ts";
-import type { PeerTable } from "./peer-table.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 import { RunSearch } from "./run-search.ts";
 import type { NextRun } from "./run-search.ts";
-
-interface OriginRun {
-  readonly requestId: RequestId;
-  readonly first: PieceIndex;
-  readonly count: number;
-  readonly reason: OriginReason;
-  readonly startedAt: Millis;
-  /** Pieces of the run that have not come yet. */
-  readonly owed: Set<PieceIndex>;
-  claimedAt: Millis;
-}
-
-export interface OriginRunsDeps {
-  readonly outbox: Outbox;
-  readonly random: Random;
-  readonly settings: Settings;
-  readonly counters: Counters;
-  readonly peers: PeerTable;
-  readonly demand: Demand;
-}
-
-export interface OriginRunsOptions {
-  readonly transferId: number;
-  readonly url: string | undefined;
-  /** Pieces are checked by a manifest; without one, ranges may not be combined freely. */
-  readonly verified: boolean;
-  readonly validator?: Validator;
-  readonly acceptsRanges: boolean;
-  /** Where the pieces lie, when only ranges of the remote file are wanted. */
-  readonly rangeMap?: RangeMap;
-  readonly request?: OriginRequestOptions;
-  readonly urgency: Urgency;
-}
+import { RunTable } from "./run-table.ts";
+import type { Claim, OriginRun } from "./run-table.ts";
 
 /** How long a search that found nothing stands; new facts end it sooner (`wake`). */
 const RECHECK_MS = 100;
@@ -72,23 +37,23 @@ export class OriginRuns {
   readonly #ledger: PieceLedger;
   readonly #swarm: ContentSwarm;
   readonly #peers: PeerRequests | undefined;
-  readonly #runs = new Map<RequestId, OriginRun>();
+  readonly #runs: RunTable;
   readonly #policy: OriginPolicy;
   readonly #search: RunSearch;
   /** Members for which runs were given up when they came. */
   readonly #yieldedTo = new Set<PeerId>();
+  readonly #connections: OriginConnections;
+  /** Without digests: where all bytes come from. */
+  #bound: FileSource | undefined;
+  /** Pieces that the store has not judged yet, and where they came from. */
+  readonly #cameFrom = new Map<PieceIndex, FileSource>();
   #validator: Validator | undefined;
-  #mode: "range" | "stream";
   readonly #startedAt: Millis;
-  #failures = 0;
-  #nextTryAt: Millis = 0;
   /** The turn of others; void as soon as nobody has to be left room any more. */
   #pausedUntil: Millis = 0;
   #searchAgainAt: Millis = 0;
   #deadline: Millis = Infinity;
-  /** The last failure; fatal when the URL will never work. */
-  failure: { readonly error: ErrorInfo; readonly fatal: boolean } | undefined;
-  /** Why later bytes cannot follow the stored ones: another file, or no way to tell. */
+  /** Why later bytes cannot follow the stored ones: another file or place, or no way to tell. */
   changed: ErrorInfo | undefined;
 
   constructor(
@@ -104,7 +69,11 @@ export class OriginRuns {
     this.#options = options;
     // With digests the bytes prove themselves, whatever the server calls them (R-HTTP-11).
     this.#validator = options.verified ? undefined : options.validator;
-    this.#mode = options.acceptsRanges ? "range" : "stream";
+    if (!options.verified) this.#bound = options.sources.find(options.sourceUrl);
+    this.#runs = new RunTable(deps, parts.ledger);
+    const { swarm } = parts;
+    const { urgency } = options;
+    this.#connections = new OriginConnections(deps, { runs: this.#runs, swarm, urgency });
     this.#startedAt = now;
     this.#policy = new OriginPolicy(deps, parts, now);
     this.#search = new RunSearch(deps, { ...parts, policy: this.#policy }, options.verified, now);
@@ -117,12 +86,20 @@ export class OriginRuns {
 
   /** Whether the origin may yet deliver something. */
   get isUsable(): boolean {
-    return this.#options.url !== undefined && this.failure?.fatal !== true;
+    const { sources } = this.#options;
+    if (this.#bound === undefined) return sources.isUsable;
+    return sources.readyAt(this.#bound) !== Infinity;
   }
 
   /** Whether it failed so often in a row that the job should wait (R-TIME-05). */
   get isExhausted(): boolean {
-    return this.#failures >= this.#deps.settings.originFailuresMax;
+    const { sources } = this.#options;
+    return this.#bound === undefined ? sources.isExhausted : sources.isSpent(this.#bound);
+  }
+
+  /** The last failure; fatal when none of the file's URLs will ever work. */
+  get failure(): { readonly error: ErrorInfo; readonly fatal: boolean } | undefined {
+    return this.#options.sources.failure;
   }
 
   /** Something changed that may make a piece eligible: search again at once. */
@@ -137,70 +114,84 @@ export class OriginRuns {
   /** Starts as many runs as there is a reason for. */
   fill(now: Millis): void {
     this.#deadline = Infinity;
-    const { url } = this.#options;
-    if (url === undefined || this.failure?.fatal === true) return;
-    const waitUntil = Math.max(this.#nextTryAt, this.#searchAgainAt);
+    if (!this.isUsable) return;
+    const { sources, urgency } = this.#options;
+    const heldUntil = this.#peers === undefined ? 0 : sources.peersOnlyUntil;
+    const waitUntil = Math.max(heldUntil, this.#searchAgainAt);
     if (now < waitUntil) {
       this.#deadline = waitUntil;
       return;
     }
-    if (now < this.#pausedUntil && this.#deps.demand.yields(this.#options.urgency)) {
+    if (now < this.#pausedUntil && this.#deps.demand.yields(urgency)) {
       this.#deadline = Math.min(this.#pausedUntil, now + RECHECK_MS);
       return;
     }
-    while (this.#runs.size < this.#connectionsMax(now) && this.#ledger.hasBudget()) {
+    const source = this.#sourceNow(now);
+    if (source === undefined) {
+      this.#deadline = this.#bound ? sources.readyAt(this.#bound) : sources.retryAt(now);
+      return;
+    }
+    while (this.#mayStart(source, now) && this.#ledger.hasBudget()) {
       const run = this.#search.find(now, {
-        mode: this.#mode,
+        mode: this.#modeOf(source),
         isCombinable: this.#isCombinable,
         runCount: this.#runs.size,
       });
       if (run === undefined) {
+        this.#connections.interrupted();
         this.#searchAgainAt = now + RECHECK_MS;
         this.#deadline = this.#ledger.picker.missingCount === 0 ? Infinity : this.#searchAgainAt;
         return;
       }
-      this.#start(run, url, now);
+      this.#start(run, source, now);
     }
     if (this.#search.isColdStart(now))
       this.#deadline = this.#startedAt + this.#deps.settings.coldStartMs;
   }
 
-  /** A piece of a run has come; false when the run is not ours any more. */
-  pieceArrived(requestId: RequestId, piece: PieceIndex): boolean {
+  /** A piece of a run has come; returns from where, unless the run is not ours any more. */
+  pieceArrived(requestId: RequestId, piece: PieceIndex, now: Millis): FileSource | undefined {
     const run = this.#runs.get(requestId);
-    if (run === undefined) return false;
+    if (run === undefined) return undefined;
     if (run.owed.delete(piece)) this.#ledger.picker.unmarkRequested(piece);
-    return true;
+    this.#cameFrom.set(piece, run.source);
+    run.pieceBytes += this.#ledger.layout.length(piece);
+    this.#connections.received(run, run.pieceBytes, now);
+    return run.source;
   }
 
-  /** A peer was sooner with the piece: a run is given up when nothing it still owes is missing. */
   pieceCameElsewhere(piece: PieceIndex): void {
-    const { picker } = this.#ledger;
-    for (const run of this.#runs.values()) {
-      if (!run.owed.has(piece)) continue;
-      if ([...run.owed].every((owed) => picker.isHeld(owed))) this.#cancel(run);
-    }
+    this.#runs.pieceCameElsewhere(piece);
   }
 
-  pieceStored(): void {
-    this.#failures = 0;
-    if (this.failure?.fatal === false) this.failure = undefined;
+  pieceStored(piece: PieceIndex): void {
+    const source = this.#cameFrom.get(piece);
+    this.#cameFrom.delete(piece);
+    if (source !== undefined) this.#options.sources.delivered(source);
   }
 
-  /** The origin sent bytes that do not match: tried again on a new connection (R-HTTP-14). */
-  pieceCorrupt(piece: PieceIndex): void {
+  /**
+   * The origin sent bytes that do not match: tried again on a new connection, and after the last
+   * try from another place (R-HTTP-14).
+   */
+  pieceCorrupt(piece: PieceIndex, now: Millis): void {
+    const source = this.#cameFrom.get(piece);
+    this.#cameFrom.delete(piece);
     const tries = this.#policy.pieceCorrupt(piece);
     this.wake();
-    if (tries >= CORRUPT_PIECES_MAX) {
-      const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", `piece ${piece}, ${tries} times`);
-      this.failure = { error, fatal: true };
-      this.cancelAll();
-    }
+    if (tries % CORRUPT_PIECES_MAX !== 0 || source === undefined) return;
+    const details = `piece ${piece}, ${CORRUPT_PIECES_MAX} times`;
+    this.#giveUp(source, errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", details), now);
   }
 
   /** The runs under way, to tell a newcomer of them. */
-  *claims(): Generator<{ readonly first: PieceIndex; readonly count: number }> {
-    for (const { first, count } of this.#runs.values()) yield { first, count };
+  get claims(): readonly Claim[] {
+    return Array.from(this.#runs.all(), ({ first, count }) => ({ first, count }));
+  }
+
+  /** Claims to announce; they are given once. */
+  takeClaimsDue(): readonly Claim[] {
+    return this.#runs.claimsDue.splice(0);
   }
 
   /**
@@ -214,28 +205,24 @@ export class OriginRuns {
     if (isKnown || this.#yieldedTo.size >= LIMITS.peersKnownMax) return;
     this.#yieldedTo.add(peerId);
     const isYoung = now - this.#startedAt < this.#deps.settings.coldStartMs;
-    for (const run of this.#runs.values()) {
+    for (const run of this.#runs.all()) {
       const isFresh = isYoung && run.owed.size === run.count;
       if (run.reason !== "noPeers" && !(run.reason === "owned" && isFresh)) continue;
       for (const piece of run.owed) {
         if (this.#swarm.ownership(piece, now) !== OWNERSHIP.others) continue;
-        this.#cancel(run);
+        this.#runs.cancel(run);
         break;
       }
     }
   }
 
-  /** Bytes still come. The run's claim is repeated, so that others see the member is not silent. */
-  progressed(requestId: RequestId, now: Millis): void {
+  /** Bytes still come, though no piece is whole yet. */
+  progressed(requestId: RequestId, receivedBytes: number, now: Millis): void {
     const run = this.#runs.get(requestId);
-    if (run !== undefined && now - run.claimedAt >= this.#deps.settings.stallTimeoutMs / 4) {
-      run.claimedAt = now;
-      this.claimsDue.push({ first: run.first, count: run.count });
-    }
+    if (run === undefined) return;
+    this.#connections.received(run, receivedBytes, now);
+    this.#runs.repeatClaim(run, this.#deps.settings.stallTimeoutMs / 4, now);
   }
-
-  /** Claims to announce; `Fetcher` takes them away. */
-  readonly claimsDue: Array<{ readonly first: PieceIndex; readonly count: number }> = [];
 
   finished(requestId: RequestId, validator: Validator, now: Millis): void {
     const run = this.#runs.get(requestId);
@@ -245,7 +232,7 @@ export class OriginRuns {
     const bytes = last - this.#ledger.layout.start(run.first);
     const rate = (bytes * 1_000 * this.#runs.size) / Math.max(1, now - run.startedAt);
     this.#policy.measured(rate);
-    this.#end(run);
+    this.#runs.end(run);
     const { demand } = this.#deps;
     if (demand.yields(this.#options.urgency)) {
       this.#pausedUntil = now + demand.pauseMs(now - run.startedAt);
@@ -256,38 +243,55 @@ export class OriginRuns {
   failed(requestId: RequestId, failure: OriginFailure, now: Millis): void {
     const run = this.#runs.get(requestId);
     if (run === undefined) return;
-    this.#end(run);
+    this.#runs.end(run);
     this.#deps.counters.add("shoal_origin_failures_total");
+    const { source } = run;
+    const { sources, verified } = this.#options;
     switch (failure.kind) {
       case "rangeBroken":
       case "rangeUnsupported":
-        if (this.#options.rangeMap !== undefined) {
-          const { message } = failure.error;
-          this.failure = { error: errorInfo("ERR_RANGES_UNSUPPORTED", message), fatal: true };
-        } else if (this.#mode === "stream") this.failure = { error: failure.error, fatal: true };
-        this.cancelAll();
-        this.#mode = "stream";
-        return;
-      case "changed":
-        this.cancelAll();
-        if (this.#options.verified) this.#waitAfterFailure(failure, now);
-        else this.changed = failure.error;
-        return;
+        return this.#rangesFailed(run, failure.error, now);
       case "fatal":
-        this.failure = { error: failure.error, fatal: true };
-        this.cancelAll();
+        return this.#giveUp(source, failure.error, now);
+      case "changed":
+        this.#runs.cancelFrom(source);
+        if (verified) break;
+        this.changed = failure.error;
         return;
       case "transient":
       case "timeout":
-        if (!this.#options.verified && this.#validator?.etag === undefined) {
-          this.changed = failure.error; // R-HTTP-13: only a strong ETag tells files apart.
-        }
-        this.#waitAfterFailure(failure, now);
+        // R-HTTP-13: only a strong ETag tells files apart.
+        if (!verified && this.#validator?.etag === undefined) this.changed = failure.error;
     }
+    const { error, retryAfterMs } = failure;
+    const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+    sources.failed(source, { error, hasDelivered: run.receivedBytes > 0, ...wait }, now);
+    // Where all bytes must be from one place, another is worth it when this one gives nothing.
+    const isUseless = sources.isSpent(source) || this.#ledger.storedBytes === 0;
+    if (!verified && isUseless && sources.hasOther(source)) this.changed = error;
   }
 
   cancelAll(): void {
-    for (const run of this.#runs.values()) this.#cancel(run);
+    this.#runs.cancelAll();
+  }
+
+  /** The place will not work for this file. */
+  #giveUp(source: FileSource, error: ErrorInfo, now: Millis): void {
+    const { sources, verified } = this.#options;
+    sources.failedForGood(source, error, now);
+    this.#runs.cancelFrom(source);
+    if (!verified && sources.hasOther(source)) this.changed = error;
+  }
+
+  /** R-HTTP-12: once more as one stream, unless that has failed or cannot be (ranges wanted). */
+  #rangesFailed({ source, mode }: OriginRun, error: ErrorInfo, now: Millis): void {
+    const { sources, rangeMap } = this.#options;
+    if (rangeMap !== undefined) {
+      return this.#giveUp(source, errorInfo("ERR_RANGES_UNSUPPORTED", error.message), now);
+    }
+    if (mode === "stream") return this.#giveUp(source, error, now);
+    this.#runs.cancelFrom(source);
+    sources.rangesBroken(source);
   }
 
   /** When `fill` may find something that it does not find now. */
@@ -304,18 +308,33 @@ export class OriginRuns {
     return verified || rangeMap !== undefined || this.#validator?.etag !== undefined;
   }
 
-  /** Alone: as configured. In a swarm the members' connections add up, so each has fewer. */
-  #connectionsMax(now: Millis): number {
-    if (this.#mode === "stream" || !this.#isCombinable || this.#search.isColdStart(now)) return 1;
-    if (this.#deps.demand.yields(this.#options.urgency)) return 1;
-    const { originConnectionsMax } = this.#deps.settings;
-    const members = this.#swarm.fetchingMemberCount;
-    return Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
+  /** Where to ask now; `undefined` when all that may be asked have to wait. */
+  #sourceNow(now: Millis): FileSource | undefined {
+    const { sources, verified } = this.#options;
+    if (verified) return sources.next(now);
+    this.#bound ??= sources.next(now);
+    if (this.#bound === undefined || now < sources.readyAt(this.#bound)) return undefined;
+    return this.#bound;
   }
 
-  #start({ first, count: found, reason }: NextRun, url: string, now: Millis): void {
+  #modeOf(source: FileSource): "range" | "stream" {
+    const { acceptsRanges, sources } = this.#options;
+    return acceptsRanges && sources.hasRanges(source) ? "range" : "stream";
+  }
+
+  #mayStart(source: FileSource, now: Millis): boolean {
+    if (this.#runs.size === 0) return true;
+    const isOne = this.#modeOf(source) === "stream" || !this.#isCombinable;
+    if (isOne || this.#search.isColdStart(now)) return false;
+    if (this.#deps.demand.yields(this.#options.urgency)) return false;
+    return this.#connections.hasRoom(source.host);
+  }
+
+  #start({ first, count: found, reason }: NextRun, source: FileSource, now: Millis): void {
     const { outbox, counters } = this.#deps;
-    const { transferId, rangeMap, request } = this.#options;
+    const { transferId, rangeMap } = this.#options;
+    const { url, request } = source;
+    const mode = this.#modeOf(source);
     const count = rangeMap?.piecesTogether(first, found) ?? found;
     const owed = new Set<PieceIndex>();
     let fresh = false;
@@ -324,39 +343,24 @@ export class OriginRuns {
       // A stream also passes over pieces that are here, or that two peers owe already.
       if (!isWanted(this.#ledger.picker, piece)) continue;
       owed.add(piece);
-      this.#ledger.picker.markRequested(piece);
       if (this.#policy.wasCorrupt(piece)) fresh = true;
     }
     const requestId = outbox.nextRequestId();
-    this.#runs.set(requestId, {
-      requestId,
-      first,
-      count,
-      reason,
-      startedAt: now,
-      owed,
-      claimedAt: now,
-    });
+    const run = { requestId, source, mode, first, count, reason, owed };
+    const begun = { startedAt: now, claimedAt: now, receivedBytes: 0, pieceBytes: 0 };
+    this.#runs.begin({ ...run, ...begun });
     this.#search.started(first, count);
     this.#policy.runBegun();
-    this.claimsDue.push({ first, count });
     counters.add("shoal_origin_requests_total");
-    outbox.notice({
-      type: "originAsked",
-      transferId,
-      firstPiece: first,
-      pieceCount: count,
-      reason,
-    });
+    const asked = { transferId, firstPiece: first, pieceCount: count };
+    outbox.notice({ type: "originAsked", ...asked, reason });
     outbox.origin({
       type: "fetchRange",
       requestId,
-      transferId,
+      ...asked,
       url,
       layout: this.#ledger.layout,
-      firstPiece: first,
-      pieceCount: count,
-      mode: this.#mode,
+      mode,
       fresh,
       ...(rangeMap && {
         remote: { start: rangeMap.remoteStart(first), length: rangeMap.remoteLength },
@@ -364,28 +368,6 @@ export class OriginRuns {
       ...(request && { request }),
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     });
-  }
-
-  #waitAfterFailure(failure: OriginFailure, now: Millis): void {
-    this.failure = { error: failure.error, fatal: false };
-    // Runs that fail together are one failure: the wait began with the first.
-    if (now < this.#nextTryAt) return;
-    this.#failures++;
-    const { settings, random } = this.#deps;
-    const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
-    const waitMs = failure.retryAfterMs ?? backoffMs(this.#failures, bounds, random);
-    this.#nextTryAt = now + waitMs;
-  }
-
-  #cancel(run: OriginRun): void {
-    this.#end(run);
-    this.#deps.outbox.origin({ type: "cancelOrigin", requestId: run.requestId });
-  }
-
-  #end(run: OriginRun): void {
-    this.#runs.delete(run.requestId);
-    for (const piece of run.owed) this.#ledger.picker.unmarkRequested(piece);
-    run.owed.clear();
   }
 }
 

@@ -8,6 +8,7 @@
 import { LIMITS } from "../registry/limits.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
+import type { PaceFlow } from "../pace/pace-flow.ts";
 import { MiB } from "../units.ts";
 import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import type { Demand, Urgency } from "./demand.ts";
@@ -36,6 +37,7 @@ export interface PeerRequestsDeps {
 export interface PeerRequestsOptions {
   readonly contentId: ContentId;
   readonly urgency: Urgency;
+  readonly pace: PaceFlow;
 }
 
 /** R-SCH-02: a piece may take this many times as long as expected. */
@@ -153,6 +155,15 @@ export class PeerRequests {
     return request;
   }
 
+  /** Like `answered`, where the answer is no. */
+  refused(requestId: RequestId, now: Millis): { piece: PieceIndex; link: Link } | undefined {
+    const answer = this.answered(requestId);
+    if (answer !== undefined) {
+      this.#options.pace.refused(this.#ledger.layout.length(answer.piece), now);
+    }
+    return answer;
+  }
+
   /** The piece has come from elsewhere: whoever still owes it is told so. */
   cancelPiece(piece: PieceIndex): void {
     for (const request of this.#byPiece.get(piece)?.slice() ?? []) this.#cancel(request);
@@ -208,6 +219,11 @@ export class PeerRequests {
     if (!this.#ledger.hasBudget() || !picker.interesting(link.slot)) return false;
     const yields = this.#deps.demand.yields(this.#options.urgency);
     if (!this.#deps.peers.hasRoom(link, layout.pieceLengthMax, now, yields)) return false;
+    const { pace } = this.#options;
+    if (!pace.canAsk(now)) {
+      this.#deadline = Math.min(this.#deadline, pace.askableAt(now));
+      return false;
+    }
     if (picker.pick(link.slot, 1, this.#picked) === 1) {
       this.#ask(link, this.#picked[0]!, now);
       return true;
@@ -257,6 +273,7 @@ export class PeerRequests {
     link.outstanding++;
     if (request.yields) link.yielding++;
     this.#ledger.requested(piece);
+    this.#options.pace.asked(length, now);
     const { peerId } = link;
     const { requestId } = request;
     const { contentId } = this.#options;

@@ -10,17 +10,18 @@
  */
 import { assert } from "../assert.ts";
 import type { PieceLayout } from "../content/layout.ts";
-import type { PieceSet } from "../content/piece-set.ts";
+import { PieceSet } from "../content/piece-set.ts";
 import { Picker } from "../picker/picker.ts";
 import type { Random } from "../random.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Millis, PieceIndex, TransferId } from "../units.ts";
 import type { FlowGate } from "./flow-gate.ts";
+import type { FetcherOptions } from "./fetcher-options.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Link } from "./peer-table.ts";
 
-/** Who sent a piece. */
-export type PieceOrigin = "origin" | Link;
+/** Who sent a piece; `reuse`: nobody, the store has it in another place. */
+export type PieceOrigin = "origin" | "reuse" | Link;
 
 export interface PieceLedgerDeps {
   readonly outbox: Outbox;
@@ -48,7 +49,7 @@ export class PieceLedger {
 
   constructor(
     deps: PieceLedgerDeps,
-    options: { transferId: TransferId; layout: PieceLayout; have: PieceSet },
+    options: Pick<FetcherOptions, "transferId" | "layout" | "have" | "reusable">,
   ) {
     this.#deps = deps;
     this.#transferId = options.transferId;
@@ -60,6 +61,13 @@ export class PieceLedger {
     for (const piece of options.have) {
       this.picker.markHeld(piece);
       this.#storedBytes += this.layout.length(piece);
+    }
+    // Nobody is asked for them as long as the store has not said that it does not have them.
+    const { reusable = new Uint8Array() } = options;
+    for (const piece of PieceSet.fromBytes(this.layout.pieceCount, reusable) ?? []) {
+      if (this.picker.isHeld(piece)) continue;
+      this.picker.markHeld(piece);
+      this.#storing.set(piece, "reuse");
     }
   }
 
@@ -103,7 +111,7 @@ export class PieceLedger {
     if (this.picker.isHeld(piece)) return false;
     this.picker.markHeld(piece);
     this.#storing.set(piece, from);
-    if (from !== "origin") from.unverified++;
+    if (typeof from === "object") from.unverified++;
     this.#storingBytes += this.layout.length(piece);
     this.#deps.flowGate.add(this.layout.length(piece));
     const transferId = this.#transferId;
@@ -185,6 +193,7 @@ export class PieceLedger {
     const from = this.#storing.get(piece);
     if (from === undefined) return undefined;
     this.#storing.delete(piece);
+    if (from === "reuse") return from; // It was nowhere in memory.
     if (from !== "origin") from.unverified--;
     this.#storingBytes -= this.layout.length(piece);
     this.#deps.flowGate.add(-this.layout.length(piece));

@@ -7,13 +7,15 @@
 import { contentIdOf } from "../content/content-id.ts";
 import { choosePieceLength, PieceLayout } from "../content/layout.ts";
 import { decodeManifest } from "../content/manifest.ts";
-import { parseSha256Hex } from "../hash/digest.ts";
+import { parseSha256Hex, sha256Hex } from "../hash/digest.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { RangeMap } from "../job/ranges.ts";
+import { validatorKey as keyOf } from "../ports/origin-port.ts";
 import type { Validator } from "../ports/origin-port.ts";
 import type { OpenContent } from "../ports/store-port.ts";
 import type { ContentId, JobId } from "../units.ts";
 import type { FetcherOptions } from "./fetcher-options.ts";
+import type { FileSource, FileSources } from "./file-sources.ts";
 
 /** What a transfer needs to know to open its part file. */
 export interface Resolution {
@@ -22,6 +24,10 @@ export interface Resolution {
   readonly validator?: Validator;
   readonly validatorKey?: string;
   readonly acceptsRanges: boolean;
+  /** Without a manifest, the one place the bytes are from: others may have others (R-HTTP-11). */
+  readonly sourceUrl?: string;
+  /** SHA-256 of the whole file as its source states it, 64 lower-case hex digits. */
+  readonly sha256?: string;
   /** Where the pieces lie, when only ranges of the remote file are wanted. */
   readonly rangeMap?: RangeMap;
 }
@@ -36,21 +42,44 @@ export function resolutionOf(manifest: {
   return { layout: decoded.manifest.layout, manifest, acceptsRanges: true };
 }
 
+/**
+ * One line that differs whenever the file at the source does; only a strong ETag lets a later run
+ * continue what this one stored (R-HTTP-13). Those of two places always differ (R-HTTP-11).
+ */
+export function sourceKey(
+  { kind, url }: FileSource,
+  { length, validator }: { readonly length: number; readonly validator: Validator },
+): string | undefined {
+  const key = validator.etag === undefined ? undefined : keyOf(length, validator);
+  if (key === undefined || kind === "origin") return key;
+  return `${key} ${sha256Hex(new TextEncoder().encode(url)).slice(0, 32)}`;
+}
+
 /** A content without a manifest is cut by its length alone, so that every run cuts it the same. */
 export function unverifiedLayout(length: number): PieceLayout {
   return PieceLayout.fixed(length, choosePieceLength(length));
 }
 
+/** The file of a job that is opened. */
+interface OpenedFile {
+  readonly jobId: JobId;
+  readonly fileIndex: number;
+  readonly file: JobFileSpec;
+  /**
+   * Stands in for a validator where the origin has none. No other opening has the same, so what is
+   * stored is not continued; once complete, a later run finds it by the key that the store kept.
+   */
+  readonly onceKey: string;
+}
+
 /** What the store is asked to open for a file of a job. */
 export function openSpec(
-  { layout, manifest, validatorKey: key }: Resolution,
-  {
-    jobId,
-    fileIndex,
-    file,
-  }: { readonly jobId: JobId; readonly fileIndex: number; readonly file: JobFileSpec },
+  { layout, manifest, validatorKey, sha256 }: Resolution,
+  { jobId, fileIndex, file, onceKey }: OpenedFile,
 ): OpenContent {
-  const digest = file.sha256 === undefined ? undefined : parseSha256Hex(file.sha256);
+  const expected = file.sha256 ?? sha256;
+  const digest = expected === undefined ? undefined : parseSha256Hex(expected);
+  const key = validatorKey ?? (manifest === undefined ? onceKey : undefined);
   return {
     jobId,
     fileIndex,
@@ -64,16 +93,16 @@ export function openSpec(
 
 /** What a fetcher is told of a file of a job. */
 export function fetcherOptions(
-  { layout, manifest, validator, acceptsRanges, rangeMap }: Resolution,
-  { url, request }: JobFileSpec,
+  { layout, manifest, validator, acceptsRanges, rangeMap, sourceUrl }: Resolution,
+  sources: FileSources,
 ): Omit<FetcherOptions, "transferId" | "have" | "bytes" | "urgency"> {
   return {
     contentId: manifest?.contentId,
     layout,
-    url,
+    sources,
+    sourceUrl,
     acceptsRanges,
     ...(validator && { validator }),
     ...(rangeMap && { rangeMap }),
-    ...(request && { request }),
   };
 }

@@ -3,11 +3,13 @@
  * trust level that allows peers (threat model section 6), otherwise length and validator from the
  * origin.
  *
+ *   manifest in job    that one, checked against the id beside it (T2)
  *   content id named   manifest from the origin's sidecar or any peer, checked against the id (T2)
  *   https: URL         sidecar over TLS (T4), else the origin alone
  *   http: URL          the origin alone (T0, or T1 with a SHA-256)
  *
- * A job that names a content id never falls back to unverified bytes: without the manifest it
+ * Each question goes to the file's places in turn (`FileSources`), those about manifests never to
+ * cache servers, which are nobody's word. A job that names a content id never falls back to unverified bytes: without the manifest it
  * fails. Called by `Transfer`, which reads `outcome` after each call.
  */
 import { contentIdOf } from "../content/content-id.ts";
@@ -15,17 +17,19 @@ import { decodeManifest } from "../content/manifest.ts";
 import { parsePieceHashFile } from "../content/piece-hash-file.ts";
 import type { Manifest } from "../content/manifest.ts";
 import { hex, parseSha256Hex } from "../hash/digest.ts";
+import { inlineManifestBytes } from "../job/file-spec.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import { RangeMap } from "../job/ranges.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
-import { validatorKey } from "../ports/origin-port.ts";
 import type { ContentId, Millis, PeerId, RequestId, TransferId } from "../units.ts";
+import type { FileSource, FileSources } from "./file-sources.ts";
+import { ManifestPeers } from "./manifest-peers.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { backoffMs } from "./pace.ts";
 import type { Link } from "./peer-table.ts";
-import { unverifiedLayout } from "./resolution.ts";
+import { sourceKey, unverifiedLayout } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
@@ -38,28 +42,29 @@ type Question = "sidecar" | "pieceHashes" | "probe";
 
 type OriginStep =
   | { readonly name: "none" }
-  | { readonly name: Question; readonly requestId: RequestId }
+  /** `source`: unless the question is about piece hashes, which have a URL of their own. */
+  | {
+      readonly name: Question;
+      readonly requestId: RequestId;
+      readonly source: FileSource | undefined;
+    }
   | { readonly name: "waiting"; readonly retryAt: Millis; readonly what: Question };
 
 interface OriginProblem {
   readonly error: ErrorInfo;
   readonly transient: boolean;
-  readonly retryAfterMs: Millis | undefined;
+  readonly retryAfterMs?: Millis | undefined;
 }
-
-/** Peers asked for one manifest at a time; beyond it the one asked first is given up. */
-const ASKED_MAX = 4;
 
 export class Resolver implements Stage {
   readonly #deps: MachineDeps;
   readonly #transferId: TransferId;
   readonly #file: JobFileSpec;
+  readonly #sources: FileSources;
+  /** Places that have no sidecar, or a wrong one. */
+  readonly #withoutSidecar = new Set<FileSource>();
   #origin: OriginStep = { name: "none" };
-  /** The peers asked for the manifest now, by request, the latest last. */
-  readonly #asked = new Map<RequestId, PeerId>();
-  /** Who has it and has not been asked; and when the next is asked though others still owe it. */
-  readonly #candidates = new Set<PeerId>();
-  #askAgainAt: Millis = Infinity;
+  readonly #peers: ManifestPeers;
   #failures = 0;
   #originError: { readonly error: ErrorInfo; readonly transient: boolean } | undefined;
   #giveUpAt: Millis;
@@ -67,22 +72,25 @@ export class Resolver implements Stage {
 
   constructor(
     deps: MachineDeps,
-    options: { transferId: TransferId; file: JobFileSpec },
+    options: { transferId: TransferId; file: JobFileSpec; sources: FileSources },
     now: Millis,
   ) {
     this.#deps = deps;
     this.#transferId = options.transferId;
     this.#file = options.file;
+    this.#sources = options.sources;
+    this.#peers = new ManifestPeers(deps, options.file.contentId);
     this.#giveUpAt = now + deps.settings.manifestTimeoutMs;
-    if (options.file.url !== undefined) this.#askOrigin(this.#firstQuestion());
+    const { url, manifest } = options.file;
+    const bytes = manifest === undefined ? undefined : inlineManifestBytes(manifest);
+    if (bytes !== undefined) this.#acceptPinned(bytes);
+    else if (url !== undefined) this.#askOrigin(this.#firstQuestion(), now);
     this.#checkHopeless(now);
   }
 
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     if (event.type === "peerBitfield") {
-      // Who holds some of the content has its manifest.
-      const { peerId } = link;
-      if (![...this.#asked.values()].includes(peerId)) this.#candidates.add(peerId);
+      this.#peers.offered(link.peerId);
       this.#askPeer(now);
     } else if (event.type === "peerManifest") {
       this.#peerManifest(event.requestId, event.bytes, now);
@@ -91,16 +99,13 @@ export class Resolver implements Stage {
   }
 
   peerGone(peerId: PeerId, now: Millis): void {
-    this.#candidates.delete(peerId);
-    for (const [requestId, asked] of this.#asked) {
-      if (asked === peerId) this.#asked.delete(requestId);
-    }
+    this.#peers.gone(peerId);
     this.#askPeer(now);
     this.#checkHopeless(now);
   }
 
   owns(requestId: RequestId): boolean {
-    return this.#asked.has(requestId);
+    return this.#peers.owns(requestId);
   }
 
   originEvent(event: OriginEvent, now: Millis): void {
@@ -108,14 +113,17 @@ export class Resolver implements Stage {
     const step = this.#origin;
     if (!("requestId" in step) || step.requestId !== event.requestId) return;
     this.#origin = { name: "none" };
-    if (event.type === "originProbed") this.#probed(event);
-    else if (event.type === "manifestFetched" && step.name === "pieceHashes") {
-      this.#pieceHashes(event.bytes);
-    } else if (event.type === "manifestFetched") this.#sidecar(event.bytes, event.overTls);
-    else if (event.type === "originFailed") {
+    const { source } = step;
+    if (event.type === "originProbed" && source !== undefined) this.#probed(event, source, now);
+    else if (event.type === "manifestFetched") {
+      if (source === undefined) this.#pieceHashes(event.bytes, now);
+      else this.#sidecar(event, source, now);
+    } else if (event.type === "originFailed") {
       const { kind, error, retryAfterMs } = event.failure;
       const transient = kind === "transient" || kind === "timeout";
-      this.#originFailed(step.name, { error, transient, retryAfterMs }, now);
+      const problem = { error, transient, retryAfterMs };
+      if (source === undefined) this.#pieceHashesFailed(problem, now);
+      else this.#originFailed(step.name, source, problem, now);
     }
     this.#checkHopeless(now);
   }
@@ -126,16 +134,13 @@ export class Resolver implements Stage {
     if ("requestId" in this.#origin) {
       outbox.origin({ type: "cancelOrigin", requestId: this.#origin.requestId });
     }
-    for (const [requestId, peerId] of this.#asked) {
-      outbox.swarm({ type: "cancelRequest", peerId, requestId });
-    }
+    this.#peers.cancelAll();
     this.#origin = { name: "none" };
-    this.#asked.clear();
   }
 
   pollDeadline(): Millis {
     if (this.outcome !== undefined) return Infinity;
-    const askAt = this.#candidates.size > 0 ? this.#askAgainAt : Infinity;
+    const askAt = this.#peers.pollDeadline();
     if (this.#origin.name === "waiting") return Math.min(askAt, this.#origin.retryAt);
     // A question to the origin has a timeout of its own; patience is for what comes after it.
     const isAnswered = this.#origin.name === "none" && this.#file.contentId !== undefined;
@@ -144,15 +149,14 @@ export class Resolver implements Stage {
 
   handleTimeout(now: Millis): void {
     if (this.#origin.name === "waiting" && this.#origin.retryAt <= now) {
-      this.#askOrigin(this.#origin.what);
+      this.#askOrigin(this.#origin.what, now);
     }
     this.#askPeer(now);
     if (this.#origin.name === "none" && now >= this.#giveUpAt) this.#fail();
   }
 
   #peerManifest(requestId: RequestId, bytes: Uint8Array, now: Millis): void {
-    const peerId = this.#asked.get(requestId);
-    this.#asked.delete(requestId);
+    const peerId = this.#peers.answered(requestId);
     if (peerId === undefined || this.outcome !== undefined) return;
     if (!this.#acceptPinned(bytes)) this.#deps.peers.offended(peerId, "corruptManifest", now);
     this.#askPeer(now);
@@ -160,40 +164,73 @@ export class Resolver implements Stage {
   }
 
   #peerRefused(requestId: RequestId, now: Millis): void {
-    this.#asked.delete(requestId);
+    this.#peers.answered(requestId);
     this.#askPeer(now);
     this.#checkHopeless(now);
   }
 
   /** Where to look first, by what the job names and what may be trusted. */
   #firstQuestion(): Question {
-    const { url, contentId, pieceHashes, ranges } = this.#file;
+    const { contentId, pieceHashes, ranges } = this.#file;
     if (contentId !== undefined) return "sidecar";
     if (ranges !== undefined) return "probe";
     if (pieceHashes !== undefined) return "pieceHashes";
-    const isTls = url?.startsWith("https:") === true;
-    return isTls && this.#deps.settings.trustTlsManifest === 1 ? "sidecar" : "probe";
+    return this.#deps.settings.trustTlsManifest === 1 ? "sidecar" : "probe";
   }
 
-  #askOrigin(what: Question): void {
-    const { url: fileUrl, pieceHashes, request } = this.#file;
-    const url = what === "pieceHashes" ? pieceHashes?.url : fileUrl;
-    if (url === undefined) return;
+  /** Asks the place whose turn it is, waits for one, or goes on to what can be asked. */
+  #askOrigin(what: Question, now: Millis): void {
+    if (what === "pieceHashes") return this.#askPieceHashes();
+    if (what === "sidecar") return this.#askSidecar(now);
+    const source = this.#sources.next(now);
+    const retryAt = this.#sources.retryAt(now);
+    if (source !== undefined) this.#ask(what, source);
+    else if (retryAt !== Infinity) this.#origin = { name: "waiting", retryAt, what };
+  }
+
+  /** The first place that may have one and need not wait; other questions need not wait for it. */
+  #askSidecar(now: Millis): void {
+    const places = this.#sources.manifestPlaces.filter((source) => this.#mayHaveSidecar(source));
+    const ready = places.find((source) => this.#sources.readyAt(source) <= now);
+    if (ready !== undefined) return this.#ask("sidecar", ready);
+    if (this.#file.contentId === undefined) {
+      if (places.length === 0 || this.#sources.next(now)) return this.#askOrigin("probe", now);
+    } else if (places.length === 0) return;
+    const retryAt = Math.min(...places.map((source) => this.#sources.readyAt(source)));
+    this.#origin = { name: "waiting", retryAt, what: "sidecar" };
+  }
+
+  #ask(what: "sidecar" | "probe", source: FileSource): void {
+    const { url, request } = source;
     const requestId = this.#deps.outbox.nextRequestId();
-    this.#origin = { name: what, requestId };
+    this.#origin = { name: what, requestId, source };
+    const question = { requestId, transferId: this.#transferId, url, ...(request && { request }) };
+    if (what === "probe") this.#deps.outbox.origin({ type: "probeOrigin", ...question });
+    else this.#deps.outbox.origin({ type: "fetchManifest", place: "sidecar", ...question });
+  }
+
+  #askPieceHashes(): void {
+    const { url: fileUrl, pieceHashes, request } = this.#file;
+    if (pieceHashes === undefined) return;
+    const { url } = pieceHashes;
+    const requestId = this.#deps.outbox.nextRequestId();
+    this.#origin = { name: "pieceHashes", requestId, source: undefined };
     // Header fields and certificates are for the file's origin, and for nobody else.
     const isOwn =
       request !== undefined && URL.parse(url)?.origin === URL.parse(fileUrl ?? "")?.origin;
     const question = { requestId, transferId: this.#transferId, url, ...(isOwn && { request }) };
-    if (what === "probe") this.#deps.outbox.origin({ type: "probeOrigin", ...question });
-    else {
-      const place = what === "sidecar" ? "sidecar" : "exact";
-      this.#deps.outbox.origin({ type: "fetchManifest", place, ...question });
-    }
+    this.#deps.outbox.origin({ type: "fetchManifest", place: "exact", ...question });
+  }
+
+  /** Without a content id TLS must vouch for it (T4), as it does for the file's own URL. */
+  #mayHaveSidecar(source: FileSource): boolean {
+    if (this.#withoutSidecar.has(source)) return false;
+    const isTls = isHttps(this.#file.url) && isHttps(source.url);
+    return this.#file.contentId !== undefined || isTls;
   }
 
   /** R-MAN-01: piece hashes that are not there cost the peers, not the job, unless it says so. */
-  #pieceHashes(bytes: Uint8Array): void {
+  #pieceHashes(bytes: Uint8Array, now: Millis): void {
     const { sha256, hashOfHashes } = this.#file.pieceHashes ?? {};
     const digest = sha256 === undefined ? undefined : parseSha256Hex(sha256);
     const all = hashOfHashes === undefined ? undefined : parseSha256Hex(hashOfHashes);
@@ -206,26 +243,26 @@ export class Resolver implements Stage {
       this.#resolve({ contentId, bytes: manifestBytes }, parsed.manifest);
     } else if (this.#file.mandatoryIntegrity === true) {
       this.#finish(errorInfo(parsed.code, parsed.reason), false);
-    } else this.#askOrigin("probe");
+    } else this.#askOrigin("probe", now);
   }
 
-  /** One peer at a time, and one more for every stall timeout in which none has answered. */
-  #askPeer(now: Millis): void {
-    const { contentId } = this.#file;
-    const [peerId] = this.#candidates;
-    if (contentId === undefined || peerId === undefined || this.outcome !== undefined) return;
-    if (this.#asked.size > 0 && now < this.#askAgainAt) return;
-    const { outbox, settings } = this.#deps;
-    this.#candidates.delete(peerId);
-    const [oldest] = this.#asked;
-    if (oldest !== undefined && this.#asked.size >= ASKED_MAX) {
-      this.#asked.delete(oldest[0]);
-      outbox.swarm({ type: "cancelRequest", requestId: oldest[0], peerId: oldest[1] });
+  /** R-MAN-01: they may lie on another server than the file, which is then asked alone. */
+  #pieceHashesFailed({ error, transient, retryAfterMs }: OriginProblem, now: Millis): void {
+    const { settings, random } = this.#deps;
+    this.#originError = { error, transient };
+    this.#failures++;
+    if (transient && this.#failures < settings.originFailuresMax) {
+      const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
+      const waitMs = retryAfterMs ?? backoffMs(this.#failures, bounds, random);
+      this.#origin = { name: "waiting", retryAt: now + waitMs, what: "pieceHashes" };
+    } else if (this.#file.mandatoryIntegrity !== true) this.#askOrigin("probe", now);
+    else if (!transient) {
+      this.#finish(errorInfo("ERR_INTEGRITY_UNAVAILABLE", error.message), false);
     }
-    const requestId = outbox.nextRequestId();
-    this.#asked.set(requestId, peerId);
-    this.#askAgainAt = now + settings.stallTimeoutMs;
-    outbox.swarm({ type: "requestManifest", peerId, requestId, contentId });
+  }
+
+  #askPeer(now: Millis): void {
+    if (this.outcome === undefined) this.#peers.ask(now);
   }
 
   /** A manifest for a named content: its digest first, its contents afterwards (R-MAN-02). */
@@ -238,7 +275,11 @@ export class Resolver implements Stage {
     return true;
   }
 
-  #sidecar(bytes: Uint8Array, overTls: boolean): void {
+  #sidecar(
+    { bytes, overTls }: Extract<OriginEvent, { type: "manifestFetched" }>,
+    source: FileSource,
+    now: Millis,
+  ): void {
     const { contentId } = this.#file;
     const decoded = decodeManifest(bytes);
     if (contentId !== undefined) {
@@ -248,11 +289,15 @@ export class Resolver implements Stage {
         : errorInfo("ERR_MANIFEST_MALFORMED", decoded.reason);
       this.#originError = { error, transient: false };
     } else if (decoded.ok && overTls) {
-      this.#resolve({ contentId: contentIdOf(bytes), bytes }, decoded.manifest);
-    } else {
-      // R-MAN-01: a bad manifest costs the peers, not the job.
-      this.#askOrigin("probe");
+      return this.#resolve({ contentId: contentIdOf(bytes), bytes }, decoded.manifest);
     }
+    // R-MAN-01: a bad manifest costs the peers, not the job.
+    this.#noSidecar(source, now);
+  }
+
+  #noSidecar(source: FileSource, now: Millis): void {
+    this.#withoutSidecar.add(source);
+    this.#askOrigin(this.#file.contentId === undefined ? "probe" : "sidecar", now);
   }
 
   #resolve(
@@ -272,20 +317,27 @@ export class Resolver implements Stage {
     this.outcome = { name: "resolved", resolution };
   }
 
-  #probed(event: Extract<OriginEvent, { type: "originProbed" }>): void {
+  #probed(
+    event: Extract<OriginEvent, { type: "originProbed" }>,
+    source: FileSource,
+    now: Millis,
+  ): void {
     const { length, validator, acceptsRanges } = event;
     const { ranges } = this.#file;
     if (ranges !== undefined && !acceptsRanges) {
-      return this.#finish(errorInfo("ERR_RANGES_UNSUPPORTED"), false);
+      const error = errorInfo("ERR_RANGES_UNSUPPORTED");
+      return this.#originFailed("probe", source, { error, transient: false }, now);
     }
     const rangeMap = ranges && RangeMap.of(ranges, length);
     if (rangeMap !== undefined && "code" in rangeMap) return this.#finish(rangeMap, false);
-    // R-HTTP-13: only a strong ETag lets a later run continue what this one stored.
-    const key = validator.etag === undefined ? undefined : validatorKey(length, validator);
+    const key = sourceKey(source, event);
     const resolution: Resolution = {
       layout: rangeMap?.layout ?? unverifiedLayout(length),
       validator,
       acceptsRanges,
+      sourceUrl: source.url,
+      // Without TLS it proves nothing, and still finds damage on the way (T1).
+      ...(event.sha256 !== undefined && ranges === undefined && { sha256: event.sha256 }),
       ...(rangeMap && { rangeMap }),
       ...(key === undefined ? {} : { validatorKey: key }),
     };
@@ -294,26 +346,20 @@ export class Resolver implements Stage {
 
   #originFailed(
     what: Question,
+    source: FileSource,
     { error, transient, retryAfterMs }: OriginProblem,
     now: Millis,
   ): void {
-    const { settings, random } = this.#deps;
     this.#originError = { error, transient };
     if (!transient) {
-      if (what === "pieceHashes" && this.#file.mandatoryIntegrity === true) {
-        this.#finish(errorInfo("ERR_INTEGRITY_UNAVAILABLE", error.message), false);
-      } else if (what !== "probe" && this.#file.contentId === undefined) this.#askOrigin("probe");
-      return;
+      if (what === "sidecar") return this.#noSidecar(source, now);
+      this.#sources.failedForGood(source, error, now);
+    } else {
+      const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+      this.#sources.failed(source, { error, hasDelivered: false, ...wait }, now);
+      if (this.#sources.isExhausted) return;
     }
-    this.#failures++;
-    if (this.#failures >= settings.originFailuresMax) {
-      if (what !== "pieceHashes" || this.#file.mandatoryIntegrity === true) return;
-      this.#failures = 0; // R-MAN-01: they may lie on another server than the file.
-      return this.#askOrigin("probe");
-    }
-    const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
-    const waitMs = retryAfterMs ?? backoffMs(this.#failures, bounds, random);
-    this.#origin = { name: "waiting", retryAt: now + waitMs, what };
+    this.#askOrigin(what, now);
   }
 
   /**
@@ -322,7 +368,7 @@ export class Resolver implements Stage {
    */
   #checkHopeless(now: Millis): void {
     if (this.outcome !== undefined || this.#origin.name !== "none") return;
-    if (this.#asked.size > 0 || this.#candidates.size > 0) return;
+    if (!this.#peers.isEmpty) return;
     const { peers, settings } = this.#deps;
     if (this.#file.contentId === undefined) return this.#fail();
     const isAlone = !peers.hopeful && peers.links.size === 0;
@@ -334,7 +380,10 @@ export class Resolver implements Stage {
 
   #fail(): void {
     const fallback = { error: errorInfo("ERR_MANIFEST_UNAVAILABLE"), transient: false };
-    const { error, transient } = this.#originError ?? fallback;
+    const failure = this.#sources.failure;
+    const { error, transient } = failure
+      ? { error: failure.error, transient: !failure.fatal }
+      : (this.#originError ?? fallback);
     this.#finish(error, transient);
   }
 
@@ -342,4 +391,8 @@ export class Resolver implements Stage {
     this.stop();
     this.outcome = { name: "failed", error, transient };
   }
+}
+
+function isHttps(url: string | undefined): boolean {
+  return url?.startsWith("https:") === true;
 }

@@ -15,23 +15,26 @@ import type { JobState, PlainVerb } from "../job/states.ts";
 import type { SchedulerCommand, SchedulerEvent } from "../ports/events.ts";
 import type { OriginResponse } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { SwarmEvent } from "../ports/swarm-port.ts";
 import type { Random } from "../random.ts";
 import { Counters } from "../registry/counters.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
+import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
+import { Pacer } from "../pace/pacer.ts";
+import { CacheHosts } from "./cache-hosts.ts";
 import { Demand } from "./demand.ts";
 import { FlowGate } from "./flow-gate.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
+import { OriginHosts } from "./origin-hosts.ts";
 import { Outbox } from "./outbox.ts";
 import { PeerTable } from "./peer-table.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
-import type { PeerEvent } from "./stage.ts";
+import type { LinkEvent, PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { UploadQueue } from "./upload-queue.ts";
 import { WallClock } from "./wall-clock.ts";
@@ -41,12 +44,15 @@ export interface SchedulerDeps {
   readonly settings: Settings;
   /** This agent's own peer id. */
   readonly selfId: PeerId;
+  /** Cache servers to ask before the origin, each one that `isCacheHost` accepts. Default: none. */
+  readonly cacheHosts?: readonly string[];
 }
 
 export class Scheduler {
   readonly counters = new Counters();
   readonly #outbox = new Outbox();
   readonly #wallClock = new WallClock();
+  readonly #pacer: Pacer;
   readonly #deps: MachineDeps;
   readonly #peers: PeerTable;
   readonly #transfers: TransferTable;
@@ -55,22 +61,27 @@ export class Scheduler {
   readonly #serving: Serving;
   readonly #membership: Membership;
 
-  constructor({ random, settings, selfId }: SchedulerDeps) {
+  constructor({ random, settings, selfId, cacheHosts = [] }: SchedulerDeps) {
     const base = { outbox: this.#outbox, random, settings, counters: this.counters };
     this.#peers = new PeerTable(base);
     const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
+    const wallClock = this.#wallClock;
+    this.#pacer = new Pacer({ outbox: this.#outbox, wallClock, flowGate }, settings);
     this.#deps = {
       ...base,
       flowGate,
       peers: this.#peers,
       demand: new Demand(),
-      wallClock: this.#wallClock,
+      cacheHosts: new CacheHosts(cacheHosts),
+      originHosts: new OriginHosts(),
+      pacer: this.#pacer,
+      wallClock,
       selfId,
     };
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
-    this.#uploads = new UploadQueue(base);
+    this.#uploads = new UploadQueue({ ...base, pace: this.#pacer.uploads });
     this.#serving = new Serving(this.#outbox, this.#uploads, this.#transfers);
   }
 
@@ -79,9 +90,27 @@ export class Scheduler {
     this.#outbox.store({ type: "loadState" });
   }
 
-  /** It is `wallAt` at `now`; to be told before anything else that happens at `now`. */
-  tellWallTime(wallAt: UnixMillis, now: Millis): void {
-    this.#wallClock.tell(wallAt, now);
+  /**
+   * It is `wallAt` at `now`, and local time is ahead of UTC by `utcOffsetMs`; to be told before
+   * anything else that happens at `now`.
+   */
+  tellWallTime(wallAt: UnixMillis, now: Millis, utcOffsetMs?: number): void {
+    this.#wallClock.tell(wallAt, now, utcOffsetMs);
+  }
+
+  /**
+   * Changes limits and windows, at once and for this run. Throws `ERR_SETTING_INVALID`, having
+   * changed nothing, for a value out of range or a setting that only a start can change.
+   */
+  applySettings(changes: Partial<PaceSettings>, now: Millis): void {
+    this.#pacer.apply(changes, now);
+    this.#uploads.rateChanged();
+    this.#settle(now);
+  }
+
+  /** The limits and windows in force. */
+  get paceSettings(): PaceSettings {
+    return this.#pacer.settings;
   }
 
   /** Refused with ERR_USAGE, ERR_URL_INVALID, ERR_DESTINATION_INVALID, ERR_JOB_LIMIT and others. */
@@ -101,6 +130,7 @@ export class Scheduler {
   /** Adds files or changes values. All of it happens or, when it is refused, none. */
   changeJob(jobId: JobId, change: JobChange, now: Millis, guard?: VerbGuard): VerbResult {
     const result = this.#jobs.change(jobId, change, now, guard);
+    this.#pacer.divide(now);
     this.#settle(now);
     return result;
   }
@@ -236,11 +266,14 @@ export class Scheduler {
       this.#peers.pollDeadline(),
       this.#transfers.pollDeadline(),
       this.#jobs.pollDeadline(),
+      this.#pacer.pollDeadline(),
+      this.#uploads.pollDeadline(),
     );
   }
 
   handleTimeout(now: Millis): void {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
+    this.#pacer.handleTimeout(now);
     this.#transfers.handleTimeout(now);
     if (this.#jobs.pollDeadline() <= now) this.#jobs.handleTimeout(now);
     this.#settle(now);
@@ -250,20 +283,7 @@ export class Scheduler {
     this.#transfers.checkInvariants();
   }
 
-  #handleLink(
-    event: Extract<
-      SwarmEvent,
-      {
-        type:
-          | "peerDiscovered"
-          | "peerConnected"
-          | "dialFailed"
-          | "peerDisconnected"
-          | "peerOffended";
-      }
-    >,
-    now: Millis,
-  ): void {
+  #handleLink(event: LinkEvent, now: Millis): void {
     switch (event.type) {
       case "peerDiscovered":
         if (event.peerId !== this.#deps.selfId) this.#peers.discovered(event, now);
@@ -317,10 +337,14 @@ export class Scheduler {
         this.#outbox.notice({ type: "ready" });
         return;
       case "stateFailed":
+        this.#jobs.storeFailed(event.error, now);
         this.#outbox.notice({ type: "unusable", error: event.error });
         return;
       case "contentShared":
         this.#transfers.open({ stored: event.content }, now);
+        return;
+      case "contentEvicted":
+        this.#transfers.withdraw(event.contentId);
         return;
       case "jobSaved":
       case "jobEnded":
@@ -362,6 +386,7 @@ export class Scheduler {
       reports = this.#transfers.takeReports();
     }
     this.#membership.settle(now);
+    this.#uploads.serve(now);
     for (const jobId of this.#jobs.takeChanged()) {
       this.#outbox.notice({ type: "jobChanged", jobId });
     }

@@ -28,9 +28,12 @@ export class Serving {
   handle(event: ServingEvent): void {
     const { peerId, requestId } = event;
     switch (event.type) {
-      case "pieceRequested":
-        this.#uploads.request(event, this.#serverOf(event.contentId, event.piece)?.transferId);
+      case "pieceRequested": {
+        const server = this.#serverOf(event.contentId, event.piece);
+        const length = server?.resolution?.layout.length(event.piece) ?? 0;
+        this.#uploads.request(event, server && { transferId: server.transferId, length });
         break;
+      }
       case "manifestRequested": {
         const bytes = this.#serverOf(event.contentId)?.manifestBytes;
         if (bytes !== undefined) {

@@ -25,6 +25,10 @@ export interface FileSnapshot {
   /** The caller's own name for the file. */
   readonly fileId?: string;
   readonly url?: string;
+  /** Other places of the same bytes. */
+  readonly mirrors?: readonly string[];
+  /** The URL that has delivered last: the file's own, a mirror, or one at a cache server. */
+  readonly deliveredBy?: string;
   /** Absent: it goes to a stream, or nobody has said yet where to. */
   readonly destination?: string;
   readonly toStream: boolean;
@@ -41,9 +45,12 @@ export interface FileSnapshot {
   readonly transferredBytes: number;
   /** Bytes received so far, by where they came from, including wasted ones. */
   readonly originBytes: number;
+  readonly cacheServerBytes: number;
   readonly peerBytes: number;
   /** Bytes received and thrown away. */
   readonly wastedBytes: number;
+  /** Bytes found in other contents on this machine in this run, and so not received. */
+  readonly reusedBytes: number;
   /** Bytes sent to peers in this run. */
   readonly uploadedBytes: number;
   /** Requests under way to the origin. */
@@ -95,6 +102,8 @@ export interface JobFacts {
   readonly noProgressTimeoutMs: Millis;
   /** A set of `NETWORK_COSTS` that the job may use. */
   readonly networkCosts: number;
+  /** What it may fetch at most; 0 is no limit. */
+  readonly rateBytesPerSec: number;
   readonly allowsCellular: boolean;
   readonly attributes: Readonly<Record<string, JobAttribute>>;
   readonly fileCount: number;
@@ -103,6 +112,7 @@ export interface JobFacts {
   readonly length?: number;
   readonly transferredBytes: number;
   readonly originBytes: number;
+  readonly cacheServerBytes: number;
   readonly peerBytes: number;
   readonly wastedBytes: number;
 }

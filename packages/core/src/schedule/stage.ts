@@ -23,6 +23,19 @@ export type PeerEvent = Extract<
   }
 >;
 
+/** What becomes of peers and their connections. */
+export type LinkEvent = Extract<
+  SwarmEvent,
+  {
+    readonly type:
+      | "peerDiscovered"
+      | "peerConnected"
+      | "dialFailed"
+      | "peerDisconnected"
+      | "peerOffended";
+  }
+>;
+
 export interface Stage {
   /** False when what the peer said cannot be true of this content. */
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean;

@@ -6,7 +6,7 @@ import type { FetchBytes } from "./fetcher-options.ts";
 
 export class TransferFacts {
   /** Bytes received in this run, by source. */
-  readonly bytes: FetchBytes = { origin: 0, peers: 0, wasted: 0 };
+  readonly bytes: FetchBytes = { origin: 0, cacheServers: 0, peers: 0, wasted: 0, reused: 0 };
   /** Bytes sent to peers in this run. */
   uploadedBytes = 0;
   /** What an origin answered last. */

@@ -51,6 +51,9 @@ export type TransferState =
   | { readonly name: "closing" }
   | { readonly name: "closed" };
 
+/** What a state that has all pieces may be followed by. */
+export type EndState = "complete" | "published";
+
 /** The state as users see it. */
 export function phaseOf(state: TransferState): FilePhase {
   switch (state.name) {
@@ -72,6 +75,11 @@ export function phaseOf(state: TransferState): FilePhase {
     default:
       return unreachable(state);
   }
+}
+
+/** Whether pieces may yet be fetched in the state, or in one that follows it. */
+export function isIncomplete({ name }: TransferState): boolean {
+  return name === "resolving" || name === "opening" || name === "fetching";
 }
 
 /** What works in the state, if anything does. */

@@ -60,6 +60,16 @@ export class TransferTable {
     }
   }
 
+  /** Nobody is given the content any more; a job that is fetching it anew goes on. */
+  withdraw(contentId: ContentId): void {
+    for (const transfer of this.of(contentId)) {
+      if (transfer.phase !== "published") continue;
+      transfer.close("keep");
+      this.noteState(transfer);
+      this.#deps.outbox.notice({ type: "contentServed", contentId, served: false });
+    }
+  }
+
   /** The transfer that made a request to a peer and still waits for the answer. */
   ownerOf(requestId: RequestId): Transfer | undefined {
     for (const transfer of this.#working) {

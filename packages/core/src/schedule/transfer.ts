@@ -14,7 +14,7 @@
 import { PieceSet } from "../content/piece-set.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
-import type { StoreEvent } from "../ports/store-port.ts";
+import type { OpenedPieces, StoreEvent } from "../ports/store-port.ts";
 import { ERRORS, errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type {
@@ -31,15 +31,16 @@ import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import type { Link } from "./peer-table.ts";
-import { RestartBudget } from "./restart-budget.ts";
+import { FileSources } from "./file-sources.ts";
 import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
 import { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
-import type { PeerEvent, Stage } from "./stage.ts";
+import type { PeerEvent } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
-import { phaseOf, stageOf } from "./transfer-state.ts";
+import { isIncomplete, phaseOf, stageOf } from "./transfer-state.ts";
 import type {
+  EndState,
   TransferJob,
   TransferOptions,
   TransferReport,
@@ -52,13 +53,13 @@ const MISMATCHES_MAX = 1;
 export class Transfer {
   readonly transferId: TransferId;
   readonly facts = new TransferFacts();
+  readonly sources: FileSources;
   readonly #deps: MachineDeps;
   readonly #job: TransferJob | undefined;
   #state: TransferState;
   #resolution: Resolution | undefined;
   #contentId: ContentId | undefined;
   readonly #early = new EarlyWords();
-  readonly #restarts = new RestartBudget();
   #mismatches = 0;
   /** The store knows this transfer. */
   #isOpen = false;
@@ -69,6 +70,8 @@ export class Transfer {
     this.#deps = deps;
     this.transferId = options.transferId;
     this.#job = options.job;
+    const isForeground = options.job?.urgency.isForeground === true;
+    this.sources = new FileSources(deps, { file: options.job?.file, isForeground }, now);
     const { transferId, stored } = options;
     const known = stored && resolutionOf({ ...stored, bytes: stored.manifestBytes });
     this.#resolution = options.resolution ?? known;
@@ -77,7 +80,7 @@ export class Transfer {
     if (stored !== undefined) {
       this.#isOpen = true;
       deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
-    } else if (this.#resolution !== undefined) this.#open();
+    } else if (this.#resolution !== undefined) this.#open(now);
     else if (this.#file !== undefined) this.#resolve(this.#file, now);
   }
 
@@ -115,9 +118,7 @@ export class Transfer {
 
   /** Whether peers could still help: the agent looks for them as long as some transfer says so. */
   get wantsPeers(): boolean {
-    const { name } = this.#state;
-    const isFetching = name === "resolving" || name === "opening" || name === "fetching";
-    return isFetching && this.#contentId !== undefined;
+    return isIncomplete(this.#state) && this.#contentId !== undefined;
   }
 
   get phase(): FilePhase {
@@ -127,9 +128,8 @@ export class Transfer {
   /** Verified bytes on disk; of an ended transfer, what it left there. */
   get storedBytes(): number {
     if (this.#state.name === "fetching") return this.#state.fetcher.storedBytes;
-    return "have" in this.#state
-      ? (this.#resolution?.layout.contentLength ?? 0)
-      : this.#lastStoredBytes;
+    if (!("have" in this.#state)) return this.#lastStoredBytes;
+    return this.#resolution?.layout.contentLength ?? 0;
   }
 
   /** Published, nothing to report: only peers' requests concern it. */
@@ -198,7 +198,7 @@ export class Transfer {
     if (!other.#isListening) return false;
     this.#early.learnFrom(other.#early);
     const stage = stageOf(this.#state);
-    if (stage !== undefined) this.#tell(stage, now);
+    if (stage !== undefined) this.#early.tell(stage, this.#deps.peers, now);
     this.#advance(now);
     return true;
   }
@@ -226,24 +226,15 @@ export class Transfer {
   storeEvent(event: StoreEvent, now: Millis): void {
     switch (event.type) {
       case "contentOpened":
-        return this.#opened(event.have, now);
+        return this.#opened(event, now);
       case "contentVerified":
-        if (this.#state.name !== "verifying") return;
-        this.#state = { name: "complete", have: this.#state.have };
-        this.#report = { type: "transferred" };
-        return;
+        return this.#step("verifying", "complete", { type: "transferred" });
       case "contentMismatch":
         return this.#mismatch(event.pieces, now);
       case "contentPublished":
-        if (this.#state.name !== "publishing") return;
-        this.#state = { name: "published", have: this.#state.have };
-        this.#report = { type: "published" };
-        return;
+        return this.#step("publishing", "published", { type: "published" });
       case "publishFailed":
-        if (this.#state.name !== "publishing") return;
-        this.#state = { name: "complete", have: this.#state.have };
-        this.#report = { type: "publishFailed", error: event.error };
-        return;
+        return this.#step("publishing", "complete", event);
       case "contentClosed":
         return this.#wasClosed(now);
       case "contentFailed":
@@ -252,6 +243,13 @@ export class Transfer {
       default:
         return this.#pieceEvent(event, now);
     }
+  }
+
+  /** `from` -> `to`, and the report of it; nothing in any other state. */
+  #step(from: "verifying" | "publishing", to: EndState, report: TransferReport): void {
+    if (this.#state.name !== from) return;
+    this.#state = { name: to, have: this.#state.have };
+    this.#report = report;
   }
 
   pollDeadline(): Millis {
@@ -284,74 +282,71 @@ export class Transfer {
 
   /** Takes the step that the working stage has reached. */
   #advance(now: Millis): void {
-    if (this.#state.name === "resolving") this.#afterResolver(this.#state.resolver);
+    if (this.#state.name === "resolving") this.#afterResolver(this.#state.resolver, now);
     else if (this.#state.name === "fetching") this.#afterFetcher(this.#state.fetcher, now);
   }
 
   /** resolving -> opening, or failed */
-  #afterResolver({ outcome }: Resolver): void {
+  #afterResolver({ outcome }: Resolver, now: Millis): void {
     if (outcome === undefined) return;
     if (outcome.name === "failed") return this.#fail(outcome.error, outcome.transient);
     this.#resolution = outcome.resolution;
     this.#contentId = outcome.resolution.manifest?.contentId;
-    this.#open();
+    this.#open(now);
   }
 
-  #open(): void {
+  #open(now: Millis): void {
     if (this.#resolution === undefined || this.#job === undefined) return;
     this.#state = { name: "opening" };
     this.#isOpen = true;
-    const { transferId } = this;
-    const spec = openSpec(this.#resolution, this.#job);
-    this.#deps.outbox.store({ type: "openContent", transferId, spec });
+    const onceKey = `once ${this.#deps.wallClock.at(now)} ${this.transferId}`;
+    const spec = openSpec(this.#resolution, { ...this.#job, onceKey });
+    this.#deps.outbox.store({ type: "openContent", transferId: this.transferId, spec });
   }
 
   /** opening -> fetching, or published for a content that is only served */
-  #opened(haveBytes: Uint8Array, now: Millis): void {
+  #opened({ have: bits, reusable }: OpenedPieces, now: Millis): void {
     const layout = this.#resolution?.layout;
     if (this.#state.name !== "opening" || layout === undefined) return;
-    const have = PieceSet.fromBytes(layout.pieceCount, haveBytes);
+    const have = PieceSet.fromBytes(layout.pieceCount, bits);
     if (have === undefined) return this.#fail(errorInfo("ERR_STATE_INVALID", "piece map"), false);
     if (this.#file === undefined) this.#state = { name: "published", have };
-    else this.#fetch(have, now);
+    else this.#fetch(have, now, reusable);
   }
 
-  #fetch(have: PieceSet, now: Millis): void {
+  #fetch(have: PieceSet, now: Millis, reusable?: Uint8Array): void {
     const resolution = this.#resolution;
     const job = this.#job;
     if (resolution === undefined || job === undefined) return;
-    const { transferId, facts } = this;
-    const { bytes } = facts;
-    const options = { ...fetcherOptions(resolution, job.file), urgency: job.urgency };
-    const fetcher = new Fetcher(this.#deps, { ...options, transferId, have, bytes }, now);
+    const { bytes } = this.facts;
+    const pieces = { transferId: this.transferId, have, bytes, ...(reusable && { reusable }) };
+    const options = { ...fetcherOptions(resolution, this.sources), urgency: job.urgency };
+    const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
     this.#state = { name: "fetching", fetcher };
-    this.#tell(fetcher, now);
+    this.#early.tell(fetcher, this.#deps.peers, now);
     fetcher.start(now);
     this.#advance(now);
-  }
-
-  #tell(stage: Stage, now: Millis): void {
-    for (const link of this.#early.tell(stage, now)) {
-      this.#deps.peers.offended(link.peerId, "malformedFrame", now);
-    }
   }
 
   /** fetching -> verifying, resetting or failed */
   #afterFetcher(fetcher: Fetcher, now: Millis): void {
     const { status } = fetcher;
     if (status.name === "complete") {
+      fetcher.stop();
       this.#state = { name: "verifying", have: fetcher.committed };
       const readBack = this.#deps.settings.verifyOnComplete === 1;
       this.#deps.outbox.store({ type: "verifyContent", transferId: this.transferId, readBack });
-    } else if (status.name === "changed") this.#restart(fetcher, status.because, now);
+    } else if (status.name === "changed") this.#beginAnew(status.because, now);
     else if (status.name === "failed") this.#fail(status.error, status.transient);
   }
 
-  /** fetching -> resetting: what is stored cannot be continued (R-HTTP-11, R-HTTP-13). */
-  #restart(fetcher: Fetcher, because: ErrorInfo, now: Millis): void {
-    fetcher.stop();
-    this.facts.bytes.wasted += fetcher.storedBytes;
-    if (!this.#restarts.spend(now)) return this.#fail(because, ERRORS[because.code].transient);
+  /** any state with a part file -> resetting: it cannot be continued (R-HTTP-11); or failed */
+  #beginAnew(because: ErrorInfo, now: Millis): void {
+    stageOf(this.#state)?.stop();
+    this.facts.bytes.wasted += this.storedBytes;
+    if (!this.sources.mayBeginAnew(this.#resolution?.sourceUrl, because, now)) {
+      return this.#fail(because, ERRORS[because.code].transient);
+    }
     this.#state = { name: "resetting" };
     const { transferId } = this;
     this.#deps.outbox.store({ type: "closeContent", transferId, outcome: "discard" });
@@ -370,18 +365,22 @@ export class Transfer {
   }
 
   #resolve(file: JobFileSpec, now: Millis): void {
-    const resolver = new Resolver(this.#deps, { transferId: this.transferId, file }, now);
+    const options = { transferId: this.transferId, file, sources: this.sources };
+    const resolver = new Resolver(this.#deps, options, now);
     this.#state = { name: "resolving", resolver };
     this.#advance(now);
   }
 
-  /** verifying -> fetching what was found wrong, or failed */
+  /** verifying -> fetching what was found wrong, resetting where there is another place, or failed */
   #mismatch(pieces: readonly PieceIndex[], now: Millis): void {
     if (this.#state.name !== "verifying") return;
     const { have } = this.#state;
     this.#mismatches++;
     if (pieces.length === 0 || this.#mismatches > MISMATCHES_MAX) {
-      return this.#fail(errorInfo("ERR_CONTENT_MISMATCH"), false);
+      const error = errorInfo("ERR_CONTENT_MISMATCH");
+      const isOneOfMany = this.sources.giveUp(this.#resolution?.sourceUrl, error, now);
+      this.#mismatches = 0;
+      return isOneOfMany ? this.#beginAnew(error, now) : this.#fail(error, false);
     }
     for (const piece of pieces) have.delete(piece);
     this.#fetch(have, now);

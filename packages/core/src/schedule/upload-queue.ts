@@ -9,9 +9,13 @@
 import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
+import type { TokenBucket } from "../pace/token-bucket.ts";
 import type { RefusalReason } from "../ports/swarm-port.ts";
-import type { BufferId, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
+import type { BufferId, Millis, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
+
+/** What may wait for tokens: well below the shortest time in which peers expect a piece. */
+const BACKLOG_MS_MAX = 4_000;
 
 interface Upload {
   readonly peerId: PeerId;
@@ -19,6 +23,7 @@ interface Upload {
   readonly requestId: RequestId;
   readonly transferId: TransferId;
   readonly piece: PieceIndex;
+  readonly length: number;
   phase: "queued" | "reading" | "sending";
   cancelled: boolean;
 }
@@ -37,13 +42,18 @@ export class UploadQueue {
   readonly #customers = new Map<PeerId, Customer>();
   /** Uploads being read, by our own number for the read. */
   readonly #reads = new Map<RequestId, Upload>();
+  readonly #pace: TokenBucket;
   #total = 0;
   #active = 0;
+  #deadline: Millis = Infinity;
+  /** Since `serve` looked last, something was asked for or a place came free. */
+  #isChanged = false;
 
-  constructor(deps: { outbox: Outbox; settings: Settings; counters: Counters }) {
+  constructor(deps: { outbox: Outbox; settings: Settings; counters: Counters; pace: TokenBucket }) {
     this.#outbox = deps.outbox;
     this.#settings = deps.settings;
     this.#counters = deps.counters;
+    this.#pace = deps.pace;
   }
 
   /** Uploads queued or under way. */
@@ -64,23 +74,24 @@ export class UploadQueue {
     const customer = this.#customers.get(peerId);
     if (customer === undefined) return;
     this.#customers.delete(peerId);
+    this.#isChanged = true;
     for (const upload of customer.uploads.values()) {
       this.#total--;
       if (upload.phase !== "queued") this.#active--;
       upload.cancelled = true;
     }
-    this.#serve();
   }
 
   request(
     request: { peerId: PeerId; requestId: RequestId; piece: PieceIndex },
-    transferId: TransferId | undefined,
+    server: { readonly transferId: TransferId; readonly length: number } | undefined,
   ): void {
     const { peerId, requestId, piece } = request;
     const customer = this.#customers.get(peerId);
     if (customer === undefined) return;
-    if (transferId === undefined) return this.#refuse(peerId, requestId, "notFound");
+    if (server === undefined) return this.#refuse(peerId, requestId, "notFound");
     const full =
+      this.#isBehind ||
       customer.uploads.size >= LIMITS.requestsPerPeerMax ||
       this.#total >= LIMITS.requestsTotalMax ||
       this.#settings.uploadsMax === 0;
@@ -88,14 +99,15 @@ export class UploadQueue {
     const upload: Upload = {
       peerId,
       requestId,
-      transferId,
+      transferId: server.transferId,
       piece,
+      length: server.length,
       phase: "queued",
       cancelled: false,
     };
     customer.uploads.set(requestId, upload);
     this.#total++;
-    this.#serve();
+    this.#isChanged = true;
   }
 
   /** The peer no longer wants it. What is being sent is ended by the swarm adapter. */
@@ -113,7 +125,6 @@ export class UploadQueue {
     this.#reads.delete(readId);
     if (upload.cancelled) {
       this.#forget(upload);
-      this.#serve();
       return false;
     }
     upload.phase = "sending";
@@ -129,7 +140,6 @@ export class UploadQueue {
     this.#reads.delete(readId);
     this.#forget(upload);
     if (!upload.cancelled) this.#refuse(upload.peerId, upload.requestId, "notFound");
-    this.#serve();
   }
 
   /** Returns the transfer that was served; `undefined` when the upload is not known any more. */
@@ -140,7 +150,6 @@ export class UploadQueue {
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     customer.sentBytes += sentBytes;
     this.#forget(upload);
-    this.#serve();
     return upload.transferId;
   }
 
@@ -155,10 +164,19 @@ export class UploadQueue {
     }
   }
 
-  #serve(): void {
+  /** Begins as many uploads as there are slots and tokens for. To be called after every event. */
+  serve(now: Millis): void {
+    if (!this.#isChanged && now < this.#deadline) return;
+    this.#isChanged = false;
+    this.#deadline = Infinity;
     while (this.#active < this.#settings.uploadsMax) {
       const upload = this.#next();
       if (upload === undefined) return;
+      if (!this.#pace.canSpend(now)) {
+        this.#deadline = this.#pace.readyAt(now);
+        return;
+      }
+      this.#pace.spend(upload.length, now);
       const customer = this.#customers.get(upload.peerId);
       if (customer === undefined) return;
       upload.phase = "reading";
@@ -169,6 +187,26 @@ export class UploadQueue {
       const { transferId, piece } = upload;
       this.#outbox.store({ type: "readPiece", transferId, piece, requestId: readId });
     }
+  }
+
+  /** There may be tokens sooner than thought. */
+  rateChanged(): void {
+    this.#isChanged = true;
+  }
+
+  /** When `serve` may do what it cannot do now: the rate of uploads is used up. */
+  pollDeadline(): Millis {
+    return this.#deadline;
+  }
+
+  /** Whether those that wait already would take so long that peers had better ask elsewhere. */
+  get #isBehind(): boolean {
+    if (this.#pace.rateBytesPerSec === Infinity) return false;
+    let bytes = 0;
+    for (const { uploads } of this.#customers.values()) {
+      for (const { phase, length } of uploads.values()) if (phase === "queued") bytes += length;
+    }
+    return (bytes * 1_000) / this.#pace.rateBytesPerSec > BACKLOG_MS_MAX;
   }
 
   /** The oldest request of the peer that has had the fewest bytes and has a place left. */
@@ -193,6 +231,7 @@ export class UploadQueue {
     if (customer === undefined || customer.uploads.get(upload.requestId) !== upload) return;
     customer.uploads.delete(upload.requestId);
     this.#total--;
+    this.#isChanged = true;
     if (upload.phase === "queued") return;
     customer.active--;
     this.#active--;

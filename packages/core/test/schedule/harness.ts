@@ -92,6 +92,7 @@ export interface HarnessOptions {
   readonly resumable?: readonly ResumableContent[];
   /** The wall clock when the monotonic one shows 0. */
   readonly wallAt?: number;
+  readonly cacheHosts?: readonly string[];
 }
 
 export class Harness {
@@ -109,6 +110,7 @@ export class Harness {
       random: new Random(seed),
       settings: resolveSettings(settings),
       selfId,
+      ...(options.cacheHosts && { cacheHosts: options.cacheHosts }),
     });
     this.#act(() => this.scheduler.start());
     this.send({ type: "stateLoaded", jobs, resumable, contents: [] });

@@ -32,6 +32,7 @@ function drawnFile(world: JobWorld): JobFileSpec {
   ];
   return {
     url,
+    ...(world.chance(3) ? { mirrors: [world.pick(URLS), world.pick(URLS)] } : {}),
     ...(world.chance(4)
       ? { toStream: true }
       : { destination: `/tmp/${world.pick(["a", "b", "c", "d", "e", "f"])}` }),

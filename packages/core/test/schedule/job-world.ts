@@ -85,7 +85,12 @@ export class JobWorld {
   constructor(seed: number, settings: Partial<Settings> = {}) {
     this.random = new Random(seed);
     const random = new Random(seed + 1);
-    this.scheduler = new Scheduler({ random, settings: resolveSettings(settings), selfId: "self" });
+    this.scheduler = new Scheduler({
+      random,
+      settings: resolveSettings(settings),
+      selfId: "self",
+      cacheHosts: this.chance(3) ? ["cache.test", "other-cache.test"] : [],
+    });
     this.scheduler.tellWallTime(WALL_AT, 0);
     this.scheduler.start();
     this.drain();
@@ -362,7 +367,7 @@ export class JobWorld {
   }
 
   #origin(command: OriginCommand): void {
-    if (command.type === "setFlow") return;
+    if (command.type === "setFlow" || command.type === "setPace") return;
     const { requestId } = command;
     if (command.type === "cancelOrigin") {
       const index = this.#owed.findIndex((owed) => owed.requestId === requestId);
@@ -375,12 +380,14 @@ export class JobWorld {
   #fetch(
     command: Exclude<
       OriginCommand,
-      { requestId: number; type: "cancelOrigin" } | { type: "setFlow" }
+      { type: "cancelOrigin" } | { type: "setFlow" } | { type: "setPace" }
     >,
     calm: boolean,
   ): void {
     const { requestId, transferId, url } = command;
-    const remote = this.remotes.get(url);
+    // One cache server has what the origin has, under its own name; the other has nothing.
+    const at = url.replace("//cache.test/", "//origin.test/").replace(/\?cacheHostOrigin=.*/, "");
+    const remote = this.remotes.get(url) ?? this.remotes.get(at);
     const fail = (kind: OriginFailureKind): void =>
       this.#send({
         type: "originFailed",

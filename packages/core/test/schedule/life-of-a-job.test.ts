@@ -29,6 +29,7 @@ describe("the life of a job", () => {
     h.takeOne("publishContent");
     h.send({ type: "contentPublished", transferId });
     expect(h.takeOne("endJob").job).toMatchObject({ jobId: JOB_ID, state: "acknowledged" });
+    h.answerStore();
     const settledBefore = h.notices.filter((n) => n.type === "ticketSettled").length;
     h.send({ type: "jobEnded", jobId: JOB_ID, undeletedCount: 0 });
     expect(h.notices.filter((n) => n.type === "ticketSettled")).toHaveLength(settledBefore + 1);

@@ -108,6 +108,8 @@ class World {
   /** What the part file holds, written and committed. */
   #written = new Set<number>();
   readonly #committed = new Set<number>();
+  /** Of the content that was opened last. */
+  #key: string | undefined;
   readonly #corrupt = new Set<number>();
   /** Buffers that came in and have not gone anywhere. */
   readonly #buffers = new Set<number>();
@@ -184,7 +186,9 @@ class World {
       if (this.#connected.has(id)) this.#flap(id);
     }
     for (const { transferId, spec } of this.h.take("openContent")) {
-      if (spec.manifest === undefined && spec.validatorKey === undefined) this.#committed.clear();
+      const { manifest, validatorKey } = spec;
+      if (manifest === undefined && validatorKey !== this.#key) this.#committed.clear();
+      this.#key = validatorKey;
       this.#written = new Set(this.#committed);
       const have = new PieceSet(spec.layout.pieceCount);
       for (const piece of this.#committed) have.add(piece);

@@ -76,7 +76,7 @@ describe("a job that names piece hashes", () => {
     [
       "are others than expected",
       (h) => answer(h, encoder.encode("{}")),
-      "ERR_PIECE_HASHES_MISMATCH",
+      "ERR_PIECE_HASHES_DIGEST_MISMATCH",
     ],
     [
       "are not there",

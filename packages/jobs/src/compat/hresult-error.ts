@@ -69,6 +69,11 @@ export class HResultError extends Error {
   }
 }
 
+/** The refusal of a property's id that is none, of whatever type: objects may not even have a text. */
+export function unknownProperty(id: unknown): HResultError {
+  return HResultError.of("DO_E_UNKNOWN_PROPERTY_ID", typeof id === "number" ? `${id}` : typeof id);
+}
+
 /** Rows that leave the choice to the origin's status name `HTTP_E_STATUS_UNEXPECTED`. */
 function hresultOf({ code, originStatus }: ShoalError): number {
   const symbol: HResultSymbol = ERRORS[code].hresult;

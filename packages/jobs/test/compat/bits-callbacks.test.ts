@@ -7,6 +7,7 @@ import {
   BG_NOTIFY,
   BITS_JOB_PROPERTY_ID,
   createBackgroundCopyManager,
+  DOFilePropertyId,
   GUID_NULL,
   LEGACY_IIDS,
 } from "../../src/compat.ts";
@@ -186,7 +187,7 @@ test("each entry into a state is told, with the error of ERROR", async () => {
 
 test("a transient error tells nobody", async () => {
   host.onOrigin = ({ command }) => {
-    if (!("transferId" in command)) return;
+    if (!("transferId" in command) || command.type === "setPace") return;
     const { requestId, transferId } = command;
     const error = { code: "ERR_ORIGIN_UNREACHABLE", message: "it failed" } as const;
     const failure = { kind: "transient", error } as const;
@@ -232,6 +233,40 @@ test("a callback that is replaced while it runs does not answer for its successo
   expect(second.heard).toEqual(["transferred"]);
 });
 
+test("who replaces a callback that fails does not wait as long as that would", async () => {
+  const job = await transferredJob();
+  hearer.answer = () => E_FAIL;
+  await job.SetNotifyInterface(hearer);
+  await settle();
+  for (const seconds of [1, 2, 4]) await clock.pass(seconds * 1_000);
+  expect(hearer.heard).toHaveLength(4);
+  const second = new Hearer();
+  second.answer = () => (second.heard.length === 1 ? E_FAIL : S_OK);
+  await job.SetNotifyInterface(second);
+  await settle();
+  expect(second.heard).toHaveLength(1);
+  await clock.pass(1_000);
+  expect(second.heard).toHaveLength(2);
+  await clock.pass(600_000);
+  expect([hearer.heard.length, second.heard.length]).toEqual([4, 2]);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a property of a file is a modification, too", async () => {
+  const job = await newJob();
+  await job.SetNotifyFlags(ALL);
+  await job.SetNotifyInterface(hearer);
+  await settle();
+  await clock.pass(1_000);
+  hearer.heard.length = 0;
+  const [file] = (await (await job.EnumFiles()).Next(1)).items;
+  const file2 = file?.queryInterface(LEGACY_IIDS.IDeliveryOptimizationFile2);
+  await file2?.SetProperty(DOFilePropertyId.DOFilePropertyId_IntegrityCheckMandatory, true);
+  await clock.pass(1_000);
+  await clock.pass(1_000);
+  expect(hearer.heard).toEqual(["modification"]);
+});
+
 test("flags choose what is told, and DISABLE silences all", async () => {
   const job = await transferredJob();
   await job.SetNotifyFlags(BG_NOTIFY.BG_NOTIFY_JOB_ERROR);
@@ -271,7 +306,7 @@ test("modifications come at most every 500 ms, none for entering TRANSFERRED or 
   expect(hearer.heard).toEqual(["modification", "modification"]);
   let fail = (): void => {};
   host.onOrigin = ({ command }) => {
-    if (!("transferId" in command)) return;
+    if (!("transferId" in command) || command.type === "setPace") return;
     const { requestId, transferId } = command;
     const error = { code: "ERR_ORIGIN_NOT_FOUND", message: "it failed" } as const;
     const failure = { kind: "fatal", error } as const;

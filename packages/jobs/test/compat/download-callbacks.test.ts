@@ -154,6 +154,25 @@ test("a callback that is slow hears the latest status only, and is not called tw
   expect(heard).toHaveLength(2);
 });
 
+test("a callback that never answers is called again after five minutes, and not once removed", async () => {
+  const OnStatusChange = (_: IDODownload, status: DO_DOWNLOAD_STATUS): Promise<void> => {
+    heard.push(status);
+    return new Promise<void>(() => {});
+  };
+  await download.SetProperty(p.DODownloadProperty_CallbackInterface, { OnStatusChange });
+  await download.Start(null);
+  await settle();
+  await download.Pause();
+  await settle();
+  expect(heard).toHaveLength(1);
+  clock.pass(300_000);
+  await settle();
+  expect(states().at(-1)).toBe(DODownloadState.DODownloadState_Paused);
+  await download.SetProperty(p.DODownloadProperty_CallbackInterface, null);
+  await settle();
+  expect([heard.length, clock.timerCount]).toEqual([2, 0]);
+});
+
 test("an ended manager calls nobody, and its downloads go on", async () => {
   const service = new LocalJobService(host, { name: "local", isAdministrator: true });
   const manager = createDOManager(service, { clock });

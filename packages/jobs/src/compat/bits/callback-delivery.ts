@@ -51,6 +51,9 @@ const CALL_TIMEOUT_MS = 300_000;
 /** At the same time, of one manager (job-API reference, section 14). */
 const CALLS_MAX = 4;
 
+/** No count of state changes. */
+const NEVER_FAILED = -1;
+
 /** States whose entry has a callback of its own. */
 const TOLD_STATES: readonly JobState[] = ["transferred", "error"];
 
@@ -106,6 +109,8 @@ export class CallbackDelivery {
   register(job: JobSnapshot, callback: IBackgroundCopyCallback | undefined): void {
     const registration = this.#registrationOf(job);
     if (registration === undefined) return;
+    // Another one does not wait for what the one before has failed to do.
+    if (callback !== registration.live) registration.failedAt = NEVER_FAILED;
     registration.live = callback;
     if (callback === undefined) registration.told = undefined;
     this.#visitSoon(registration);
@@ -336,7 +341,7 @@ function newRegistration(job: JobSnapshot): Registration {
     lookAt: -Infinity,
     told: undefined,
     failures: 0,
-    failedAt: -1,
+    failedAt: NEVER_FAILED,
     retryAt: -Infinity,
     isBusy: false,
     isChanged: false,
@@ -362,9 +367,10 @@ function contentOf(job: JobSnapshot): string {
   const { displayName, priority, noProgressTimeoutMs, networkCosts, allowsCellular } = job;
   const { attributes, stateChanges, transferredBytes } = job;
   const values = [displayName, priority, noProgressTimeoutMs, networkCosts, allowsCellular];
-  const files = job.files.map(({ url, destination, toStream, declaredLength, ranges }) => [
-    [url, destination, toStream, declaredLength, ranges?.length],
-  ]);
+  const files = job.files.map((file) => {
+    const { url, destination, toStream, declaredLength, mandatoryIntegrity, ranges } = file;
+    return [url, destination, toStream, declaredLength, mandatoryIntegrity, ranges?.length];
+  });
   return JSON.stringify([values, attributes, stateChanges, transferredBytes, files]);
 }
 

@@ -4,10 +4,10 @@
  *
  * Knows one file. A view of `BackgroundCopyFile`.
  */
-import type { FileSnapshot, JobFileSpec } from "@shoal/core";
+import type { FileSnapshot, JobFileSpec, Nullable } from "@shoal/core";
 import { DOFilePropertyId } from "../constants/bits.ts";
 import { parseIntegrityCheckInfo, refuseDecryptionInfo } from "../download/property-documents.ts";
-import { HResultError } from "../hresult-error.ts";
+import { HResultError, unknownProperty } from "../hresult-error.ts";
 import type { FileStreams } from "./file-streams.ts";
 import type {
   DOFilePropertyValue,
@@ -49,9 +49,19 @@ export class DeliveryOptimizationFile2 implements IDeliveryOptimizationFile2 {
     const { read } = ruleOf(id);
     const { access, streams } = this.#parts;
     const fileIndex = this.#fileIndex;
-    const change = { type: "setFile", fileIndex, values: read(value) } as const;
-    await access.change(change, { states: ["suspended"] });
-    if (isStream(value)) await streams.attach({ jobId: access.jobId, fileIndex }, value);
+    const set = (values: Nullable<JobFileSpec>): Promise<void> =>
+      access.change({ type: "setFile", fileIndex, values }, { states: ["suspended"] });
+    const values = read(value);
+    if (!isStream(value)) return set(values);
+    const { file } = await access.file(fileIndex);
+    await set(values);
+    try {
+      await streams.attach({ jobId: access.jobId, fileIndex }, value);
+    } catch (error) {
+      // A call that fails has changed nothing; that it could not be taken back is the lesser news.
+      if (!file.toStream) await set({ toStream: null }).catch(() => {});
+      throw error;
+    }
   }
 
   queryInterface<Iid extends keyof InterfacesById>(iid: Iid): InterfacesById[Iid] {
@@ -114,7 +124,7 @@ const RULES: Readonly<Record<DOFilePropertyId, PropertyRule>> = {
 
 function ruleOf(id: unknown): PropertyRule {
   const isKnown = typeof id === "number" && Object.hasOwn(RULES, id);
-  if (!isKnown) throw HResultError.of("DO_E_UNKNOWN_PROPERTY_ID", String(id));
+  if (!isKnown) throw unknownProperty(id);
   return RULES[id as DOFilePropertyId];
 }
 

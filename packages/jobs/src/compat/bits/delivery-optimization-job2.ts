@@ -6,7 +6,7 @@ import { ShoalError } from "@shoal/core";
 import type { JobFileSpec, JobSnapshot } from "@shoal/core";
 import { DOJobPropertyId, LEGACY_IIDS } from "../constants/bits.ts";
 import { isSameGuid } from "../constants/guid.ts";
-import { HResultError } from "../hresult-error.ts";
+import { HResultError, unknownProperty } from "../hresult-error.ts";
 import type {
   FileRangeInput,
   IDeliveryOptimizationFile,
@@ -62,7 +62,7 @@ export class DeliveryOptimizationJob2 implements IDeliveryOptimizationJob2 {
 
 function checkPropertyId(id: unknown): void {
   if (id !== DOJobPropertyId.DOJobPropertyId_ExtendedErrorInfo) {
-    throw HResultError.of("DO_E_UNKNOWN_PROPERTY_ID", String(id));
+    throw unknownProperty(id);
   }
 }
 

@@ -79,7 +79,8 @@ export function readRemoteName(value: unknown): string {
 export function readRanges(value: unknown): readonly JobRange[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw invalid("the ranges are not an array");
-  return value.map(readRange);
+  // Not `map`, which passes over holes.
+  return Array.from(value, readRange);
 }
 
 function readRange(value: unknown): JobRange {

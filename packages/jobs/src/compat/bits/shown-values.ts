@@ -153,18 +153,18 @@ const ULONG_MAX = 0xffff_ffff;
 
 /** All peers count as LAN peers: which of them are further away nobody asks yet. */
 export function swarmStats(job: JobSnapshot, file: FileSnapshot): DOSwarmStats {
-  const { originBytes, peerBytes, uploadedBytes, activeMs } = file;
+  const { originBytes, cacheServerBytes, peerBytes, uploadedBytes, activeMs } = file;
   const isShared = file.integrity === "pieces";
   return {
     fileId: file.fileId ?? "",
     sourceURL: file.url ?? "",
     fileSize: shownLength(file),
-    totalBytesDownloaded: BigInt(originBytes + peerBytes),
+    totalBytesDownloaded: BigInt(originBytes + cacheServerBytes + peerBytes),
     bytesFromLanPeers: BigInt(peerBytes),
     bytesFromGroupPeers: 0n,
     bytesFromInternetPeers: 0n,
     bytesFromHttp: BigInt(originBytes),
-    bytesFromDoinc: 0n,
+    bytesFromDoinc: BigInt(cacheServerBytes),
     bytesToLanPeers: BigInt(uploadedBytes),
     bytesToGroupPeers: 0n,
     bytesToInternetPeers: 0n,

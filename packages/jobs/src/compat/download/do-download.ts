@@ -11,7 +11,7 @@ import { DOWNLOAD_PROPERTIES } from "../constants/download-properties.ts";
 import type { DownloadPropertyRow } from "../constants/download-properties.ts";
 import { DODownloadProperty, DODownloadPropertyEx, DOWNLOAD_IIDS } from "../constants/download.ts";
 import { COM_IIDS, isSameGuid } from "../constants/guid.ts";
-import { HResultError } from "../hresult-error.ts";
+import { HResultError, unknownProperty } from "../hresult-error.ts";
 import { DownloadJob } from "./download-job.ts";
 import type { DownloadJobParts } from "./download-job.ts";
 import { parseRanges } from "./download-ranges.ts";
@@ -196,13 +196,13 @@ const NEW_IDS: ReadonlyMap<number, DODownloadProperty> = new Map([
 
 function newIdOf(id: number): DODownloadProperty {
   const known = NEW_IDS.get(id);
-  if (known === undefined) throw HResultError.of("DO_E_UNKNOWN_PROPERTY_ID", `property-ex ${id}`);
+  if (known === undefined) throw unknownProperty(id);
   return known;
 }
 
 function rowOf(id: number): DownloadPropertyRow {
   const row = DOWNLOAD_PROPERTIES.get(id);
-  if (row === undefined) throw HResultError.of("DO_E_UNKNOWN_PROPERTY_ID", `property ${id}`);
+  if (row === undefined) throw unknownProperty(id);
   return row;
 }
 

@@ -20,7 +20,8 @@ export function parseRanges(
   if (!Array.isArray(ranges) || !Number.isInteger(count) || count < 0 || count > ranges.length) {
     throw HResultError.of("E_INVALIDARG", "RangeCount and Ranges do not agree");
   }
-  return ranges.slice(0, count).map(parseRange);
+  // Not `map`, which passes over holes.
+  return Array.from(ranges.slice(0, count), parseRange);
 }
 
 /** Whether the ranges are the one that means "all of it". */

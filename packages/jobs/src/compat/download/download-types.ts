@@ -49,8 +49,8 @@ export type DownloadValue = string | number | bigint | boolean | Uint8Array | ob
 
 export interface IDODownloadStatusCallback {
   /**
-   * The status has changed. The next call waits until the promise returned, if any, settles; what it
-   * comes to is not looked at. May call the download back.
+   * The status has changed. The next call waits until the promise returned, if any, settles, for five
+   * minutes at most; what it comes to is not looked at. May call the download back.
    */
   OnStatusChange(download: IDODownload, status: DO_DOWNLOAD_STATUS): unknown;
 }

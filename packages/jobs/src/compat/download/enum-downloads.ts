@@ -19,7 +19,7 @@ export class EnumDownloads implements IEnumDownloads {
   }
 
   async Skip(count: number): Promise<number> {
-    if (!Number.isInteger(count) || count < 0) throw HResultError.of("E_INVALIDARG", `${count}`);
+    if (!Number.isInteger(count) || count < 0) throw HResultError.of("E_INVALIDARG", "the count");
     const wanted = this.#next + count;
     this.#next = Math.min(wanted, this.#downloads.length);
     return this.#next === wanted ? HRESULTS.S_OK : HRESULTS.S_FALSE;

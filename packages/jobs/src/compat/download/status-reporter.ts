@@ -37,6 +37,8 @@ export interface StatusReporterDeps {
 /** Bytes may move thousands of times a second, and a look may cross a socket. */
 const LOOK_INTERVAL_MS = 100;
 const FREQUENCY_SECONDS_DEFAULT = 1;
+/** A callback that has not answered by then never will, and later changes are told all the same. */
+const CALL_TIMEOUT_MS = 300_000;
 
 export class StatusReporter {
   readonly #deps: StatusReporterDeps;
@@ -51,6 +53,8 @@ export class StatusReporter {
   #lookAgain = false;
   #isStopped = false;
   #disarm: (() => void) | undefined;
+  /** Waits no more for the call under way. */
+  #endCall = (): void => {};
 
   /** `snapshot` is what the caller knows already: what differs from it is told. */
   constructor(
@@ -80,6 +84,7 @@ export class StatusReporter {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#disarm?.();
+    this.#endCall();
     this.#unsubscribe?.();
   }
 
@@ -126,11 +131,17 @@ export class StatusReporter {
   async #report(status: DO_DOWNLOAD_STATUS): Promise<void> {
     this.#last = status;
     this.#lastReportAt = this.#deps.clock.now();
-    try {
-      await this.#callback.OnStatusChange(this.#download, status);
-    } catch {
-      // A callback's result is not interpreted; a failure is one of its results.
-    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#deps.clock.schedule(CALL_TIMEOUT_MS, resolve);
+    this.#endCall = resolve;
+    const call = async (): Promise<unknown> =>
+      this.#callback.OnStatusChange(this.#download, status);
+    // A callback's result is not interpreted; a failure is one of its results.
+    call().then(
+      () => resolve(),
+      () => resolve(),
+    );
+    await promise.finally(cancel);
   }
 
   #dueAt({ attributes }: JobSnapshot): Millis {

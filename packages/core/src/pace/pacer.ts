@@ -1,0 +1,225 @@
+/**
+ * Divides the link: what every transfer may take from its origin and from its peers, so that all
+ * limits hold that nest and overlap. Fair between the jobs of a class; what one does not use goes
+ * to the others.
+ *
+ *   downloads ─┬─ foreground ─┬─ job ─┬─ origin ── host
+ *              │              │       └─ peers
+ *              └─ background ─┴─ job …     (next to the foreground: a share of what comes)
+ *
+ * Percentages are of the measured capacity and bind origins alone, as Delivery Optimization does
+ * not throttle peers of the LAN by them. Divides anew several times a second while any limit may
+ * bind, so that a change of settings or of the hour is in force at once.
+ *
+ * Knows rates, decides nothing about pieces. Called by the scheduler and by `Fetcher`.
+ */
+import type { PaceSettingName, PaceSettings } from "../registry/pace-settings.ts";
+import { PACE_SETTINGS } from "../registry/pace-settings.ts";
+import { ShoalError } from "../registry/errors.ts";
+import { resolveSettings } from "../registry/settings.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { FlowGate } from "../schedule/flow-gate.ts";
+import type { Outbox } from "../schedule/outbox.ts";
+import { RateMeter } from "../schedule/pace.ts";
+import type { WallClock } from "../schedule/wall-clock.ts";
+import type { Millis } from "../units.ts";
+import { BackgroundYield } from "./background-yield.ts";
+import { classLimitsAt, orNone } from "./class-limits.ts";
+import type { ClassLimits } from "./class-limits.ts";
+import { divideFairly } from "./fair-shares.ts";
+import type { SharedLimit } from "./fair-shares.ts";
+import { LinkCapacity } from "./link-capacity.ts";
+import { PaceFlow } from "./pace-flow.ts";
+import type { PaceFlowOptions } from "./pace-flow.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+export interface PacerDeps {
+  readonly outbox: Outbox;
+  readonly wallClock: WallClock;
+  readonly flowGate: FlowGate;
+}
+
+/** How often the link is divided anew. */
+const INTERVAL_MS = 200;
+/** Rates that rise by less are not worth telling an adapter. */
+const RISE_MIN = 1.01;
+/** Background downloads are never held below this by the foreground. */
+const BACKGROUND_BYTES_PER_SEC_MIN = 64 * 1_024;
+
+export class Pacer {
+  /** The limit of all uploads. */
+  readonly uploads: TokenBucket;
+  readonly #deps: PacerDeps;
+  readonly #flows = new Set<PaceFlow>();
+  readonly #capacity = new LinkCapacity();
+  readonly #fromOrigins = new RateMeter(0);
+  readonly #foreground = new RateMeter(0);
+  readonly #yield = new BackgroundYield();
+  /** Those whose rates it has been told. */
+  #yielding: readonly PaceFlow[] = [];
+  /** Every setting, of which those of `PACE_SETTINGS` may change. */
+  #settings: Settings;
+  #deadline: Millis = Infinity;
+
+  constructor(deps: PacerDeps, settings: Settings) {
+    this.#deps = deps;
+    this.#settings = settings;
+    this.uploads = new TokenBucket(orNone(settings.uploadRateBytesPerSec), 0);
+  }
+
+  /** What is in force. */
+  get settings(): PaceSettings {
+    return this.#settings;
+  }
+
+  /** Changes settings, at once. Throws `ERR_SETTING_INVALID`, having changed nothing. */
+  apply(changes: Partial<PaceSettings>, now: Millis): void {
+    for (const name of Object.keys(changes)) {
+      if (Object.hasOwn(PACE_SETTINGS, name)) continue;
+      throw new ShoalError("ERR_SETTING_INVALID", `${name} cannot change while the agent runs`);
+    }
+    const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+    this.#settings = resolveSettings({ ...this.#settings, ...Object.fromEntries(given) });
+    this.uploads.setRate(orNone(this.#settings.uploadRateBytesPerSec), now);
+    this.divide(now);
+  }
+
+  /** A transfer begins to fetch pieces. To be closed when it ends. */
+  open(options: PaceFlowOptions, now: Millis): PaceFlow {
+    const { urgency } = options;
+    const came = (source: "origin" | "peers", bytes: number, at: Millis): void => {
+      if (source === "origin") this.#fromOrigins.add(bytes, at);
+      if (urgency.isForeground) this.#foreground.add(bytes, at);
+    };
+    const flow = new PaceFlow(options, { came, close: (closed) => this.#close(closed) }, now);
+    this.#flows.add(flow);
+    this.divide(now);
+    return flow;
+  }
+
+  pollDeadline(): Millis {
+    return this.#deadline;
+  }
+
+  handleTimeout(now: Millis): void {
+    if (now >= this.#deadline) this.divide(now);
+  }
+
+  /** Gives every flow its rates. To be called when a job's own limit or its class has changed. */
+  divide(now: Millis): void {
+    const flows = [...this.#flows];
+    const limits = classLimitsAt(this.#settings, this.#deps.wallClock.localHourAt(now));
+    this.#measure(flows, now);
+    this.#makeRoom(flows, now);
+    const shared = this.#sharedLimits(flows, limits, now);
+    const shares = flows.flatMap((flow) => flow.shares(now));
+    const rates = divideFairly(shares, shared);
+    flows.forEach((flow, index) => {
+      flow.setPeersRate(rates[2 * index + 1] ?? Infinity, now);
+      this.#paceOrigin(flow, rates[2 * index] ?? Infinity);
+    });
+    this.#deadline = this.#mayBind(flows) ? now + INTERVAL_MS : Infinity;
+  }
+
+  #close(flow: PaceFlow): void {
+    if (!this.#flows.delete(flow)) return;
+    // What others may take of its share they learn at the next division.
+    this.#paceOrigin(flow, Infinity);
+    if (this.#flows.size === 0) this.#deadline = Infinity;
+  }
+
+  #paceOrigin(flow: PaceFlow, rate: number): void {
+    const { origin, transferId } = flow;
+    const next = rate === Infinity ? Infinity : Math.max(1, Math.floor(rate));
+    if (next >= origin.rateBytesPerSec && next < RISE_MIN * origin.rateBytesPerSec) return;
+    if (next === origin.rateBytesPerSec) return;
+    origin.rateBytesPerSec = next;
+    const rateBytesPerSec = next === Infinity ? 0 : next;
+    this.#deps.outbox.origin({ type: "setPace", transferId, rateBytesPerSec });
+  }
+
+  #measure(flows: readonly PaceFlow[], now: Millis): void {
+    if (flows.length === 0) this.#capacity.rest();
+    else this.#capacity.note(this.#fromOrigins.rateBytesPerSec(now), now);
+  }
+
+  /** All limits there are; a flow's origin has index 2 i and its peers 2 i + 1. */
+  #sharedLimits(flows: readonly PaceFlow[], limits: ClassLimits, now: Millis): SharedLimit[] {
+    const all: number[] = [];
+    const ofClass = { foreground: [] as number[], background: [] as number[] };
+    const originsOfClass = { foreground: [] as number[], background: [] as number[] };
+    const ofHost = new Map<string, number[]>();
+    const shared: SharedLimit[] = [];
+    flows.forEach(({ urgency, host }, index) => {
+      const both = [2 * index, 2 * index + 1];
+      const name = urgency.isForeground ? "foreground" : "background";
+      all.push(...both);
+      ofClass[name].push(...both);
+      originsOfClass[name].push(2 * index);
+      shared.push({ rateBytesPerSec: orNone(urgency.rateBytesPerSec), members: both });
+      if (host === undefined) return;
+      const members = ofHost.get(host);
+      if (members === undefined) ofHost.set(host, [2 * index]);
+      else members.push(2 * index);
+    });
+    const settings = this.#settings;
+    shared.push({ rateBytesPerSec: orNone(settings.downloadRateBytesPerSec), members: all });
+    const capacity = this.#capacity.limitingBytesPerSec;
+    for (const name of ["foreground", "background"] as const) {
+      const { rateBytesPerSec, capacityShare } = limits[name];
+      shared.push({ rateBytesPerSec, members: ofClass[name] });
+      const ofCapacity = capacityShare === Infinity ? Infinity : capacity * capacityShare;
+      shared.push({ rateBytesPerSec: ofCapacity, members: originsOfClass[name] });
+    }
+    for (const members of ofHost.values()) {
+      shared.push({ rateBytesPerSec: orNone(settings.originHostRateBytesPerSec), members });
+    }
+    const beside = this.#besideForeground(ofClass.foreground.length > 0, now);
+    shared.push({ rateBytesPerSec: beside, members: ofClass.background });
+    const yielding = flows.flatMap((flow, index) => (flow.mayYield ? [2 * index] : []));
+    shared.push({ rateBytesPerSec: this.#yield.limitBytesPerSec, members: yielding });
+    return shared.filter(({ members }) => members.length > 0);
+  }
+
+  /** Lets the background feel whether others want the link. */
+  #makeRoom(flows: readonly PaceFlow[], now: Millis): void {
+    const yielding = flows.filter((flow) => flow.mayYield);
+    const isSame =
+      yielding.length === this.#yielding.length &&
+      yielding.every((flow, index) => flow === this.#yielding[index]);
+    this.#yielding = yielding;
+    let [took, allowed] = [0, 0];
+    for (const { origin } of yielding) {
+      took += origin.tookBytesPerSec(now);
+      allowed += origin.rateBytesPerSec;
+    }
+    const isLimited = allowed < 0.95 * this.#yield.limitBytesPerSec && allowed !== Infinity;
+    // Next to our own foreground, short of our own disk or at another limit it is our own doing.
+    const isOurs = flows.some(({ urgency }) => urgency.isForeground) || isLimited;
+    if (!isSame || isOurs || !this.#deps.flowGate.isOpen) this.#yield.reset();
+    if (yielding.length > 0) this.#yield.note(took, now);
+  }
+
+  /** What the background may take next to the foreground, so that it has its share of both. */
+  #besideForeground(hasForeground: boolean, now: Millis): number {
+    const share = this.#settings.backgroundSharePercent / 100;
+    const foreground = this.#foreground.rateBytesPerSec(now);
+    // A foreground job to which nothing comes does not need the link.
+    if (!hasForeground || foreground === 0 || share === 1) return Infinity;
+    return Math.max((foreground * share) / (1 - share), BACKGROUND_BYTES_PER_SEC_MIN);
+  }
+
+  /** Whether a limit may hold or begin to hold before anything else happens. */
+  #mayBind(flows: readonly PaceFlow[]): boolean {
+    if (flows.length === 0) return false;
+    if (flows.some(({ urgency }) => urgency.rateBytesPerSec > 0)) return true;
+    const classes = new Set(flows.map(({ urgency }) => urgency.isForeground));
+    if (classes.size === 2 || flows.some((flow) => flow.mayYield)) return true;
+    return LIMITING.some((name) => this.#settings[name] > 0);
+  }
+}
+
+/** Settings that, above 0, limit downloads. */
+const LIMITING = (Object.keys(PACE_SETTINGS) as PaceSettingName[]).filter(
+  (name) => name !== "backgroundSharePercent" && name !== "uploadRateBytesPerSec",
+);

@@ -1,0 +1,228 @@
+/**
+ * One connection to an HTTP/1.1 server: one request at a time, kept open in between.
+ *
+ *   new -> dialling -> asked -> idle -> asked ... -> closed
+ *
+ * The socket's bytes are read into one buffer that is used over and over, and go from there to the
+ * listener without another copy: that costs less than half of what a general client costs for each
+ * byte (docs/architecture.md). Knows time-outs and framing; knows nothing of what is asked. Owned by
+ * `connections.ts`, used by `exchange.ts`.
+ */
+import { assert } from "@shoal/core";
+import type { Millis } from "@shoal/core";
+import type { DialResult, ReachedServer } from "./dial.ts";
+import type { DialError } from "./failure.ts";
+import { ResponseParser } from "./response-parser.ts";
+import type { KeepAlive, ParseFault, RawHead } from "./response-parser.ts";
+
+export interface HttpConnectionOptions {
+  /** Without a response's head for so long, a request fails. */
+  readonly headersTimeoutMs: Millis;
+  /** Without a byte of body for so long, a request fails. */
+  readonly bodyTimeoutMs: Millis;
+  /** Idle connections are closed after so long, unless the server asks for less. */
+  readonly keepAliveMs: Millis;
+}
+
+/** Why a request has no response, or not all of it. */
+export type ConnectionFault =
+  | ParseFault
+  | "headTimeout"
+  | "bodyTimeout"
+  /** The server had closed it, or did so as the request came: nothing of an answer was heard. */
+  | "stale"
+  | { readonly dial: DialError }
+  | { readonly socket: Error };
+
+/** Hears of one response. Nothing follows `onEnd` and `onFault`. */
+export interface AnswerListener {
+  /** Of informational responses, too. */
+  onHead(head: RawHead): void;
+  /** Valid during the call alone. */
+  onBytes(bytes: Uint8Array): void;
+  onEnd(): void;
+  onFault(fault: ConnectionFault): void;
+}
+
+/** Dials; the answered function ends the dial without calling back. */
+export type Dial = (done: (result: DialResult) => void) => () => void;
+
+type Opened = Extract<DialResult, { socket: unknown }>;
+
+/** Servers close idle connections a little earlier than they say. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+export class HttpConnection {
+  readonly #dial: Dial;
+  readonly #options: HttpConnectionOptions;
+  /** The connection has become useless while it was idle. */
+  readonly #onIdleEnd: () => void;
+  #endDial = (): void => {};
+  #opened: Opened | undefined;
+  #parser: ResponseParser | undefined;
+  #listener: AnswerListener | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isReadingBody = false;
+  #isPaused = false;
+  /** What had been read when the pause began. */
+  #kept: Uint8Array | undefined;
+  /** Of the present request. */
+  #hasHeard = false;
+  #answerCount = 0;
+  /** Another request may follow. */
+  #isReusable = false;
+  #isClosed = false;
+
+  constructor(dial: Dial, options: HttpConnectionOptions, onIdleEnd: () => void) {
+    this.#dial = dial;
+    this.#options = options;
+    this.#onIdleEnd = onIdleEnd;
+  }
+
+  /** What it is connected to; absent before it is. */
+  get server(): ReachedServer | undefined {
+    return this.#opened?.server;
+  }
+
+  /** Whether another request may follow the last one. */
+  get isReusable(): boolean {
+    return this.#isReusable && !this.#isClosed;
+  }
+
+  /** Sends the head of a request that has no body. One at a time. */
+  ask(head: string, listener: AnswerListener): void {
+    assert(this.#listener === undefined && !this.#isClosed, "one request at a time");
+    this.#listener = listener;
+    this.#isReusable = false;
+    this.#isReadingBody = false;
+    this.#isPaused = false;
+    this.#hasHeard = false;
+    if (this.#opened !== undefined) return this.#send(this.#opened, head);
+    this.#endDial = this.#dial((result) => {
+      if (this.#isClosed) return;
+      if ("error" in result) return this.#fault({ dial: result.error });
+      this.#opened = result;
+      this.#watch(result);
+      this.#send(result, head);
+    });
+  }
+
+  /** Stops reading; time-outs do not run meanwhile, and nothing is heard. */
+  pause(): void {
+    this.#setPaused(true);
+    clearTimeout(this.#timer);
+    this.#opened?.socket.pause();
+  }
+
+  /** Reads on, beginning with what had been read already. */
+  resume(): void {
+    if (!this.#isPaused || this.#isClosed) return;
+    this.#setPaused(false);
+    this.#expectBody();
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined) this.#take(kept);
+    if (!this.#isPaused && !this.#isClosed) this.#opened?.socket.resume();
+  }
+
+  /** Nothing is heard afterwards. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener = undefined;
+    this.#parser?.stop();
+    clearTimeout(this.#timer);
+    this.#endDial();
+    this.#opened?.socket.destroy();
+  }
+
+  #watch({ socket, onBytes }: Opened): void {
+    onBytes((bytes) => this.#take(bytes));
+    socket.on("error", (error) => this.#lost({ socket: error }));
+    socket.on("end", () => {
+      if (this.#hasHeard) this.#parser?.end();
+      this.#lost("noAnswer");
+    });
+    socket.on("close", () => this.#lost("endedEarly"));
+  }
+
+  #send({ socket }: Opened, head: string): void {
+    this.#parser = new ResponseParser({
+      onHead: (received) => this.#head(received),
+      onBytes: (bytes) => this.#listener?.onBytes(bytes),
+      onEnd: (keepAlive) => this.#end(keepAlive),
+      onFault: (fault) => this.#fault(fault),
+    });
+    this.#wait(this.#options.headersTimeoutMs, () => this.#fault("headTimeout"));
+    socket.write(head, "latin1");
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.#hasHeard = true;
+    if (this.#isReadingBody && !this.#isPaused) this.#timer?.refresh();
+    const taken = this.#parser?.push(bytes) ?? 0;
+    if (taken === bytes.length || this.#isClosed) return;
+    if (this.#isPaused) this.#kept = bytes.slice(taken);
+    else this.#uninvited(); // Whatever follows an answer was not asked for (R-HTTP-10).
+  }
+
+  #setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    if (this.#parser !== undefined) this.#parser.isHeld = isPaused;
+  }
+
+  #uninvited(): void {
+    const isIdle = this.#listener === undefined;
+    this.#isReusable = false;
+    if (isIdle && !this.#isClosed) this.#onIdleEnd();
+  }
+
+  #head(head: RawHead): void {
+    if (head.status >= 200) this.#expectBody();
+    this.#listener?.onHead(head);
+  }
+
+  #expectBody(): void {
+    this.#isReadingBody = true;
+    if (this.#isPaused) return;
+    this.#wait(this.#options.bodyTimeoutMs, () => this.#fault("bodyTimeout"));
+  }
+
+  #end({ isAllowed, timeoutSec = Infinity }: KeepAlive): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.#answerCount++;
+    this.#isReadingBody = false;
+    if (this.#isPaused) this.#opened?.socket.resume();
+    this.#setPaused(false);
+    const hintMs = timeoutSec * 1_000 - KEEP_ALIVE_MARGIN_MS;
+    const idleMs = Math.min(this.#options.keepAliveMs, hintMs);
+    this.#isReusable = isAllowed && idleMs > 0;
+    this.#wait(Math.max(0, idleMs), () => {
+      if (this.#listener === undefined) this.#onIdleEnd();
+    });
+    listener?.onEnd();
+  }
+
+  /** The socket has ended: with a response under way its failure, otherwise of no use any more. */
+  #lost(fault: ConnectionFault): void {
+    if (this.#isClosed) return;
+    this.#isReusable = false;
+    if (this.#listener === undefined) this.#onIdleEnd();
+    else this.#fault(this.#hasHeard || this.#answerCount === 0 ? fault : "stale");
+  }
+
+  #fault(fault: ConnectionFault): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.#isReusable = false;
+    clearTimeout(this.#timer);
+    this.#parser?.stop();
+    listener?.onFault(fault);
+  }
+
+  #wait(ms: Millis, then: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(then, ms);
+  }
+}
