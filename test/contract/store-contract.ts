@@ -4,6 +4,7 @@
  */
 import { NO_BUFFER, PieceLayout, PieceSet } from "@shoal/core";
 import type {
+  ConductRecord,
   ContentId,
   JobRecord,
   OpenContent,
@@ -163,8 +164,48 @@ export function describeStoreContract<Payload>(
       await run.log.until("contentPublished", { transferId: 1 });
     };
 
+    it("remembers accepted manifests over a restart, the one saved last at the end (R-MAN-06)", async () => {
+      await load();
+      const terms = {
+        product: "p",
+        sequence: 1,
+        issuedAt: 5,
+        contentId: harness.manifest.contentId,
+      };
+      const [first, second] = [
+        { ...terms, keyId: "a", hasSigned: true },
+        { ...terms, keyId: "b", hasSigned: false },
+      ];
+      const newer = { ...first, sequence: 2 };
+      say({ type: "saveAccepted", accepted: [first, second] });
+      say({ type: "saveAccepted", accepted: [newer] });
+      await saveJob();
+      await restart();
+      expect((await load()).accepted).toEqual([second, newer]);
+    });
+
     it("begins with nothing", async () => {
       expect(await load()).toMatchObject({ jobs: [], resumable: [], contents: [] });
+    });
+
+    it("keeps the conduct of peers over a restart, in the order in which it was saved", async () => {
+      const recordOf = (subject: string, banCount = 0): ConductRecord => ({
+        kind: "peer",
+        subject,
+        score: -25,
+        changedAt: 1_700_000_000_000,
+        corruptAt: [],
+        bannedPeersAt: [],
+        banCount,
+      });
+      await load();
+      const records = ["a", "b", "c"].map((subject) => recordOf(subject));
+      say({ type: "saveConduct", records, forgotten: [] });
+      const forgotten = [{ kind: "peer", subject: "b" }] as const;
+      say({ type: "saveConduct", records: [recordOf("a", 1)], forgotten });
+      await saveJob();
+      await restart();
+      expect((await load()).conduct).toEqual([recordOf("c"), recordOf("a", 1)]);
     });
 
     it("keeps jobs over a restart in their last revision, until they are forgotten", async () => {

@@ -125,6 +125,16 @@ export function describeSwarmContract<Payload>(
       expect(a.log.all("peerConnected")).toHaveLength(0);
     });
 
+    it("keeps out who is refused, until it is allowed again (R-BAN-05)", async () => {
+      const refusal = { type: "setRefusal", kind: "peer", subject: a.peerId } as const;
+      b.port.execute({ ...refusal, isRefused: true });
+      dial(a, b);
+      await a.log.until("dialFailed", { peerId: b.peerId });
+      expect(b.log.all("peerConnected")).toHaveLength(0);
+      b.port.execute({ ...refusal, isRefused: false });
+      await connect();
+    });
+
     it("delivers what a peer says about a content in the order in which it was said", async () => {
       await connect();
       const { peerId } = b;

@@ -14,6 +14,7 @@ import { LOOPBACK } from "./harness.ts";
 export class HostilePeer implements AsyncDisposable {
   /** Pieces sent wrong. */
   sentPieces = 0;
+  failedDials = 0;
   /** Peers connected now. */
   readonly connected = new Set<PeerId>();
   readonly #content: TestContent;
@@ -48,6 +49,10 @@ export class HostilePeer implements AsyncDisposable {
     return this.#running.addresses;
   }
 
+  dial({ peerId, addresses }: { peerId: PeerId; addresses: readonly string[] }): void {
+    this.#send({ type: "dialPeer", peerId, addresses });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#running.close();
   }
@@ -58,6 +63,8 @@ export class HostilePeer implements AsyncDisposable {
     switch (event.type) {
       case "peerConnected":
         return void this.connected.add(event.peerId);
+      case "dialFailed":
+        return void this.failedDials++;
       case "peerDisconnected":
         return void this.connected.delete(event.peerId);
       case "peerJoined":

@@ -7,8 +7,8 @@
  *   ready ─▶ will … done | refused … ─▶ (killed)      `exercise`
  *   ready ─▶ atRest ─▶ will … done … ─▶ over           `settle`
  */
-import { mkdirSync, readdirSync, writeSync } from "node:fs";
-import { basename, join } from "node:path";
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isFinalState, JOB_PRIORITIES, PART_FILE_PREFIX, Random, ShoalError } from "@shoal/core";
 import type { JobChange, JobFileSpec, JobSnapshot, JobState, PlainVerb } from "@shoal/core";
@@ -158,6 +158,10 @@ class Lane {
     const name = `${this.#order.seed}-${this.#lane}-${++this.#lastName}`;
     const directory = join(this.#order.downloads, name);
     mkdirSync(directory);
+    // Whoever makes a directory answers for its name after a loss of power.
+    const parent = openSync(dirname(directory), "r");
+    fsyncSync(parent);
+    closeSync(parent);
     const isStreamed = this.#isLuck(8);
     const files: JobFileSpec[] = isStreamed ? [{ url: this.#url(), toStream: true }] : [];
     for (let count = this.random.below(4); count > 0; count--) files.push(this.#file(directory));

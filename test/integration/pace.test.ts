@@ -129,6 +129,30 @@ describe("limits of bandwidth on loopback", () => {
     expect(site.agent.counters().shoal_origin_failures_total).toBe(0);
   });
 
+  test("follow the time of day", async () => {
+    const hour = new Date().getHours();
+    const hours = (from: number, to: number): Partial<Settings> => ({
+      backgroundWindowFromHour: (hour + from) % 24,
+      backgroundWindowToHour: (hour + to) % 24,
+    });
+    // An hour to both sides, should the clock strike meanwhile.
+    const inside = hours(23, 2);
+    const outside = hours(3, 5);
+    await using site = await PaceSite.open({
+      ...inside,
+      backgroundWindowInsideRateBytesPerSec: RATE,
+      backgroundWindowOutsideRateBytesPerSec: RATE / 4,
+    });
+    const job = await site.begin();
+    const [held] = await ratesOver([job]);
+    expectRate("inside the window", held, RATE);
+    site.agent.setLimits(outside);
+    await ratesOver([job], 1_000);
+    const [other] = await ratesOver([job]);
+    expectRate("outside", other, RATE / 4);
+    expect(site.agent.counters().shoal_origin_failures_total).toBe(0);
+  });
+
   test("leave the background its share next to the foreground, and no more", async () => {
     const serverRateBytesPerSec = 16 * MiB;
     await using site = await PaceSite.open({}, { fileCount: 2, serverRateBytesPerSec });

@@ -172,4 +172,20 @@ describe("a Metalink document", () => {
     expect(replaced).toMatchObject({ exitCode: 0 });
     expect(await user.leftovers()).toEqual(["file.bin"]);
   });
+
+  test("of other files in the same directory leaves what was begun to be gone on with", async () => {
+    const user = await CliUser.create(site.directory);
+    const begun = join(site.directory, "begun.meta4");
+    const other = join(site.directory, "other.meta4");
+    await writeFile(begun, documentOf());
+    await writeFile(other, documentOf().replace('name="file.bin"', 'name="other.bin"'));
+    const left = await user.run("get", begun, "-o", ".", "--limit", "4MiB", "--timeout", "2s");
+    expect(left).toMatchObject({ exitCode: 6, stderr: expect.stringContaining("is kept") });
+    const between = await user.run("get", other, "-o", ".");
+    expect(between).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("as expected") });
+    const again = await user.run("get", begun, "-o", ".");
+    expect(again).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("as expected") });
+    expect(again.stderr).not.toContain("12.0 MiB from the origin");
+    expect(await user.leftovers({ butStandard: true })).toEqual(["file.bin", "other.bin"]);
+  });
 });

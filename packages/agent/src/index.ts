@@ -1,12 +1,15 @@
 /** `@shoal/agent`: `startAgent()` for embedding; the `shoal` command is `main.ts`. */
+export type { AgentBans } from "./agent-bans.ts";
 export type { Logger, LogFields } from "./logger.ts";
 export { AGENT_NODE_FLAGS } from "./node-flags.ts";
 export { startAgent } from "./start-agent.ts";
-export type { Agent, AgentCache, AgentOptions } from "./start-agent.ts";
+export type { AgentCache } from "./agent-cache.ts";
+export type { Agent, AgentOptions } from "./start-agent.ts";
 export type { CacheEntry } from "@shoal/store";
 export type { ProxyOptions } from "@shoal/origin";
 export { ERRORS, ShoalError } from "@shoal/core";
 export type {
+  Ban,
   ContentId,
   ErrorCode,
   FileSnapshot,

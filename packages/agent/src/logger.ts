@@ -24,6 +24,8 @@ export function logNotice(logger: Logger, notice: Notice): void {
       return logger.warn({ peerId: notice.peerId, offence: notice.offence }, "peer offended");
     case "peerBanned":
       return logger.warn({ peerId: notice.peerId, offence: notice.offence }, "peer banned");
+    case "addressBanned":
+      return logger.warn({ address: notice.address, offence: notice.offence }, "address banned");
     case "contentServed": {
       const message = notice.served ? "content is on offer" : "content is no longer on offer";
       return logger.debug({ contentId: notice.contentId }, message);
@@ -32,6 +34,8 @@ export function logNotice(logger: Logger, notice: Notice): void {
       const { firstPiece, pieceCount, reason } = notice;
       return logger.debug({ firstPiece, pieceCount, reason }, "origin asked");
     }
+    case "manifestRefused":
+      return logger.warn({ code: notice.error.code }, notice.error.message);
     case "unusable":
       return logger.warn({ code: notice.error.code }, notice.error.message);
     default:

@@ -42,13 +42,18 @@ import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
-import type { CacheEntry, CacheRequest, Store } from "@shoal/store";
+import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import type { Swarm } from "@shoal/swarm";
+import { agentCache } from "./agent-cache.ts";
+import type { AgentCache } from "./agent-cache.ts";
+import { agentBans } from "./agent-bans.ts";
+import type { AgentBans } from "./agent-bans.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
+import { parseTrustedKeys } from "./trusted-keys.ts";
 
 export interface AgentOptions {
   /** Created when it does not exist. One agent at a time may use it. */
@@ -57,6 +62,11 @@ export interface AgentOptions {
   readonly listen?: readonly string[];
   /** Multiaddrs of peers to stay connected with, each ending in `/p2p/` and the peer's id. */
   readonly peers?: readonly string[];
+  /**
+   * Networks such as `192.0.2.0/24` that peers may be in, beside private ones and those this
+   * machine is in. Default: none.
+   */
+  readonly peerNetworks?: readonly string[];
   /** Look for peers on the local network. Default true. */
   readonly mdns?: boolean;
   /** Whether agents on this machine may connect. Default: when `listen` names a loopback address. */
@@ -80,6 +90,13 @@ export interface AgentOptions {
    * before the origin, at most 16. Default: none. DO policy DOCacheHost.
    */
   readonly cacheHosts?: readonly string[];
+  /**
+   * Publishers whose signed manifests are believed, also beside files that come without TLS, each
+   * the text that `shoal key generate` prints, `KEY,KEY` for either or `2/KEY,KEY,KEY` for two of
+   * three (docs/manifest.md). What is not here any more is not believed by jobs of earlier runs
+   * either. At most 64. Default: none.
+   */
+  readonly trustedKeys?: readonly string[];
   /** Settings that differ from their defaults (docs/settings.md). */
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
@@ -92,6 +109,8 @@ export interface Agent extends AsyncDisposable {
   readonly jobs: Jobs;
   /** What stays on offer to peers after its job. */
   readonly cache: AgentCache;
+  /** Peers and addresses that are refused for what they did. */
+  readonly bans: AgentBans;
   readonly peerId: PeerId;
   /** Where peers can reach this agent, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
@@ -134,23 +153,6 @@ export interface Agent extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/**
- * The contents of finished jobs that peers can still have, under the `cache…` settings. Each method
- * returns what is there afterwards, the least recently used first. Rejects with
- * `ERR_CONTENT_NOT_CACHED`, `ERR_USAGE` for a time more than a year ahead, or `ERR_AGENT_CLOSED`.
- */
-export interface AgentCache {
-  list(): Promise<readonly CacheEntry[]>;
-  /** Keeps a content until a time, whatever the quota. Default: for a year. */
-  pin(contentId: ContentId, until?: Date): Promise<readonly CacheEntry[]>;
-  /** The content is under the usual rules again. */
-  unpin(contentId: ContentId): Promise<readonly CacheEntry[]>;
-  /** Moves the expiry of one content, or of all; default: to this moment. */
-  expire(which?: { contentId?: ContentId; at?: Date }): Promise<readonly CacheEntry[]>;
-  /** Takes all contents off offer, except pinned ones. Files that jobs published stay. */
-  clear(options?: { readonly includePinned?: boolean }): Promise<readonly CacheEntry[]>;
-}
-
 const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
 const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 /** For a file that changes while it is shared, and must then be read once more. */
@@ -159,7 +161,7 @@ const SERVE_TIMEOUT_MS = 60_000;
 /**
  * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_STATE_LOCKED`,
  * `ERR_STATE_UNUSABLE`, `ERR_LISTEN_FAILED`, `ERR_PEER_ADDRESS_INVALID`, `ERR_SETTING_INVALID`,
- * `ERR_CA_INVALID`, `ERR_PROXY_INVALID` and others, having left nothing running.
+ * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const settings = resolveSettings(options.settings);
@@ -190,18 +192,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
+  const { allowLoopbackPeers: allowLoopback } = options;
   const swarm = await createSwarm(
     { pool, sink },
     {
       privateKey,
       listen: options.listen ?? DEFAULT_LISTEN,
       staticPeers: options.peers ?? [],
+      networks: options.peerNetworks ?? [],
       mdns: options.mdns ?? true,
       connectionsMax: settings.connectionsMax,
       dialsMax: settings.dialsMax,
-      ...(options.allowLoopbackPeers === undefined
-        ? {}
-        : { allowLoopback: options.allowLoopbackPeers }),
+      ...(allowLoopback === undefined ? {} : { allowLoopback }),
     },
   );
   opened.adopt(swarm, () => swarm.close());
@@ -228,7 +230,7 @@ async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginO
 }
 
 function schedulerOf(
-  { cacheHosts = [] }: AgentOptions,
+  { cacheHosts = [], trustedKeys = [] }: AgentOptions,
   { settings, selfId }: { readonly settings: Settings; readonly selfId: PeerId },
 ): Scheduler {
   if (cacheHosts.length > LIMITS.cacheHostsMax) {
@@ -239,7 +241,8 @@ function schedulerOf(
     throw new ShoalError("ERR_USAGE", `${wrong.slice(0, 100)} is not the name of a cache server`);
   }
   const random = new Random(randomInt(2 ** 32));
-  return new Scheduler({ random, settings, selfId, cacheHosts });
+  const publishers = parseTrustedKeys(trustedKeys);
+  return new Scheduler({ random, settings, selfId, cacheHosts, publishers });
 }
 
 const PAYLOADS = {
@@ -284,25 +287,10 @@ interface Parts {
   readonly open: AsyncDisposableStack;
 }
 
-function agentCache(ask: (request: CacheRequest) => Promise<readonly CacheEntry[]>): AgentCache {
-  return {
-    list: () => ask({ verb: "list" }),
-    pin: (contentId, until) =>
-      ask({ verb: "pin", contentId, ...(until && { until: until.getTime() }) }),
-    unpin: (contentId) => ask({ verb: "unpin", contentId }),
-    expire: ({ contentId, at } = {}) =>
-      ask({
-        verb: "expire",
-        ...(contentId !== undefined && { contentId }),
-        ...(at && { at: at.getTime() }),
-      }),
-    clear: ({ includePinned = false } = {}) => ask({ verb: "clear", includePinned }),
-  };
-}
-
 class RunningAgent implements Agent {
   readonly jobs: Jobs;
   readonly cache: AgentCache;
+  readonly bans: AgentBans;
   readonly peerId: PeerId;
   readonly jobSocketPath: string | undefined;
   readonly #parts: Parts;
@@ -313,6 +301,7 @@ class RunningAgent implements Agent {
     this.#parts = parts;
     this.jobs = new Jobs(this.jobService());
     this.cache = agentCache((request) => parts.store.cache(request));
+    this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
     this.jobSocketPath = parts.jobSocket?.path;
   }

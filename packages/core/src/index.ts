@@ -27,6 +27,23 @@ export {
   SIDECAR_SUFFIX,
 } from "./content/manifest.ts";
 export type { Manifest, ManifestFile, ManifestHints, ManifestResult } from "./content/manifest.ts";
+export { formatPublicKey, keyIdOf, parsePublisher } from "./content/publisher.ts";
+export type { Publisher, PublisherKey } from "./content/publisher.ts";
+export {
+  encodeEnvelope,
+  encodeStatement,
+  isProductName,
+  messageToSign,
+  openSignedManifest,
+  SIGNED_SIDECAR_SUFFIX,
+} from "./content/signed-manifest.ts";
+export type {
+  Envelope,
+  ManifestSignature,
+  OpenedManifest,
+  OpenResult,
+  Statement,
+} from "./content/signed-manifest.ts";
 export { parsePieceHashFile, parseSha256Base64 } from "./content/piece-hash-file.ts";
 export type { ExpectedPieceHashes, PieceHashFileResult } from "./content/piece-hash-file.ts";
 export { PieceBufferPool } from "./content/piece-buffer-pool.ts";
@@ -97,6 +114,7 @@ export type {
 } from "./ports/origin-port.ts";
 export type { EventSink, PayloadOps, PieceBytes, Port } from "./ports/port.ts";
 export type {
+  AcceptedManifest,
   OpenContent,
   OpenedPieces,
   PieceSource,
@@ -126,6 +144,10 @@ export { PACE_SETTINGS } from "./registry/pace-settings.ts";
 export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
 export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
+export { addressKey } from "./schedule/address-key.ts";
+export { parseConductRecord } from "./schedule/conduct-record.ts";
+export type { ConductRecord, SubjectKind } from "./schedule/conduct-record.ts";
+export type { Ban, BanList } from "./schedule/conduct.ts";
 export { isCacheHost } from "./schedule/cache-hosts.ts";
 export { ORIGIN_REASONS } from "./schedule/notice.ts";
 export type { Notice, OriginReason } from "./schedule/notice.ts";

@@ -114,16 +114,21 @@ export class Dialer {
     const { proxy, tls } = target;
     const authority = authorityOf(target);
     let isVerified = false;
-    const attempt = new DialAttempt(authority, this.#options.connectTimeoutMs, (result) => {
-      this.#attempts.delete(attempt);
-      if (result instanceof DialError) done({ error: result });
-      else {
-        const onBytes = (take: TakeBytes): void =>
-          this.#reader.listen(result, readsItself(target), take);
-        const server = { ...this.#reached(target, result), isVerified };
-        done({ socket: result, server, onBytes });
-      }
-    });
+    const way = proxy === undefined ? "" : ` through the proxy ${authorityOf(proxy)}`;
+    const attempt = new DialAttempt(
+      `${authority}${way}`,
+      this.#options.connectTimeoutMs,
+      (result) => {
+        this.#attempts.delete(attempt);
+        if (result instanceof DialError) done({ error: result });
+        else {
+          const onBytes = (take: TakeBytes): void =>
+            this.#reader.listen(result, readsItself(target), take);
+          const server = { ...this.#reached(target, result), isVerified };
+          done({ socket: result, server, onBytes });
+        }
+      },
+    );
     this.#attempts.add(attempt);
     const secureTarget = (plain: Socket): void =>
       attempt.step(this.#secure(plain, target), { at: authority, phase: "secure" }, (secured) => {

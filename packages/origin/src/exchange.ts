@@ -21,6 +21,8 @@ import type { RawHead } from "./response-parser.ts";
 
 /** Measurements per window of the rate floor. */
 const RATE_SAMPLES = 6;
+/** Time in which bytes waited counts for more, as between two waits some is lost to timers. */
+const HELD_WEIGHT = 1.25;
 
 /** A response slower than this over a whole window is given up (R-HTTP-08). */
 export interface RateFloor {
@@ -86,18 +88,13 @@ export class Exchange implements AnswerListener {
   }
 
   /**
-   * Stops or resumes reading, as the flow says. Neither the rate floor nor body timeouts run while
-   * it is stopped.
+   * Stops or resumes reading, as the flow says. Neither the rate floor nor body timeouts count the
+   * time in which bytes wait for it.
    */
   applyFlow(): void {
     if (this.#phase !== "reading") return;
-    if (!this.#flow.isOpen) {
-      this.#connection?.http.pause();
-      clearInterval(this.#floorTimer);
-      return;
-    }
-    this.#watchRate();
-    this.#connection?.http.resume();
+    if (this.#flow.isOpen) this.#connection?.http.resume();
+    else this.#connection?.http.pause();
   }
 
   onHead({ status, reason, fields }: RawHead): void {
@@ -204,15 +201,23 @@ export class Exchange implements AnswerListener {
 
   #watchRate(): void {
     const { bytesPerSec, windowMs } = this.#floor;
-    const floorBytes = (bytesPerSec * windowMs) / 1_000;
-    const marks = [this.#received];
-    clearInterval(this.#floorTimer);
+    const now = () => ({
+      received: this.#received,
+      heldMs: this.#connection?.http.heldMs ?? 0,
+    });
+    const marks = [now()];
     this.#floorTimer = setInterval(() => {
-      marks.push(this.#received);
-      if (marks.length <= RATE_SAMPLES) return;
-      const before = marks.shift() ?? 0;
-      if (this.#received - before < floorBytes) this.#refuse(TOO_SLOW);
+      marks.push(now());
+      const [before] = marks;
+      if (marks.length <= RATE_SAMPLES || before === undefined) return;
+      marks.shift();
+      const { received, heldMs } = now();
+      const readMs = windowMs - HELD_WEIGHT * (heldMs - before.heldMs);
+      const floorBytes = (bytesPerSec * readMs) / 1_000;
+      if (received - before.received < floorBytes) this.#refuse(TOO_SLOW);
     }, windowMs / RATE_SAMPLES);
+    // A body that is read for nobody must not keep a process that has closed its agent.
+    this.#floorTimer.unref();
   }
 }
 

@@ -64,8 +64,12 @@ export class HttpConnection {
   #timer: NodeJS.Timeout | undefined;
   #isReadingBody = false;
   #isPaused = false;
-  /** What had been read when the pause began. */
+  /** What came during a pause; nothing more is read while there is any. */
   #kept: Uint8Array | undefined;
+  #keptAt: Millis = 0;
+  #heldMs: Millis = 0;
+  /** The parser has seen the end; set until what it took has been counted. */
+  #ended: KeepAlive | undefined;
   /** Of the present request. */
   #hasHeard = false;
   #answerCount = 0;
@@ -89,6 +93,11 @@ export class HttpConnection {
     return this.#isReusable && !this.#isClosed;
   }
 
+  /** Time for which bytes have waited for the end of a pause, of all requests together. */
+  get heldMs(): Millis {
+    return this.#heldMs + (this.#kept === undefined ? 0 : performance.now() - this.#keptAt);
+  }
+
   /** Sends the head of a request that has no body. One at a time. */
   ask(head: string, listener: AnswerListener): void {
     assert(this.#listener === undefined && !this.#isClosed, "one request at a time");
@@ -107,22 +116,25 @@ export class HttpConnection {
     });
   }
 
-  /** Stops reading; time-outs do not run meanwhile, and nothing is heard. */
+  /**
+   * Nothing is heard any more. Reading stops with the next bytes that come, and the time-out with
+   * it: a server that sends nothing is as late in a pause as otherwise, however often they follow.
+   */
   pause(): void {
     this.#setPaused(true);
-    clearTimeout(this.#timer);
-    this.#opened?.socket.pause();
   }
 
-  /** Reads on, beginning with what had been read already. */
+  /** Hears on, beginning with what had come already. */
   resume(): void {
     if (!this.#isPaused || this.#isClosed) return;
     this.#setPaused(false);
-    this.#expectBody();
     const kept = this.#kept;
+    if (kept === undefined) return;
+    this.#heldMs = this.heldMs;
     this.#kept = undefined;
-    if (kept !== undefined) this.#take(kept);
-    if (!this.#isPaused && !this.#isClosed) this.#opened?.socket.resume();
+    this.#expectBody();
+    this.#take(kept);
+    if (this.#kept === undefined && !this.#isClosed) this.#opened?.socket.resume();
   }
 
   /** Nothing is heard afterwards. Idempotent. */
@@ -141,6 +153,7 @@ export class HttpConnection {
     socket.on("error", (error) => this.#lost({ socket: error }));
     socket.on("end", () => {
       if (this.#hasHeard) this.#parser?.end();
+      if (this.#ended !== undefined) this.#end(this.#ended);
       this.#lost("noAnswer");
     });
     socket.on("close", () => this.#lost("endedEarly"));
@@ -150,7 +163,9 @@ export class HttpConnection {
     this.#parser = new ResponseParser({
       onHead: (received) => this.#head(received),
       onBytes: (bytes) => this.#listener?.onBytes(bytes),
-      onEnd: (keepAlive) => this.#end(keepAlive),
+      onEnd: (keepAlive) => {
+        this.#ended = keepAlive;
+      },
       onFault: (fault) => this.#fault(fault),
     });
     this.#wait(this.#options.headersTimeoutMs, () => this.#fault("headTimeout"));
@@ -159,11 +174,22 @@ export class HttpConnection {
 
   #take(bytes: Uint8Array): void {
     this.#hasHeard = true;
-    if (this.#isReadingBody && !this.#isPaused) this.#timer?.refresh();
+    if (this.#isReadingBody) this.#timer?.refresh();
     const taken = this.#parser?.push(bytes) ?? 0;
-    if (taken === bytes.length || this.#isClosed) return;
-    if (this.#isPaused) this.#kept = bytes.slice(taken);
-    else this.#uninvited(); // Whatever follows an answer was not asked for (R-HTTP-10).
+    const isMore = taken < bytes.length;
+    // Whatever follows an answer was not asked for (R-HTTP-10).
+    if (this.#ended !== undefined) this.#end(isMore ? { isAllowed: false } : this.#ended);
+    else if (isMore && !this.#isClosed) {
+      if (this.#isPaused) this.#keep(bytes.slice(taken));
+      else this.#uninvited();
+    }
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#kept = bytes;
+    this.#keptAt = performance.now();
+    clearTimeout(this.#timer);
+    this.#opened?.socket.pause();
   }
 
   #setPaused(isPaused: boolean): void {
@@ -184,16 +210,16 @@ export class HttpConnection {
 
   #expectBody(): void {
     this.#isReadingBody = true;
-    if (this.#isPaused) return;
     this.#wait(this.#options.bodyTimeoutMs, () => this.#fault("bodyTimeout"));
   }
 
   #end({ isAllowed, timeoutSec = Infinity }: KeepAlive): void {
+    this.#ended = undefined;
+    if (this.#isClosed) return;
     const listener = this.#listener;
     this.#listener = undefined;
     this.#answerCount++;
     this.#isReadingBody = false;
-    if (this.#isPaused) this.#opened?.socket.resume();
     this.#setPaused(false);
     const hintMs = timeoutSec * 1_000 - KEEP_ALIVE_MARGIN_MS;
     const idleMs = Math.min(this.#options.keepAliveMs, hintMs);

@@ -40,7 +40,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const RESERVED = new RegExp(
   "^(?:accept-encoding|connection|content-(?:length|type)|expect|host|keep-alive|range|te|trailer" +
     "|if-(?:match|modified-since|none-match|range|unmodified-since)" +
-    "|proxy-(?:authenticate|connection)|transfer-encoding|upgrade)$",
+    "|proxy-.*|transfer-encoding|upgrade)$",
   "i",
 );
 

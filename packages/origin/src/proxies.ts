@@ -46,8 +46,8 @@ export class Proxies {
 
   /** Throws `ERR_PROXY_INVALID`; the message names no password. */
   constructor({ http, https, noProxy, loopback }: ProxyOptions, rules: AddressRules) {
-    this.#http = parseProxy(http);
-    this.#https = parseProxy(https);
+    this.#http = parseProxy("http:", http);
+    this.#https = parseProxy("https:", https);
     this.#exceptions = (noProxy ?? "").split(/[\s,]+/).flatMap(parseException);
     this.#coversLoopback = loopback ?? false;
     this.#rules = rules;
@@ -69,25 +69,26 @@ export function isLoopback(host: string, rules: AddressRules): boolean {
   return /^(?:.*\.)?localhost$/.test(host);
 }
 
-function parseProxy(text: string | undefined): Proxy | undefined {
+function parseProxy(scheme: string, text: string | undefined): Proxy | undefined {
   if (text === undefined || text === "") return undefined;
   // As everywhere, `host:port` alone means http.
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new ShoalError("ERR_PROXY_INVALID", "it is no http: or https: URL");
+    throw new ShoalError("ERR_PROXY_INVALID", `the one for ${scheme} is no http: or https: URL`);
   }
   const { username, password, protocol } = url;
   const where = { host: hostName(url), port: portOf(url), secure: protocol === "https:" };
   if (username === "" && password === "") return where;
-  const pair = `${decoded(username)}:${decoded(password)}`;
+  const pair = [username, password].map((text) => decoded(scheme, text)).join(":");
   return { ...where, authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 
-function decoded(text: string): string {
+function decoded(scheme: string, text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new ShoalError("ERR_PROXY_INVALID", "its user name or password is not percent-encoded");
+    const reason = `the one for ${scheme} has a user name or password that is not percent-encoded`;
+    throw new ShoalError("ERR_PROXY_INVALID", reason);
   }
 }
 

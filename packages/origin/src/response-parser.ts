@@ -114,6 +114,7 @@ export class ResponseParser {
     const length = isBounded ? Math.min(bytes.length, this.#remaining) : bytes.length;
     this.#remaining -= length;
     this.#listener.onBytes(length === bytes.length ? bytes : bytes.subarray(0, length));
+    if (this.isOver) return length;
     if (isBounded && this.#remaining === 0) {
       if (this.#state === "chunk") this.#state = "chunkEnd";
       else this.#finish();

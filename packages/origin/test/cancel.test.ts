@@ -76,6 +76,29 @@ describe("cancelOrigin", () => {
     expect(ends.map((event) => event.type)).toEqual(["rangePiece", "rangePiece"]);
   });
 
+  it("leaves no timer to wait for, even at the last byte or while a body is drained", async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    await using server = await serveRaw((socket, head) => {
+      const isDrained = head.startsWith("GET /gone");
+      const line = isDrained ? "404 Not Found" : "206 Partial Content";
+      const range = `content-range: bytes 2000-2999/${CONTENT_LENGTH}\r\n`;
+      const fields = isDrained ? "content-length: 500\r\n" : `${range}content-length: 1000\r\n`;
+      const body = isDrained ? Buffer.from("x") : CONTENT.subarray(2_000, 3_000);
+      socket.write(Buffer.concat([Buffer.from(`HTTP/1.1 ${line}\r\n${fields}\r\n`), body]));
+    });
+    const before = timers();
+    const recorder = new Recorder();
+    recorder.onEvent = ({ type, requestId }) =>
+      type === "rangePiece" && recorder.origin.execute({ type: "cancelOrigin", requestId });
+    recorder.start(askRange(server.url, { pieceCount: 1 }));
+    const gone = await recorder.ask(askRange(new URL("/gone", server.url).href));
+    expect(failureOf(gone).code).toBe("ERR_ORIGIN_NOT_FOUND");
+    await until(() => recorder.events.some(({ type }) => type === "rangePiece"));
+    await recorder.origin.close();
+    await until(() => timers() <= before, 1_000);
+  });
+
   it("of a request that is unknown or over does nothing", async () => {
     await using server = await serveHttp(serveRanges);
     await using recorder = new Recorder();

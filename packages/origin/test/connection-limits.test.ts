@@ -1,7 +1,8 @@
 import type { LookupFunction, Socket } from "node:net";
-import { LIMITS } from "@shoal/core";
+import { LIMITS, Random } from "@shoal/core";
 import { describe, expect, it } from "vitest";
-import { askRange, Recorder, serveRaw, until } from "./origin-harness.ts";
+import { askRange, joined, Recorder, serveRaw, until } from "./origin-harness.ts";
+import type { Question } from "./origin-harness.ts";
 import { BODY, HEAD, LENGTH, RANGE } from "./hostile-rows.ts";
 
 const lookup: LookupFunction = (_, options, done) => {
@@ -70,5 +71,80 @@ describe("requests of many jobs (R-HTTP-09)", () => {
     recorder.start(askRange(urlOf("idle.test")));
     await until(() => server.countOf("idle.test") === 1);
     expect(server.countOf("busy.test")).toBe(LIMITS.originConnectionsPerHostMax);
+  });
+});
+
+/** One thing that a server may do in place of a good answer, or after one. */
+type Fault = (socket: Socket) => void;
+const GOOD = Buffer.concat([Buffer.from(`${HEAD}${RANGE}${LENGTH}\r\n`), BODY]);
+const FAULTS: readonly Fault[] = [
+  (socket) => socket.resetAndDestroy(),
+  (socket) => socket.end(),
+  (socket) => socket.end(GOOD.subarray(0, 30)),
+  (socket) => socket.write(GOOD.subarray(0, 30), () => socket.resetAndDestroy()),
+  (socket) => socket.end(GOOD.subarray(0, -1_000)),
+  (socket) => socket.write(GOOD.subarray(0, -1_000), () => socket.resetAndDestroy()),
+  (socket) => socket.write(GOOD.subarray(0, -1_000)),
+  (socket) => socket.end(GOOD),
+  (socket) => socket.write(GOOD, () => socket.resetAndDestroy()),
+  (socket) => socket.write(Buffer.concat([GOOD, GOOD, Buffer.from("x")])),
+  (socket) => socket.write(GOOD, () => setTimeout(() => socket.end(), 3).unref()),
+  (socket) => socket.write("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(30)),
+  (socket) => socket.write("nonsense\r\n\r\n"),
+  (socket) => socket.write("HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 9\r\n\r\n"),
+  (socket) => socket.write("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot whole"),
+  (socket) => socket.write("HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\nnot"),
+  () => {},
+];
+
+describe("requests to a server that fails in every way", () => {
+  it.each([1, 2, 3, 4])("leave neither connections nor buffers taken (seed %i)", async (seed) => {
+    const random = new Random(seed);
+    const held: Socket[] = [];
+    await using server = await serveRaw((socket, head) => {
+      if (head.startsWith("GET /held")) return void held.push(socket);
+      const fault = random.below(2) === 0 ? undefined : FAULTS[random.below(FAULTS.length)];
+      if (fault === undefined) socket.write(GOOD);
+      else fault(socket);
+    });
+    const timeouts = { headersTimeoutMs: 50, bodyTimeoutMs: 50, waitTimeoutMs: 150 };
+    const limits = { connectionsPerHostMax: 3, bodyRateWindowMs: 120, keepAliveMs: 1_100 };
+    await using recorder = new Recorder({ ...timeouts, ...limits });
+    const questions: readonly Question[] = [
+      askRange(server.url),
+      askRange(server.url, { fresh: true }),
+      { type: "probeOrigin", url: server.url },
+      { type: "fetchManifest", url: server.url, place: "sidecar" },
+    ];
+    const pause = setInterval(() => {
+      recorder.origin.execute({ type: "setFlow", open: random.below(2) === 0 });
+      const rateBytesPerSec = random.below(2) * 1_000_000;
+      recorder.origin.execute({ type: "setPace", transferId: 1, rateBytesPerSec });
+    }, 4);
+    const ends = Array.from({ length: 120 }, () => {
+      const started = recorder.start(questions[random.below(questions.length)] ?? askRange(""));
+      const { requestId } = started;
+      if (random.below(4) > 0) return started.end;
+      setTimeout(
+        () => recorder.origin.execute({ type: "cancelOrigin", requestId }),
+        random.below(400),
+      );
+      return undefined;
+    });
+    const outcomes = await Promise.all(ends.filter((end) => end !== undefined));
+    const whole = outcomes.filter(({ end }) => end.type === "rangeFinished");
+    for (const outcome of whole) expect(joined(outcome)).toEqual(BODY);
+    clearInterval(pause);
+    recorder.origin.execute({ type: "setFlow", open: true });
+    recorder.origin.execute({ type: "setPace", transferId: 1, rateBytesPerSec: 0 });
+    const heldUrl = new URL("/held", server.url).href;
+    await until(() => recorder.pool.borrowed === 0);
+    const open = (): number => held.filter(({ destroyed }) => !destroyed).length;
+    // Three at once again: nothing is counted as taken still.
+    await until(() => {
+      recorder.start(askRange(heldUrl));
+      return open() >= 3;
+    });
+    expect(recorder.pool.borrowed).toBe(0);
   });
 });

@@ -164,6 +164,20 @@ describe("bodies that do not keep their word (R-HTTP-10)", () => {
     }
   });
 
+  it("with surplus bytes never answer the request that waits for the connection", async () => {
+    let asked = 0;
+    await using server = await serveRaw((socket) => {
+      const answer = Buffer.concat([Buffer.from(`${HEAD}${RANGE}${LENGTH}\r\n`), BODY]);
+      const forged = `${HEAD}${RANGE}${LENGTH}\r\n${"Z".repeat(1_000)}`;
+      if (asked++ === 0) socket.write(Buffer.concat([answer, Buffer.from(forged)]));
+      else socket.write(answer);
+    });
+    await using recorder = new Recorder({ connectionsPerHostMax: 1 });
+    const outcomes = [1, 2, 3].map(() => recorder.ask(askRange(server.url)));
+    for (const outcome of await Promise.all(outcomes)) expect(joined(outcome)).toEqual(BODY);
+    expect(server.connections).toBe(2);
+  });
+
   it("that are late surplus of an idle connection never answer the next request", async () => {
     const sockets: Socket[] = [];
     await using server = await serveRaw((socket) => {

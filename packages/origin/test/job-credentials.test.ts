@@ -170,6 +170,16 @@ describe("challenge header fields", () => {
     expect(shut.heard).toHaveLength(3);
   });
 
+  it("never sign in to a proxy, whoever claims to be one (R-HTTP-05)", async () => {
+    await using server = await serveHearing((_, response) => response.writeHead(407).end());
+    await using recorder = new Recorder();
+    const fields = ["Proxy-Authorization", "proxy-authorization", "Proxy-Anything"];
+    const headers = fields.map((name) => [name, SECRET] as const);
+    await recorder.probe(server.url, { headers, challengeHeaders: headers });
+    expect(server.heard).toHaveLength(1);
+    expect(JSON.stringify(server.heard)).not.toContain(SECRET);
+  });
+
   it("do not answer another origin (R-HTTP-05)", async () => {
     await using other = await serveHearing(guard(401));
     await using home = await serveHearing((_, response) => {

@@ -1,4 +1,5 @@
 /** The pace of a transfer over real sockets; that it is kept is shown by the port's contract. */
+import type { ServerResponse } from "node:http";
 import { KiB, PieceLayout } from "@shoal/core";
 import { expect, it } from "vitest";
 import { askRange, failureOf, Recorder, serveHttp, until } from "./origin-harness.ts";
@@ -68,4 +69,37 @@ it("follows both the pace and the flow of the disk", async () => {
     setTimeout(() => recorder.origin.execute({ type: "setFlow", open: true }), 5);
   };
   expect((await recorder.ask(request)).pieces.size).toBe(COUNT);
+});
+
+/** Sends `first` at once and whole, and of everything else the head and what `drip` writes. */
+const serveOneOfTwo = (drip: (response: ServerResponse) => void) =>
+  serveHttp(({ url }, response) => {
+    response.writeHead(200, { "content-length": body.length });
+    if (url === "/first") response.end(body);
+    else drip(response);
+  });
+
+it("does not excuse a body that has stopped while another is paced (R-HTTP-08)", async () => {
+  await using server = await serveOneOfTwo((response) => response.write("x"));
+  await using recorder = new Recorder({ bodyTimeoutMs: 300 });
+  pace(recorder, 256 * KiB);
+  const first = recorder.ask(askRange(new URL("/first", server.url).href, all));
+  const stopped = await recorder.ask(askRange(server.url, all));
+  expect(failureOf(stopped).message).toContain("stopped coming");
+  expect(recorder.events.map(({ type }) => type)).not.toContain("rangeFinished");
+  expect((await first).pieces.size).toBe(COUNT);
+});
+
+it("does not excuse a body that drips while another is paced (R-HTTP-08)", async () => {
+  await using server = await serveOneOfTwo((response) => {
+    const timer = setInterval(() => response.write("x"), 300);
+    response.on("close", () => clearInterval(timer));
+  });
+  await using recorder = new Recorder({ bodyRateWindowMs: 600 });
+  pace(recorder, 384 * KiB);
+  const first = recorder.ask(askRange(new URL("/first", server.url).href, all));
+  const dripping = await recorder.ask(askRange(server.url, all));
+  expect(failureOf(dripping).message).toContain("too slowly");
+  expect(recorder.events.map(({ type }) => type)).not.toContain("rangeFinished");
+  expect((await first).pieces.size).toBe(COUNT);
 });

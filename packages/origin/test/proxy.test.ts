@@ -13,6 +13,7 @@ import {
   Recorder,
   serveHttp,
   serveRanges,
+  serveRaw,
   started,
   until,
 } from "./origin-harness.ts";
@@ -136,6 +137,16 @@ describe("http: through a proxy", () => {
     }
     expect(proxy.requests).toHaveLength(2);
     for (const { headers } of proxy.requests) expect(headers).not.toHaveProperty("authorization");
+  });
+
+  it("names the proxy when it does not answer", async () => {
+    await using silent = await serveRaw(() => {});
+    const proxy = { https: `http://127.0.0.1:${silent.port}` };
+    await using recorder = new Recorder({ proxy, connectTimeoutMs: 100 });
+    const failure = failureOf(await recorder.probe("https://origin.test/file.bin"));
+    expect(failure).toMatchObject({ kind: "timeout", code: "ERR_ORIGIN_TIMEOUT" });
+    expect(failure.message).toContain(`through the proxy 127.0.0.1:${silent.port}`);
+    await until(() => silent.sockets.size === 0);
   });
 
   it("names the proxy when it cannot be reached", async () => {

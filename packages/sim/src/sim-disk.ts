@@ -9,6 +9,8 @@
  * `SimStore`, and by scenarios that fill, shrink or damage the disk.
  */
 import type {
+  AcceptedManifest,
+  ConductRecord,
   ContentId,
   JobId,
   JobRecord,
@@ -16,7 +18,9 @@ import type {
   OpenContent,
   PieceIndex,
   PieceLayout,
+  ResumableContent,
   StoredContent,
+  StoreCommand,
   UnixMillis,
 } from "@shoal/core";
 import { PieceSet } from "@shoal/core";
@@ -57,6 +61,10 @@ export interface DiskFile {
 
 export class SimDisk {
   readonly jobs = new Map<JobId, JobRecord>();
+  /** By kind and subject; the one saved last comes last. */
+  readonly conduct = new Map<string, ConductRecord>();
+  /** The latest of each key and product, in the order of their saving. */
+  accepted: readonly AcceptedManifest[] = [];
   /** Part files and published files of jobs, by `fileKey`. */
   readonly files = new Map<string, DiskFile>();
   /** What lies at destinations. */
@@ -85,6 +93,19 @@ export class SimDisk {
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  saveConduct({ records, forgotten }: Extract<StoreCommand, { type: "saveConduct" }>): void {
+    for (const { kind, subject } of [...forgotten, ...records]) {
+      this.conduct.delete(`${kind} ${subject}`);
+    }
+    for (const record of records) this.conduct.set(`${record.kind} ${record.subject}`, record);
+  }
+
+  saveAccepted(accepted: readonly AcceptedManifest[]): void {
+    const names = new Set(accepted.map(({ keyId, product }) => `${keyId} ${product}`));
+    const others = this.accepted.filter((item) => !names.has(`${item.keyId} ${item.product}`));
+    this.accepted = [...others, ...accepted];
   }
 
   setCapacity(bytes: number): void {
@@ -172,6 +193,27 @@ export class SimDisk {
 
   free(bytes: number): void {
     this.#usedBytes -= bytes;
+  }
+
+  /** Contents of live jobs that are not published yet. */
+  resumable(): ResumableContent[] {
+    const found: ResumableContent[] = [];
+    for (const { jobId, fileIndex, layout, isPublished, ...rest } of this.files.values()) {
+      const job = jobId === undefined ? undefined : this.jobs.get(jobId);
+      if (jobId === undefined || isPublished || job?.files[fileIndex]?.isPublished !== false) {
+        continue;
+      }
+      const { manifest, validatorKey, committed } = rest;
+      found.push({
+        jobId,
+        fileIndex,
+        length: layout.contentLength,
+        storedBytes: layout.bytesOf(committed),
+        ...(manifest === undefined ? {} : { manifest }),
+        ...(validatorKey === undefined ? {} : { validatorKey }),
+      });
+    }
+    return found;
   }
 
   /** Complete contents that can be served. */

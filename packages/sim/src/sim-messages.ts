@@ -13,7 +13,16 @@ export type Announcement = Extract<SwarmCommand, { type: "sendHave" | "sendClaim
 /** Commands that become one message to one peer, told from uploads by having no length. */
 export type Addressed = Exclude<
   SwarmCommand,
-  { type: "dialPeer" | "disconnectPeer" | "sendHave" | "sendClaim" | "sendPiece" | "sendManifest" }
+  {
+    type:
+      | "dialPeer"
+      | "disconnectPeer"
+      | "setRefusal"
+      | "sendHave"
+      | "sendClaim"
+      | "sendPiece"
+      | "sendManifest";
+  }
 >;
 
 /** What `peerId` announces. */

@@ -18,7 +18,6 @@ import type {
   PieceIndex,
   Port,
   RequestId,
-  ResumableContent,
   StoreCommand,
   StoreEvent,
   TransferId,
@@ -80,6 +79,10 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     switch (command.type) {
       case "loadState":
         return this.#at(this.#disk.read(0), () => this.#loadState());
+      case "saveConduct":
+        return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
+      case "saveAccepted":
+        return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
       case "saveJob":
         return this.#saveJob(command.job, command.revision);
       case "endJob":
@@ -151,23 +154,10 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
-    const resumable: ResumableContent[] = [];
-    for (const { jobId, fileIndex, layout, isPublished, ...rest } of this.#disk.files.values()) {
-      const job = jobId === undefined ? undefined : this.#disk.jobs.get(jobId);
-      if (jobId === undefined || isPublished || job?.files[fileIndex]?.isPublished !== false) {
-        continue;
-      }
-      const { manifest, validatorKey, committed } = rest;
-      resumable.push({
-        jobId,
-        fileIndex,
-        length: layout.contentLength,
-        storedBytes: layout.bytesOf(committed),
-        ...(manifest === undefined ? {} : { manifest }),
-        ...(validatorKey === undefined ? {} : { validatorKey }),
-      });
-    }
-    this.#emit({ type: "stateLoaded", jobs, resumable, contents: this.#disk.shared() });
+    const { accepted } = this.#disk;
+    const conduct = [...this.#disk.conduct.values()];
+    const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
+    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
   }
 
   #saveJob(job: JobRecord, revision: number): void {

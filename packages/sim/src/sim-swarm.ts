@@ -7,7 +7,7 @@
  * engine stays honest. Called by the engine (`execute`, `close`) and by the network; calls the
  * engine's sink, never from inside `execute`.
  */
-import { assert, LIMITS, NO_BUFFER } from "@shoal/core";
+import { addressKey, assert, LIMITS, NO_BUFFER } from "@shoal/core";
 import type {
   EventSink,
   Millis,
@@ -67,6 +67,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly #sink: EventSink<SimPayload>;
   readonly #ends = new Map<PeerId, ConnectionEnd>();
   readonly #dialling = new Set<PeerId>();
+  /** Peers and addresses, each after its kind. */
+  readonly #refused = new Set<string>();
   #isOnline = true;
   #isClosed = false;
 
@@ -105,6 +107,12 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     switch (command.type) {
       case "dialPeer":
         return this.#dial(command.peerId);
+      case "setRefusal": {
+        const key = `${command.kind} ${command.subject}`;
+        if (command.isRefused) this.#refused.add(key);
+        else this.#refused.delete(key);
+        return;
+      }
       case "disconnectPeer":
         return this.#disconnect(command.peerId, command.reason);
       case "sendHave":
@@ -214,6 +222,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   #dialArrived(dialler: SimSwarm): void {
     if (this.#isClosed || this.#ends.has(dialler.peerId)) return;
     if (!this.#isOnline || !dialler.#isOnline) return;
+    if (this.#refuses(dialler)) return dialler.#dialFailed(this.peerId, "refused");
     const end = ConnectionEnd.accept(this, dialler);
     this.#ends.set(dialler.peerId, end);
     dialler.#ends.set(this.peerId, end.other);
@@ -226,6 +235,10 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.#network.clock.schedule(lossAt, () => {
       if (end.state === "open") this.connectionLost(dialler.peerId);
     });
+  }
+
+  #refuses({ peerId, host }: SimSwarm): boolean {
+    return this.#refused.has(`peer ${peerId}`) || this.#refused.has(`address ${addressKey(host)}`);
   }
 
   #disconnect(peerId: PeerId, reason: string): void {

@@ -56,6 +56,10 @@ export class CacheObjects {
     const temporary = `${target}.part`;
     const disk = this.#disk;
     fs.mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+    // Names that lead elsewhere are not followed (R-CACHE-05).
+    if (!disk.lstat(dirname(target)).isDirectory()) {
+      throw new ShoalError("ERR_DISK_IO", `${dirname(target)} is no directory`);
+    }
     this.#remove(temporary);
     try {
       if (statComplete(disk, path, length) === undefined) {

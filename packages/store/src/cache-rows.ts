@@ -24,7 +24,10 @@ export interface CacheEntry {
   readonly isCopy: boolean;
   readonly isPinned: boolean;
   readonly completedAt: UnixMillis;
-  /** When a peer was last given a piece; at first `completedAt`. */
+  /**
+   * When a peer was last given a piece; at first `completedAt`. Not before the last use of another
+   * content, whatever the clock did meanwhile (R-TIME-02).
+   */
   readonly usedAt: UnixMillis;
   /** Set by hand; absent: by the setting `cacheAgeMs`. */
   readonly expiresAt?: UnixMillis;
@@ -39,24 +42,48 @@ export interface CacheTerms {
 const OFFERED = `SELECT cache.*, shared.path, shared.length
   FROM cache JOIN shared USING (content_id) WHERE is_offered = 1`;
 
+/** The time given, or a moment after the last use of all. */
+const AFTER_ALL = "max(?, (SELECT coalesce(max(used_at), 0) + 1 FROM cache))";
+
 export class CacheRows {
   readonly #database: StateDatabase;
+  /** Uses that are not recorded yet, in their order. */
+  readonly #used = new Map<ContentId, UnixMillis>();
 
   constructor(database: StateDatabase) {
     this.#database = database;
   }
 
-  /** A job has published the content at `path`, which is in `shared` already. */
-  published(contentId: ContentId, path: string, now: UnixMillis): void {
+  /**
+   * A job has published the content at `path`. A pin stays, and so does a copy; what everybody may
+   * have is not made private any more. `privateTo`: see `privateOwner`.
+   */
+  published(
+    contentId: ContentId,
+    { path, privateTo, now }: { path: string; privateTo: string | undefined; now: UnixMillis },
+  ): void {
+    this.recordUses();
     this.#database.run(
-      `INSERT OR REPLACE INTO cache
-         (content_id, destination, completed_at, used_at, is_offered, is_pinned, has_copy)
-       VALUES (?, ?, ?, ?, 1, 0, 0)`,
+      `INSERT INTO cache
+         (content_id, destination, completed_at, used_at, is_offered, is_pinned, has_copy,
+          private_to)
+       VALUES (?, ?, ?, ${AFTER_ALL}, 1, 0, 0, ?)
+       ON CONFLICT DO UPDATE SET destination = excluded.destination,
+         completed_at = excluded.completed_at, used_at = excluded.used_at, is_offered = 1,
+         expires_at = CASE is_pinned WHEN 1 THEN expires_at END,
+         private_to = CASE WHEN private_to IS NULL THEN NULL ELSE excluded.private_to END`,
       contentId,
       path,
       now,
       now,
+      privateTo ?? null,
     );
+  }
+
+  /** Whether there is a row, on offer or not. */
+  has(contentId: ContentId): boolean {
+    const sql = "SELECT 1 FROM cache WHERE content_id = ?";
+    return this.#database.all(sql, contentId).length > 0;
   }
 
   /** The least recently used first. */
@@ -81,12 +108,19 @@ export class CacheRows {
     this.#database.run(sql, Number(isPinned), expiresAt ?? null, contentId);
   }
 
-  used(times: ReadonlyMap<ContentId, UnixMillis>): void {
+  /** A peer was given a piece. Recorded later: not every reading is worth a write. */
+  used(contentId: ContentId, at: UnixMillis): void {
+    this.#used.delete(contentId);
+    this.#used.set(contentId, at);
+  }
+
+  recordUses(): void {
+    if (this.#used.size === 0) return;
     this.#database.transaction(() => {
-      for (const [contentId, at] of times) {
-        this.#database.run("UPDATE cache SET used_at = ? WHERE content_id = ?", at, contentId);
-      }
+      const sql = `UPDATE cache SET used_at = ${AFTER_ALL} WHERE content_id = ?`;
+      for (const [contentId, at] of this.#used) this.#database.run(sql, at, contentId);
     });
+    this.#used.clear();
   }
 
   /** The copy at `path` is complete and durable. */

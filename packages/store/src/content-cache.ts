@@ -12,18 +12,22 @@
  * Knows times, lengths and free space. Rows are `CacheRows`', files `CacheObjects`'. Called by
  * `DiskStore`, on its thread.
  */
-import { dirname } from "node:path";
+import { constants } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
 import { ShoalError, unreachable } from "@shoal/core";
-import type { ContentId, OpenContent, Settings, UnixMillis } from "@shoal/core";
+import type { ContentId, PieceIndex, Settings, UnixMillis } from "@shoal/core";
 import { CacheObjects } from "./cache-objects.ts";
 import type { CacheEntry } from "./cache-rows.ts";
-import { diskErrorInfo } from "./disk-errors.ts";
+import { closeQuietly } from "./disk.ts";
+import { readVerifiedPiece } from "./read-piece.ts";
 import { statComplete } from "./shared-content.ts";
 import { cacheDirectoryOf } from "./state-directory.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** How often what has expired is looked for. */
 const SWEEP_INTERVAL_MS = 60_000;
+/** How long closing waits for a copy; half-made, it is removed at the next start (R-PROC-03). */
+const COPY_WAIT_MS = 2_000;
 /** Expiry can be set this far ahead, as in Delivery Optimization. */
 const EXPIRY_MS_MAX = 365 * 24 * 3_600_000;
 
@@ -53,7 +57,7 @@ export type CacheRequest =
 export interface Publication {
   readonly record: { readonly contentId?: ContentId };
   readonly isPublished: boolean;
-  /** Set to where the copy lies. */
+  /** Set to where it is read in the place of `destination`. */
   servedPath: string | undefined;
 }
 
@@ -62,8 +66,6 @@ export class ContentCache {
   readonly #settings: CacheSettings;
   readonly #objects: CacheObjects;
   readonly #timer: NodeJS.Timeout;
-  /** Uses that are not recorded yet. */
-  readonly #used = new Map<ContentId, UnixMillis>();
   #copying: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -77,6 +79,10 @@ export class ContentCache {
 
   /** At start: settles what a crash left, and removes what has expired meanwhile. */
   recover(): void {
+    this.#cautiously(() => this.#settle());
+  }
+
+  #settle(): void {
     const { cacheRows, disk } = this.#context;
     cacheRows.prune();
     const paths = new Set<string>();
@@ -98,18 +104,30 @@ export class ContentCache {
     return this.#copying;
   }
 
+  /** A piece was given to somebody. */
+  wasRead({ record: { contentId } }: Publication): void {
+    if (contentId !== undefined) this.#context.cacheRows.used(contentId, this.#context.now());
+  }
+
   /**
-   * A piece was read, or else it could not be or did not match: a copy that is wrong is removed
-   * (R-CACHE-02).
+   * A piece of a published content could not be read: a copy that is to blame is removed
+   * (R-CACHE-02), and the next piece is read where there is hope. `bytes` are overwritten.
    */
-  wasRead(contentId: ContentId | undefined, isRight: boolean): void {
-    if (contentId === undefined) return;
-    if (isRight) return void this.#used.set(contentId, this.#context.now());
-    const entry = this.#context.cacheRows.get(contentId);
-    if (entry?.isCopy !== true) return;
+  wasLost(content: Publication, piece: PieceIndex, bytes: Uint8Array): void {
+    const { contentId } = content.record;
+    if (contentId === undefined || !content.isPublished) return;
+    const { cacheRows, disk, tables } = this.#context;
     this.#cautiously(() => {
-      this.#context.cacheRows.copyLost(entry.contentId);
-      this.#objects.remove(entry.contentId);
+      const entry = cacheRows.get(contentId);
+      // What cannot be opened at all, for want of descriptors perhaps, is not wrong (R-FS-12).
+      closeQuietly(disk, disk.open(this.#objects.directory, constants.O_RDONLY, 0));
+      const manifest = tables.manifest(contentId)?.manifest;
+      const question = { manifest, piece, bytes };
+      if (entry?.isCopy === true && !readVerifiedPiece(disk, entry.path, question)) {
+        cacheRows.copyLost(contentId);
+        this.#objects.remove(contentId);
+      }
+      content.servedPath = cacheRows.get(contentId)?.path;
     });
   }
 
@@ -121,9 +139,10 @@ export class ContentCache {
 
   /** Withdraws what has expired, and copies while they are too many or the disk too full. */
   sweep(): void {
-    this.#recordUses();
+    const { cacheRows } = this.#context;
+    cacheRows.recordUses();
     const now = this.#context.now();
-    const entries = this.#context.cacheRows.offered();
+    const entries = cacheRows.offered();
     this.#evict(entries.filter((entry) => this.#expiresAt(entry) <= now));
     const copies = entries.filter(
       (entry) => this.#expiresAt(entry) > now && entry.isCopy && !entry.isPinned,
@@ -136,30 +155,16 @@ export class ContentCache {
     }
   }
 
-  /** Opens a content, and once more after giving up copies for it if the disk is full (R-FS-11). */
-  async withRoom<Result>(spec: OpenContent, open: () => Promise<Result>): Promise<Result> {
-    try {
-      return await open();
-    } catch (error) {
-      const isFull = diskErrorInfo(error, "").code === "ERR_DISK_FULL";
-      if (!isFull || !this.#makeRoom(spec)) throw error;
-      return open();
-    }
-  }
-
-  /** The least recently used first; false when there are none on the content's file system. */
-  #makeRoom({ destination, layout }: OpenContent): boolean {
+  /** As `StoreContext.makeRoom`; the least recently used go first. */
+  makeRoom(directory: string, missingBytes: number): boolean {
     const { cacheRows, disk } = this.#context;
-    const directory = destination === undefined ? this.#objects.directory : dirname(destination);
     if (disk.lstat(this.#objects.directory).dev !== disk.lstat(directory).dev) return false;
-    let freedBytes = 0;
-    for (const entry of cacheRows.offered()) {
-      if (freedBytes >= layout.contentLength) break;
-      if (!entry.isCopy || entry.isPinned) continue;
-      this.#evict([entry]);
-      freedBytes += entry.length;
-    }
-    return freedBytes > 0;
+    const copies = cacheRows.offered().filter(({ isCopy, isPinned }) => isCopy && !isPinned);
+    let bytes = 0;
+    const enough = copies.findIndex(({ length }) => (bytes += length) >= missingBytes);
+    if (enough < 0) return false;
+    this.#evict(copies.slice(0, enough + 1));
+    return true;
   }
 
   /**
@@ -170,7 +175,7 @@ export class ContentCache {
     const { cacheRows } = this.#context;
     switch (request.verb) {
       case "list":
-        this.#recordUses();
+        cacheRows.recordUses();
         break;
       case "pin": {
         const entry = this.#find(request.contentId);
@@ -202,12 +207,15 @@ export class ContentCache {
     return cacheRows.offered();
   }
 
-  /** Waits for a copy that is being made; then nothing is done any more. */
+  /** Waits a moment for a copy that is being made; then nothing is done any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    await this.#copying;
-    this.#cautiously(() => this.#recordUses());
+    const stop = new AbortController();
+    const patience = wait(COPY_WAIT_MS, undefined, { signal: stop.signal }).catch(() => {});
+    await Promise.race([this.#copying, patience]);
+    stop.abort();
+    this.#cautiously(() => this.#context.cacheRows.recordUses());
   }
 
   async #copy(content: Publication): Promise<void> {
@@ -216,7 +224,11 @@ export class ContentCache {
     const { contentId } = content.record;
     if (contentId === undefined || !content.isPublished) return;
     const entry = cacheRows.get(contentId);
-    if (this.#isClosed || cacheCopies === 0 || entry === undefined || entry.isCopy) return;
+    if (this.#isClosed || cacheCopies === 0 || entry === undefined) return;
+    if (entry.isCopy) {
+      content.servedPath = entry.path;
+      return;
+    }
     // What would have to go at once is not copied.
     if (entry.length > this.#quotaBytes() || !this.#hasFreeSpace(entry.length)) return;
     const stamp = await this.#objects.copy(entry, cacheCopies === 1);
@@ -267,12 +279,6 @@ export class ContentCache {
     const needed = cacheCopies === 1 ? 0 : needsBytes;
     const floor = Math.max(cacheFreeBytesMin, (totalBytes / 100) * cacheFreePercentMin);
     return freeBytes - needed >= floor;
-  }
-
-  #recordUses(): void {
-    if (this.#used.size === 0) return;
-    this.#context.cacheRows.used(this.#used);
-    this.#used.clear();
   }
 
   /** For work that nobody waits for: the next sweep tries again. */

@@ -6,15 +6,7 @@
  * Knows transfers and commands. Pieces, files and rows are other files' business. Made by
  * `openDiskStore`; driven by the worker, and directly by tests.
  */
-import {
-  errorInfo,
-  isFinalState,
-  LIMITS,
-  NO_BUFFER,
-  PieceSet,
-  ShoalError,
-  unreachable,
-} from "@shoal/core";
+import { errorInfo, isFinalState, LIMITS, NO_BUFFER, ShoalError, unreachable } from "@shoal/core";
 import type {
   ContentId,
   JobId,
@@ -26,7 +18,7 @@ import type {
 } from "@shoal/core";
 import { CommandLane } from "./command-lane.ts";
 import type { ContentCache } from "./content-cache.ts";
-import type { ContentKey, ContentRecord } from "./content-record.ts";
+import type { ContentKey } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import { JobTable } from "./job-table.ts";
 import { removeLeftovers } from "./leftovers.ts";
@@ -35,14 +27,17 @@ import { PartContent } from "./part-content.ts";
 import type { Closing } from "./part-content.ts";
 import { PieceReuse } from "./piece-reuse.ts";
 import { SharedContent, statComplete } from "./shared-content.ts";
-import type { StoredManifest } from "./state-rows.ts";
+import { resumableOf } from "./state-rows.ts";
 import type { StoreContext } from "./store-context.ts";
 
 type Command<Type extends StoreCommand["type"]> = Extract<StoreCommand, { type: Type }>;
 type JobCommand = Command<"saveJob" | "endJob" | "forgetJob">;
 type TransferCommand = Exclude<
   StoreCommand,
-  JobCommand | Command<"loadState" | "openContent" | "openShared" | "readPiece">
+  | JobCommand
+  | Command<
+      "loadState" | "saveAccepted" | "saveConduct" | "openContent" | "openShared" | "readPiece"
+    >
 >;
 
 /** One transfer id in use. */
@@ -87,8 +82,13 @@ export class DiskStore {
         this.#jobs.flush();
         this.#loadState();
         return Promise.resolve();
+      case "saveConduct":
+        this.#context.conductRows.save(command);
+        return Promise.resolve();
+      case "saveAccepted":
+        this.#context.acceptedRows.save(command.accepted);
+        return Promise.resolve();
       case "saveJob":
-        return this.#executeOnJob(command, command.job.jobId);
       case "endJob":
         return this.#executeOnJob(command, command.job.jobId);
       case "forgetJob":
@@ -110,8 +110,11 @@ export class DiskStore {
 
   /** Remembers a complete file and emits `contentShared`. Throws what the disk throws. */
   share({ contentId, manifestBytes, path, length, stamp }: ShareRequest): void {
-    this.#context.tables.share({ contentId, path, length, stamp }, manifestBytes);
-    this.#cache.forget(contentId);
+    const { tables } = this.#context;
+    tables.transaction(() => {
+      tables.share({ contentId, path, length, stamp }, manifestBytes);
+      this.#cache.forget(contentId);
+    });
     this.#context.emit({ type: "contentShared", content: { contentId, manifestBytes, path } });
   }
 
@@ -140,7 +143,9 @@ export class DiskStore {
       this.#cache.recover();
       const jobs = tables.loadJobs();
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
-      emit({ type: "stateLoaded", jobs, resumable, contents });
+      const accepted = this.#context.acceptedRows.all();
+      const conduct = this.#context.conductRows.all();
+      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
       emit({ type: "stateFailed", error });
@@ -274,9 +279,7 @@ export class DiskStore {
     let content: PartContent;
     try {
       const isStopped = (): boolean => slot.isStopped;
-      content = await this.#cache.withRoom(spec, () =>
-        openPart(this.#context, { transferId, spec, isStopped }),
-      );
+      content = await openPart(this.#context, { transferId, spec, isStopped });
       slot.content = content;
       if (slot.isStopped) return;
       if (content.record.mustRecheck) await content.recheck();
@@ -306,8 +309,8 @@ export class DiskStore {
   #readPiece({ transferId, piece, requestId }: Command<"readPiece">, bytes?: Uint8Array): void {
     const content = this.#slots.get(transferId)?.content;
     const isRead = bytes !== undefined && content?.read(piece, bytes) === true;
-    const { contentId } = content instanceof PartContent ? content.record : (content ?? {});
-    this.#cache.wasRead(contentId, isRead);
+    if (content !== undefined && isRead) this.#cache.wasRead(content);
+    else if (content !== undefined && bytes) this.#cache.wasLost(content, piece, bytes);
     this.#context.emit(
       isRead
         ? { type: "pieceRead", transferId, requestId, bufferId: NO_BUFFER }
@@ -369,22 +372,6 @@ export class DiskStore {
     const leftover = await content.close(closing);
     if (leftover !== undefined) removeLeftovers(this.#context, [leftover]);
   }
-}
-
-function resumableOf(
-  { jobId, fileIndex, layout, validatorKey, have }: ContentRecord,
-  manifest: StoredManifest | undefined,
-): ResumableContent {
-  const { contentId, bytes } = manifest ?? {};
-  const pieces = PieceSet.fromBytes(layout.pieceCount, have);
-  return {
-    jobId,
-    fileIndex,
-    length: layout.contentLength,
-    storedBytes: pieces === undefined ? 0 : layout.bytesOf(pieces),
-    ...(contentId === undefined || bytes === undefined ? {} : { manifest: { contentId, bytes } }),
-    ...(validatorKey === undefined ? {} : { validatorKey }),
-  };
 }
 
 function isPublished({ content }: Slot): boolean {

@@ -41,11 +41,12 @@ export function mayHaveGrown({ contentId, layout, mustRecheck }: ContentRecord):
  * or what the disk throws; the progress is kept, and growing can be tried again.
  */
 export async function growPart(
-  { disk, tables }: StoreContext,
+  context: StoreContext,
   part: PartFile,
   { record, layout }: { readonly record: ContentRecord; readonly layout: PieceLayout },
 ): Promise<ContentRecord> {
-  checkSpace(disk, part.directory, layout.contentLength - record.layout.contentLength);
+  const { tables } = context;
+  checkSpace(context, part.directory, layout.contentLength - record.layout.contentLength);
   tables.updateContent(record, { mustRecheck: true });
   await part.grow(layout.contentLength);
   const have = new PieceSet(layout.pieceCount).toBytes();

@@ -7,7 +7,9 @@
 import { realpathSync } from "node:fs";
 import { errorInfo, resolveSettings, ShoalError } from "@shoal/core";
 import type { UnixMillis } from "@shoal/core";
+import { AcceptedRows } from "./accepted-rows.ts";
 import { CacheRows } from "./cache-rows.ts";
+import { ConductRows } from "./conduct-rows.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { CacheSettings } from "./content-cache.ts";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
@@ -96,10 +98,13 @@ async function start(
     disk,
     tables,
     cacheRows: new CacheRows(database),
+    acceptedRows: new AcceptedRows(database, doubt),
+    conductRows: new ConductRows(database, doubt),
     now,
     stateDirectory: realPath,
     publishedMode,
     emit,
+    makeRoom: (directory, missingBytes) => contentCache.makeRoom(directory, missingBytes),
     doubt,
   };
   try {

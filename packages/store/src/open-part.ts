@@ -173,7 +173,7 @@ async function resumePart(
 }
 
 async function create(context: StoreContext, parts: Parts): Promise<PartContent> {
-  const { disk, tables } = context;
+  const { tables } = context;
   const { spec, manifest, destination } = parts;
   const directory = openDirectory(context, parts);
   const layout = manifest?.manifest.layout ?? spec.layout;
@@ -182,7 +182,7 @@ async function create(context: StoreContext, parts: Parts): Promise<PartContent>
     directory.statDestination(destination);
     // Before the space: where nothing may be written, free space is not what is missing.
     directory.checkWritable();
-    checkSpace(disk, directory, layout.contentLength);
+    checkSpace(context, directory, layout.contentLength);
     part = await createPart(context, directory, parts);
     const record: ContentRecord = {
       jobId: spec.jobId,

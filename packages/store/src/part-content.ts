@@ -16,6 +16,7 @@ import { PieceSet, ShoalError } from "@shoal/core";
 import type { ErrorInfo, Manifest, PieceIndex, PieceLayout, TransferId } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
+import { writeWithRoom } from "./disk-space.ts";
 import type { PartFile } from "./part-file.ts";
 import type { PartContentParts } from "./open-part.ts";
 import { PieceClaims } from "./piece-claims.ts";
@@ -119,7 +120,10 @@ export class PartContent {
     }
     if (state.kind === "receiving" && !this.#claims.isWritten(piece)) {
       try {
-        state.part.write(bytes, this.layout.start(piece));
+        const { part } = state;
+        const room = { directory: part.directory, length: bytes.length };
+        const write = (): void => part.write(bytes, this.layout.start(piece));
+        writeWithRoom(this.#context, room, write);
       } catch (error) {
         return this.#failAfterWrite(error);
       }

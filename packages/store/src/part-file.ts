@@ -171,6 +171,7 @@ export class PartFile {
 
   /** Accepts whatever is in the file, none of which is claimed, and gives it its length again. */
   beginAnew(): void {
+    this.#holes = undefined;
     this.#disk.truncate(this.#fd, this.#length);
     this.acceptAsUntouched(this.stats());
   }

@@ -13,7 +13,7 @@ import type { PieceIndex } from "@shoal/core";
 export class PieceClaims {
   readonly #claimed: PieceSet;
   readonly #written = new Set<PieceIndex>();
-  #syncing: readonly PieceIndex[] = [];
+  #syncing: ReadonlySet<PieceIndex> = new Set();
 
   constructor(claimed: PieceSet) {
     this.#claimed = claimed;
@@ -33,7 +33,7 @@ export class PieceClaims {
 
   /** Whether the file has the piece, durably or not. */
   isWritten(piece: PieceIndex): boolean {
-    return this.has(piece) || this.#written.has(piece) || this.#syncing.includes(piece);
+    return this.has(piece) || this.#written.has(piece) || this.#syncing.has(piece);
   }
 
   addWritten(piece: PieceIndex): void {
@@ -42,10 +42,10 @@ export class PieceClaims {
 
   /** written -> syncing, for everything written so far. */
   beginSync(): readonly PieceIndex[] {
-    assert(this.#syncing.length === 0, "one sync at a time");
-    this.#syncing = [...this.#written];
+    assert(this.#syncing.size === 0, "one sync at a time");
+    this.#syncing = new Set(this.#written);
     this.#written.clear();
-    return this.#syncing;
+    return [...this.#syncing];
   }
 
   /** The bit map to commit after the sync: what is claimed and what the sync covered. */
@@ -59,13 +59,13 @@ export class PieceClaims {
   /** syncing -> claimed, after the commit. */
   claimSynced(): void {
     for (const piece of this.#syncing) this.#claimed.add(piece);
-    this.#syncing = [];
+    this.#syncing = new Set();
   }
 
   /** written, syncing -> missing (R-FS-09). */
   forgetUnclaimed(): void {
     this.#written.clear();
-    this.#syncing = [];
+    this.#syncing = new Set();
   }
 
   /** claimed -> missing. */
@@ -96,7 +96,7 @@ export class PieceClaims {
   checkInvariants(): void {
     for (const piece of this.#written) {
       assert(!this.#claimed.has(piece), `piece ${piece} is written and claimed`);
-      assert(!this.#syncing.includes(piece), `piece ${piece} is written and syncing`);
+      assert(!this.#syncing.has(piece), `piece ${piece} is written and syncing`);
     }
     for (const piece of this.#syncing) {
       assert(!this.#claimed.has(piece), `piece ${piece} is syncing and claimed`);

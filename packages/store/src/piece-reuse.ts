@@ -109,9 +109,7 @@ export class PieceReuse {
   start(): void {
     if (this.#isRunning || this.#places.length === 0) return;
     this.#isRunning = true;
-    void this.#run().finally(() => {
-      this.#isRunning = false;
-    });
+    void this.#run();
   }
 
   #reuseFor(stored: PieceIndex): void {
@@ -135,6 +133,7 @@ export class PieceReuse {
       await nextTurn();
     }
     this.#places.length = 0;
+    this.#isRunning = false;
   }
 
   async #take(reader: PlaceReader, place: Place, buffer: Uint8Array): Promise<void> {

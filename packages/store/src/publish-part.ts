@@ -12,11 +12,13 @@
 import type { BigIntStats } from "node:fs";
 import { basename } from "node:path";
 import { ShoalError } from "@shoal/core";
-import type { UnixMillis } from "@shoal/core";
+import type { ContentId, UnixMillis } from "@shoal/core";
 import type { ContentRecord } from "./content-record.ts";
 import { DestinationDirectory } from "./destination-directory.ts";
 import { hasIdentity, isSameFile, stampOf } from "./file-identity.ts";
 import type { PartFile } from "./part-file.ts";
+import { privateOwner } from "./private-content.ts";
+import { statComplete } from "./shared-content.ts";
 import type { StoreContext } from "./store-context.ts";
 
 export interface PublishOptions {
@@ -104,7 +106,7 @@ function move(
 }
 
 async function finishPublication(
-  { disk, tables, cacheRows, now }: StoreContext,
+  context: StoreContext,
   directory: DestinationDirectory,
   {
     record,
@@ -116,6 +118,7 @@ async function finishPublication(
     stamp: (stats: BigIntStats) => string | undefined;
   },
 ): Promise<void> {
+  const { disk, tables, cacheRows, now } = context;
   const part = directory.stat(record.partName);
   if (part !== undefined && isSameFile(part, stats)) disk.unlink(directory.child(record.partName));
   await directory.sync();
@@ -126,10 +129,19 @@ async function finishPublication(
   tables.transaction(() => {
     const change = { state: "published", mustRecheck: false, mustReadBack: false } as const;
     tables.updateContent(record, { ...change, stamp: publishedStamp ?? "" });
-    if (manifest === undefined) return;
+    if (manifest === undefined || isSharedByHand(context, manifest.contentId)) return;
     const shared = { contentId: manifest.contentId, path, length: layout.contentLength };
     const stamped = publishedStamp === undefined ? shared : { ...shared, stamp: publishedStamp };
-    tables.share(stamped, manifest.bytes);
-    cacheRows.published(manifest.contentId, path, now());
+    const hasCopy = cacheRows.get(manifest.contentId)?.isCopy === true;
+    if (!hasCopy) tables.share(stamped, manifest.bytes);
+    const privateTo = privateOwner(tables.job(record.jobId), record);
+    cacheRows.published(manifest.contentId, { path, privateTo, now: now() });
   });
+}
+
+/** What its user shares stays as it is, as long as the file is there. */
+function isSharedByHand({ disk, tables, cacheRows }: StoreContext, contentId: ContentId): boolean {
+  const shared = tables.sharedContent(contentId);
+  if (shared === undefined || cacheRows.has(contentId)) return false;
+  return statComplete(disk, shared.path, shared.length) !== undefined;
 }

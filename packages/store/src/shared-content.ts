@@ -18,15 +18,18 @@ import type { StoreContext } from "./store-context.ts";
 
 export class SharedContent {
   readonly layout: PieceLayout;
+  readonly record: { readonly contentId: ContentId; readonly destination: string };
+  readonly isPublished = true;
+  /** Where it is read once it is not where it was any more. */
+  servedPath: string | undefined;
   readonly #context: StoreContext;
   readonly #manifest: StoredManifest;
-  readonly #path: string;
   readonly #have: PieceSet;
 
   private constructor(context: StoreContext, manifest: StoredManifest, path: string) {
     this.#context = context;
     this.#manifest = manifest;
-    this.#path = path;
+    this.record = { contentId: manifest.contentId, destination: path };
     this.layout = manifest.manifest.layout;
     this.#have = PieceSet.full(this.layout.pieceCount);
   }
@@ -61,10 +64,6 @@ export class SharedContent {
     return content;
   }
 
-  get contentId(): ContentId {
-    return this.#manifest.contentId;
-  }
-
   /** Bit map of pieces that can be read. */
   get have(): Uint8Array {
     return this.#have.toBytes();
@@ -75,7 +74,8 @@ export class SharedContent {
     if (!this.#have.has(piece)) return false;
     const { disk, tables, doubt } = this.#context;
     const { manifest, contentId } = this.#manifest;
-    if (readVerifiedPiece(disk, this.#path, { manifest, piece, bytes })) return true;
+    const path = this.servedPath ?? this.record.destination;
+    if (readVerifiedPiece(disk, path, { manifest, piece, bytes })) return true;
     this.#have.delete(piece);
     try {
       tables.stampShared(contentId, undefined);

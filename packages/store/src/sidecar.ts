@@ -10,11 +10,15 @@ import { diskErrorInfo } from "./disk-errors.ts";
 
 /**
  * Writes `bytes` to the sidecar of the file at `path`, in the place of an older one, and returns
- * the sidecar's path. Rejects with `ERR_DIRECTORY_MISSING`, `ERR_DIRECTORY_UNWRITABLE`,
+ * the sidecar's path. `suffix`: by default that of a plain manifest. Rejects with `ERR_DIRECTORY_MISSING`, `ERR_DIRECTORY_UNWRITABLE`,
  * `ERR_DESTINATION_TYPE`, `ERR_DISK_FULL` or `ERR_DISK_IO`.
  */
-export async function writeSidecar(path: string, bytes: Uint8Array): Promise<string> {
-  const sidecarPath = join(dirname(path), basename(path) + SIDECAR_SUFFIX);
+export async function writeSidecar(
+  path: string,
+  bytes: Uint8Array,
+  { suffix = SIDECAR_SUFFIX }: { readonly suffix?: string } = {},
+): Promise<string> {
+  const sidecarPath = join(dirname(path), basename(path) + suffix);
   const temporary = `${PART_FILE_PREFIX}sidecar-${randomBytes(16).toString("hex")}.tmp`;
   const temporaryPath = join(dirname(path), temporary);
   try {

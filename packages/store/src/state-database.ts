@@ -14,7 +14,7 @@ import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
 import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 5;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -60,7 +60,21 @@ const TABLES = {
     expires_at INTEGER,
     is_offered INTEGER NOT NULL,
     is_pinned INTEGER NOT NULL,
-    has_copy INTEGER NOT NULL`,
+    has_copy INTEGER NOT NULL,
+    private_to TEXT`,
+  accepted: `
+    key_id TEXT NOT NULL,
+    has_signed INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    content_id TEXT NOT NULL,
+    PRIMARY KEY (key_id, product)`,
+  conduct: `
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (kind, subject)`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,
@@ -227,7 +241,7 @@ function connect(path: string, isClean: boolean): DatabaseSync {
     const found = database.prepare(`PRAGMA ${check}(1)`).get()?.[check];
     if (found !== "ok") throw new DamageError(typeof found === "string" ? found : check);
     if (version > 0 && version < SCHEMA_VERSION) copyAside(database, path, version);
-    if (version < SCHEMA_VERSION) createSchema(database);
+    if (version < SCHEMA_VERSION) createSchema(database, version);
     return database;
   } catch (error) {
     closeDamaged(database);
@@ -236,12 +250,13 @@ function connect(path: string, isClean: boolean): DatabaseSync {
 }
 
 /** Makes what is missing and upgrades what is there, all or nothing. */
-function createSchema(database: DatabaseSync): void {
+function createSchema(database: DatabaseSync, from: number): void {
   database.exec("BEGIN IMMEDIATE");
   for (const [table, columns] of Object.entries(TABLES)) {
     database.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) STRICT`);
   }
   database.exec(INDEXES);
+  if (from === 3) database.exec("ALTER TABLE cache ADD COLUMN private_to TEXT");
   upgradeRows(database);
   database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }

@@ -4,8 +4,8 @@
  *
  * Knows values. Does no SQL. Used by `StateTables`.
  */
-import { contentIdOf, decodeManifest, errorInfo, parseJobRecord } from "@shoal/core";
-import type { ContentId, JobRecord, Manifest } from "@shoal/core";
+import { contentIdOf, decodeManifest, errorInfo, parseJobRecord, PieceSet } from "@shoal/core";
+import type { ContentId, JobRecord, Manifest, ResumableContent } from "@shoal/core";
 import { parseContentRow } from "./content-record.ts";
 import type { ContentRecord } from "./content-record.ts";
 import type { Row } from "./state-database.ts";
@@ -85,6 +85,23 @@ export function parseSharedRow(row: Row): SharedRecord | undefined {
   if (!path.startsWith("/") && !/^[A-Za-z]:[\\/]/.test(path)) return undefined;
   if (typeof length !== "number") return undefined;
   return { contentId, path, length, ...(typeof stamp === "string" ? { stamp } : {}) };
+}
+
+/** What the scheduler is told of a content whose part file can be opened again. */
+export function resumableOf(
+  { jobId, fileIndex, layout, validatorKey, have }: ContentRecord,
+  manifest: StoredManifest | undefined,
+): ResumableContent {
+  const { contentId, bytes } = manifest ?? {};
+  const pieces = PieceSet.fromBytes(layout.pieceCount, have);
+  return {
+    jobId,
+    fileIndex,
+    length: layout.contentLength,
+    storedBytes: pieces === undefined ? 0 : layout.bytesOf(pieces),
+    ...(contentId === undefined || bytes === undefined ? {} : { manifest: { contentId, bytes } }),
+    ...(validatorKey === undefined ? {} : { validatorKey }),
+  };
 }
 
 function parseJson(text: string): unknown {

@@ -12,6 +12,7 @@ import type { ContentId, JobId, JobRecord } from "@shoal/core";
 import { layoutColumns, parseContentRow } from "./content-record.ts";
 import type { ContentKey, ContentRecord } from "./content-record.ts";
 import { isPartName } from "./part-file.ts";
+import { ownerOf, privateOwner } from "./private-content.ts";
 import type { ReuseSource } from "./piece-reuse.ts";
 import type { Row, StateDatabase } from "./state-database.ts";
 import { parseContent, parseJobRow, parseManifest, parseSharedRow } from "./state-rows.ts";
@@ -55,6 +56,12 @@ export class StateTables {
       if (job !== undefined) jobs.push(job);
     }
     return jobs.toSorted((a, b) => a.sequence - b.sequence);
+  }
+
+  /** One job; `undefined` when it is not recorded. */
+  job(jobId: JobId): JobRecord | undefined {
+    const [row] = this.#database.all("SELECT * FROM jobs WHERE job_id = ?", jobId);
+    return row && parseJobRow(row);
   }
 
   /** Saves a job that is over and forgets its contents; returns the part files left over. */
@@ -237,7 +244,8 @@ export class StateTables {
 
   /**
    * Files that hold pieces of contents with manifests, the newest first, except the content's own:
-   * complete ones, once for each path, and part files. Nothing may be written meanwhile.
+   * complete ones, once for each path, and part files; of those that are private only the ones of
+   * the job's owner (R-PRIV-02). Nothing may be written meanwhile.
    */
   *reuseSources(key: ContentKey): Generator<ReuseSource> {
     const known = this.#searched;
@@ -251,9 +259,12 @@ export class StateTables {
       this.#searched.set(contentId, stored);
       return stored;
     };
+    const jobs = new Map([[key.jobId, this.job(key.jobId)]]);
+    const owner = ownerOf(jobs.get(key.jobId), key.jobId);
     const paths = new Set<string>();
-    const complete = "SELECT * FROM shared ORDER BY rowid DESC LIMIT ?";
-    for (const row of this.#database.rows(complete, LIMITS.storedContentsMax)) {
+    const complete = `SELECT shared.* FROM shared LEFT JOIN cache USING (content_id)
+      WHERE private_to IS NULL OR private_to = ? ORDER BY shared.rowid DESC LIMIT ?`;
+    for (const row of this.#database.rows(complete, owner, LIMITS.storedContentsMax)) {
       const { path } = parseSharedRow(row) ?? {};
       if (path === undefined || paths.has(path)) continue;
       const stored = manifestOf(row);
@@ -271,6 +282,8 @@ export class StateTables {
       const { jobId, fileIndex, destination, partName, layout } = record;
       const have = PieceSet.fromBytes(layout.pieceCount, record.have);
       if (have === undefined || (jobId === key.jobId && fileIndex === key.fileIndex)) continue;
+      if (!jobs.has(jobId)) jobs.set(jobId, this.job(jobId));
+      if ((privateOwner(jobs.get(jobId), record) ?? owner) !== owner) continue;
       yield { path: join(dirname(destination), partName), manifest: stored.manifest, have };
     }
   }

@@ -3,7 +3,9 @@
  * `openDiskStore`, in tests too, with a disk that fails where the test wants.
  */
 import type { PieceLayout, StoreEvent, UnixMillis } from "@shoal/core";
+import type { AcceptedRows } from "./accepted-rows.ts";
 import type { CacheRows } from "./cache-rows.ts";
+import type { ConductRows } from "./conduct-rows.ts";
 import type { Disk } from "./disk.ts";
 import type { StateTables } from "./state-tables.ts";
 
@@ -11,6 +13,8 @@ export interface StoreContext {
   readonly disk: Disk;
   readonly tables: StateTables;
   readonly cacheRows: CacheRows;
+  readonly acceptedRows: AcceptedRows;
+  readonly conductRows: ConductRows;
   /** The time of day, for ages in the cache. */
   readonly now: () => UnixMillis;
   /** Its real path. No file is ever published in it (R-FS-03). */
@@ -18,6 +22,11 @@ export interface StoreContext {
   /** Mode of published files: 0666 without the bits of the process's umask. */
   readonly publishedMode: number;
   readonly emit: EmitEvent;
+  /**
+   * Gives up copies of the cache, as few as set `missingBytes` free on the file system of
+   * `directory`, but one at least (R-FS-11). False when they cannot set so much free.
+   */
+  readonly makeRoom: (directory: string, missingBytes: number) => boolean;
   /** Something could not be recorded: this run must not count as ended in order (R-DB-09). */
   readonly doubt: () => void;
 }

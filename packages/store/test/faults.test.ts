@@ -205,7 +205,7 @@ test("a file that does not fit is refused before anything is created (R-FS-11)",
 test.each([
   ["EACCES", "ERR_DIRECTORY_UNWRITABLE"],
   ["EROFS", "ERR_DIRECTORY_UNWRITABLE"],
-  ["EMFILE", "ERR_DISK_IO"],
+  ["EMFILE", "ERR_DESCRIPTORS_EXHAUSTED"],
 ])(
   "a part file that cannot be created for %s is reported as %s (R-FS-12, R-FS-13)",
   async (errno, code) => {

@@ -68,3 +68,19 @@ test("writes zeros where another program has written", async () => {
   await store.fill(1, content, [0]);
   expect(Buffer.compare(fs.readFileSync(path).subarray(0, MiB), new Uint8Array(MiB))).toBe(0);
 });
+
+test("writes zeros over what another program left in a file that is begun anew", async () => {
+  const directory = temporaryDirectory();
+  const store = await openTestStore(join(directory, "state"));
+  const content = makeContent(PieceLayout.fixed(2 * MiB, MiB), (bytes) => bytes.fill(0, MiB));
+  await store.open(1, plainSpecOf(content, join(directory, "f")));
+  await store.fill(1, content);
+  const path = join(directory, partNames(directory)[0] ?? "");
+  const fd = fs.openSync(path, "r+");
+  fs.writeSync(fd, new Uint8Array(MiB).fill(1), 0, MiB, MiB);
+  fs.closeSync(fd);
+  await store.do({ type: "verifyContent", transferId: 1, readBack: false });
+  expect((await store.events.next("contentMismatch")).pieces).toEqual([0, 1]);
+  await store.fill(1, content);
+  expect(Buffer.compare(fs.readFileSync(path), content.bytes)).toBe(0);
+});

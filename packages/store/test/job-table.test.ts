@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "@shoal/core";
 import { describe, expect, test } from "vitest";
+import { AcceptedRows } from "../src/accepted-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
+import { ConductRows } from "../src/conduct-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
@@ -33,10 +35,13 @@ function openTable() {
     disk: realDisk,
     tables,
     cacheRows: new CacheRows(database),
+    acceptedRows: new AcceptedRows(database, () => {}),
+    conductRows: new ConductRows(database, () => {}),
     now: Date.now,
     stateDirectory: state,
     publishedMode: 0o644,
     emit: (event) => events.push(event),
+    makeRoom: () => false,
     doubt: () => {},
   });
   return { state, database, tables, events, jobs };

@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { PieceSet } from "@shoal/core";
 import type { ShoalError } from "@shoal/core";
 import { expect, test } from "vitest";
+import { SCHEMA_VERSION } from "../src/state-database.ts";
 import {
   jobRecord,
   JOB_ID,
@@ -12,6 +13,7 @@ import {
   openTestStore,
   partNames,
   plainSpecOf,
+  specOf,
   temporaryDirectory,
 } from "./harness.ts";
 
@@ -138,7 +140,7 @@ test("jobs and progress of version 1 are taken over, its database is kept (R-DB-
   const have = await store.open(1, plainSpecOf(content, join(directory, "f")));
   expect([...(PieceSet.fromBytes(content.layout.pieceCount, have) ?? [])]).toEqual([0, 2]);
   await store.close();
-  expect(versionOf(path)).toBe(3);
+  expect(versionOf(path)).toBe(SCHEMA_VERSION);
   const copy = join(state, "state-version-1.db");
   expect(versionOf(copy)).toBe(1);
   expect(fs.statSync(copy).mode & 0o777).toBe(0o600);
@@ -192,4 +194,23 @@ test("a record of this version is not touched by the migration", async () => {
   database.close();
   const { jobs } = await load(state);
   expect(jobs.at(-1)).toEqual(job);
+});
+
+test("contents that version 3 has published stay on offer (R-DB-04)", async () => {
+  const directory = temporaryDirectory();
+  const state = join(directory, "state");
+  const content = makeContent();
+  const before = await openTestStore(state);
+  await before.open(1, specOf(content, join(directory, "f")));
+  await before.fill(1, content);
+  await before.do({ type: "publishContent", transferId: 1, overwrite: false });
+  await before.close();
+  const database = new DatabaseSync(join(state, "state.db"));
+  database.exec("ALTER TABLE cache DROP COLUMN private_to; PRAGMA user_version = 3");
+  database.close();
+  const store = await load(state);
+  expect(store.contents.map(({ contentId }) => contentId)).toEqual([content.contentId]);
+  const spec = { ...specOf(content, join(directory, "g")), jobId: OTHER_JOB_ID };
+  await store.do({ type: "openContent", transferId: 2, spec });
+  expect((await store.events.next("contentOpened")).reusable).toEqual(Uint8Array.of(0b1111_1000));
 });

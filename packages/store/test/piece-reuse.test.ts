@@ -14,11 +14,14 @@ import {
 } from "@shoal/core";
 import { expect, test } from "vitest";
 import {
+  endedRecord,
   openTestStore,
   pieceOf,
   specOf,
   temporaryDirectory,
   type TestContent,
+  jobRecord,
+  JOB_ID,
   type TestStore,
 } from "./harness.ts";
 
@@ -38,6 +41,20 @@ function contentOf(pieces: readonly Uint8Array[]): TestContent {
 }
 
 const randomPiece = (length = PIECE): Uint8Array => new Uint8Array(randomBytes(length));
+
+/** Saves the jobs of both transfers: `url` is that of the first, which belongs to `owner`. */
+async function saveJobs(store: TestStore, url: string, owner = "somebody else"): Promise<void> {
+  const first = jobRecord("/f", { owner });
+  const files = first.files.map((file) => ({ ...file, spec: { ...file.spec, url } }));
+  const second = jobRecord("/g", { jobId: OTHER_JOB, sequence: 2 });
+  for (const job of [{ ...first, files }, second]) {
+    await store.do({ type: "saveJob", revision: 1, job });
+    await store.events.next("jobSaved");
+  }
+}
+
+const PUBLIC = "http://127.0.0.1/f";
+const SIGNED = "http://127.0.0.1/f?signature=5f3a";
 
 async function publish(store: TestStore, content: TestContent, path: string): Promise<void> {
   await store.open(1, specOf(content, path));
@@ -83,6 +100,7 @@ async function publishSecond(store: TestStore): Promise<void> {
 test("takes from the old file at the destination what the new version has in common", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const [a, b, c, d] = [randomPiece(), randomPiece(1_000), randomPiece(), randomPiece(70_000)];
   await publish(store, contentOf([a, b, c]), join(directory, "f"));
   const next = contentOf([d, c, a]);
@@ -97,6 +115,7 @@ test("takes from the old file at the destination what the new version has in com
 test("reports pieces that do not match any more, so that they are fetched (R-CACHE-02)", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const [a, b] = [randomPiece(), randomPiece()];
   await publish(store, contentOf([a, b]), join(directory, "old"));
   fs.writeFileSync(join(directory, "old"), Buffer.concat([a, randomPiece()]));
@@ -110,6 +129,7 @@ test("reports pieces that do not match any more, so that they are fetched (R-CAC
 test("does not promise pieces of a file that is gone or of another length", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const piece = randomPiece();
   await publish(store, contentOf([piece]), join(directory, "old"));
   fs.appendFileSync(join(directory, "old"), "x");
@@ -121,6 +141,7 @@ test("does not promise pieces of a file that is gone or of another length", asyn
 test("answers for pieces whose file becomes a symbolic link or a FIFO", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const piece = randomPiece();
   const other = randomPiece();
   await publish(store, contentOf([piece, other]), join(directory, "old"));
@@ -155,6 +176,7 @@ test("fetches pieces that are equal once, and copies them when the first has com
 test("takes pieces from the part file of another job, those it has committed", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const [a, b, c] = [randomPiece(), randomPiece(), randomPiece()];
   const first = contentOf([a, b]);
   await store.open(1, specOf(first, join(directory, "first")));
@@ -184,6 +206,7 @@ test("goes on with what is left after a restart, from the content's own pieces t
 test("ends quietly when the content is closed while pieces are being copied", async () => {
   const directory = temporaryDirectory();
   const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, PUBLIC);
   const pieces = Array.from({ length: 40 }, () => randomPiece());
   await publish(store, contentOf(pieces), join(directory, "old"));
   const next = contentOf([...pieces].reverse());
@@ -192,4 +215,48 @@ test("ends quietly when the content is closed while pieces are being copied", as
   await store.events.skipTo("contentClosed");
   await store.close();
   expect(fs.readdirSync(directory).sort()).toEqual(["old", "state"]);
+});
+
+test("gives no piece of a private content to a job of another owner (R-PRIV-02)", async () => {
+  const directory = temporaryDirectory();
+  const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, SIGNED);
+  const [secret, other] = [randomPiece(), randomPiece()];
+  await publish(store, contentOf([secret]), join(directory, "f"));
+  const guess = contentOf([secret, other]);
+  expect(await openSecond(store, guess, join(directory, "g"))).toEqual([]);
+  await store.do({ type: "closeContent", transferId: 2, outcome: "discard" });
+  await store.events.next("contentClosed");
+  // Nor when its job is over, and nothing but the file is left of it.
+  await store.do({ type: "endJob", job: endedRecord(join(directory, "f")) });
+  await store.events.next("jobEnded");
+  await store.do({ type: "forgetJob", jobId: JOB_ID });
+  expect(await openSecond(store, guess, join(directory, "g"))).toEqual([]);
+});
+
+test("gives no piece of a private part file to a job of another owner (R-PRIV-02)", async () => {
+  const directory = temporaryDirectory();
+  const store = await openTestStore(join(directory, "state"));
+  await saveJobs(store, SIGNED);
+  const [secret, other] = [randomPiece(), randomPiece()];
+  const first = contentOf([secret, other]);
+  await store.open(1, specOf(first, join(directory, "f")));
+  await store.fill(1, first, [0]);
+  const guess = contentOf([randomPiece(), secret]);
+  expect(await openSecond(store, guess, join(directory, "g"))).toEqual([]);
+});
+
+test("takes pieces of a private content for its own owner, and of any other for everybody", async () => {
+  for (const [url, owner] of [
+    [SIGNED, "somebody"],
+    [PUBLIC, "somebody else"],
+  ] as const) {
+    const directory = temporaryDirectory();
+    const store = await openTestStore(join(directory, "state"));
+    await saveJobs(store, url, owner);
+    const piece = randomPiece();
+    await publish(store, contentOf([piece]), join(directory, "f"));
+    const next = contentOf([randomPiece(), piece]);
+    expect(await openSecond(store, next, join(directory, "g"))).toEqual([1]);
+  }
 });

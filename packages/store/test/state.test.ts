@@ -4,7 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import { sha256Hex } from "@shoal/core";
 import type { JobRecord, ShoalError } from "@shoal/core";
 import { describe, expect, test } from "vitest";
+import { AcceptedRows } from "../src/accepted-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
+import { ConductRows } from "../src/conduct-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
 import { SCHEMA_VERSION, StateDatabase } from "../src/state-database.ts";
@@ -294,10 +296,13 @@ describe("jobs", () => {
       disk: realDisk,
       tables,
       cacheRows: new CacheRows(database),
+      acceptedRows: new AcceptedRows(database, () => {}),
+      conductRows: new ConductRows(database, () => {}),
       now: Date.now,
       stateDirectory: state,
       publishedMode: 0o644,
       emit: (event) => events.push(event),
+      makeRoom: () => false,
       doubt: () => {},
     });
     const limitPages = (count: number) => void database.all(`PRAGMA max_page_count = ${count}`);

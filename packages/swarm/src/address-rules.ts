@@ -1,7 +1,7 @@
 /**
  * Which hosts and addresses an agent talks to (R-PEER-10, R-PEER-29): private, link-local, or in
- * the subnet of a local interface; loopback only when allowed; hosts the user named. Addresses are
- * an IP literal and a TCP port, never a name.
+ * the subnet of a local interface; loopback only when allowed; hosts and networks the user named.
+ * Addresses are an IP literal and a TCP port, never a name.
  *
  * Knows addresses only. Asked by the gater, by discovery and by `dialPeer`.
  */
@@ -10,7 +10,7 @@ import { networkInterfaces } from "node:os";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Multiaddr } from "@multiformats/multiaddr";
-import { LIMITS } from "@shoal/core";
+import { LIMITS, ShoalError } from "@shoal/core";
 import type { PeerId } from "@shoal/core";
 
 /** An address that can be dialled, taken apart. */
@@ -37,17 +37,29 @@ loopbackHosts.addAddress("::1", "ipv6");
 
 export class AddressRules {
   readonly #allowLoopback: boolean;
-  /** Hosts the user named; they may lie outside the subnet. */
+  /** Hosts and networks the user named; they may lie outside the subnet. */
   readonly #namedHosts = new BlockList();
 
-  constructor(options: { allowLoopback: boolean }) {
+  /** Throws `ERR_NETWORK_INVALID` unless each of `networks` is like `192.0.2.0/24`. */
+  constructor(options: { allowLoopback: boolean; networks?: readonly string[] }) {
     this.#allowLoopback = options.allowLoopback;
+    for (const network of options.networks ?? []) this.#allowNetwork(network);
   }
 
   /** Allows a host that the user named, wherever it is. */
   allowHost(host: string): void {
     const family = familyOf(host);
     if (family !== undefined) this.#namedHosts.addAddress(host, family);
+  }
+
+  #allowNetwork(text: string): void {
+    const [network = "", prefix = "", ...rest] = text.split("/");
+    const family = familyOf(network);
+    const length = /^\d{1,3}$/.test(prefix) ? Number(prefix) : Infinity;
+    if (family === undefined || rest.length > 0 || length > (family === "ipv4" ? 32 : 128)) {
+      throw new ShoalError("ERR_NETWORK_INVALID", text.slice(0, 256));
+    }
+    this.#namedHosts.addSubnet(network, length, family);
   }
 
   /** Whether a connection with `host`, an IP address, is allowed in either direction. */

@@ -60,6 +60,13 @@ export class AskedRequests {
     return id;
   }
 
+  /** Bytes of manifests that have begun. */
+  get manifestBytes(): number {
+    let bytes = 0;
+    for (const { manifest } of this.#asked.values()) bytes += manifest?.length ?? 0;
+    return bytes;
+  }
+
   /** Gives up a request; returns its number on the wire if it has not ended. */
   cancel(requestId: RequestId): number | undefined {
     const id = this.#idByRequest.get(requestId);

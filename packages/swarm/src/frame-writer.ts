@@ -82,6 +82,11 @@ export class FrameWriter {
     this.#send(frame);
   }
 
+  /** Bytes of control frames that wait. */
+  get controlBytes(): number {
+    return this.#controlBytes;
+  }
+
   /** Queues a control frame. The queue is bounded; a peer that lets it fill up has stalled. */
   sendControl(frame: Uint8Array): void {
     if (this.#state === "closed") return;
@@ -126,6 +131,7 @@ export class FrameWriter {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#control.length = 0;
+    this.#controlBytes = 0;
     this.#wake();
     const left = new Set([...this.#outgoing.values(), ...this.#inTurn]);
     this.#outgoing.clear();

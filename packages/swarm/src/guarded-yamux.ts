@@ -1,29 +1,33 @@
 /**
- * Yamux for connections with strangers. Two things a peer could do to libp2p's are stopped here:
+ * Yamux for connections with strangers. Three things a peer could do to libp2p's are stopped here:
  *
  * - It collects a data frame of whatever length its header names, up to 4 GiB, before it looks at
  *   how much it had allowed. Here a connection ends when more than that is waiting (R-PEER-20).
+ * - Its bounds are per stream. Here streams are refused while all peers together hold too much, and
+ *   what they hold is measured (R-PEER-20).
  * - When it ends a connection because of broken frames, it says goodbye on it afterwards. If a
  *   stream's listener has ended the connection by then, that throws inside the socket's callback,
  *   which would end the process.
  *
- * The decoder is private to yamux; a test watches that it is still there.
+ * The decoder and the method are yamux's own; tests watch that they are still there.
  */
-import type { StreamMuxerFactory } from "@libp2p/interface";
+import type { Stream, StreamMuxerFactory } from "@libp2p/interface";
 import { yamux } from "@libp2p/yamux";
 import type { YamuxMuxerInit } from "@libp2p/yamux";
 import { KiB, LIMITS } from "@shoal/core";
+import type { BufferHolder, PeerBuffers } from "./peer-buffers.ts";
 
 /** What is used of a yamux muxer beyond its interface. */
 interface YamuxInternals {
   readonly decoder?: { readonly buffer?: { readonly byteLength: number } };
+  onRemoteStream?: (stream: Stream) => void;
 }
 
 /** The longest legal frame, and what may have come with its end. */
 const WAITING_BYTES_MAX = LIMITS.streamReadBytesMax + 64 * KiB;
 
 /** Like libp2p's `yamux`, guarded. */
-export function guardedYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
+export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => StreamMuxerFactory {
   return () => {
     const factory: StreamMuxerFactory = yamux(init)();
     const createStreamMuxer = factory.createStreamMuxer.bind(factory);
@@ -37,15 +41,39 @@ export function guardedYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
           // It had nothing left to say goodbye on.
         }
       };
-      const { decoder } = muxer as unknown as YamuxInternals;
-      connection.addEventListener("message", () => {
-        if ((decoder?.buffer?.byteLength ?? 0) <= WAITING_BYTES_MAX) return;
-        const error = new Error("the peer sent a frame larger than we allow");
+      const internals = muxer as unknown as YamuxInternals;
+      const { decoder } = internals;
+      const end = (reason: string): void => {
+        const error = new Error(reason);
         muxer.abort(error);
         connection.abort(error);
+      };
+      const holder: BufferHolder = {
+        measure: () => (decoder?.buffer?.byteLength ?? 0) + streamBytes(muxer.streams),
+        shed: end,
+      };
+      buffers.add(holder);
+      connection.addEventListener("close", () => buffers.remove(holder));
+      connection.addEventListener("message", () => {
+        const isTooLong = (decoder?.buffer?.byteLength ?? 0) > WAITING_BYTES_MAX;
+        if (isTooLong) end("the peer sent a frame larger than we allow");
+        else buffers.changed(holder);
       });
+      const accept = internals.onRemoteStream?.bind(muxer);
+      internals.onRemoteStream = (stream) => {
+        if (buffers.isCrowded()) stream.abort(new Error("peers together hold too much memory"));
+        else accept?.(stream);
+      };
       return muxer;
     };
     return factory;
   };
+}
+
+function streamBytes(streams: readonly Stream[]): number {
+  let bytes = 0;
+  for (const { readBufferLength, writeBufferLength } of streams) {
+    bytes += readBufferLength + writeBufferLength;
+  }
+  return bytes;
 }

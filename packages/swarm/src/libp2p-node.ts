@@ -16,11 +16,13 @@ import { corkedTcp } from "./corked-tcp.ts";
 import type { DiscoveryFactory } from "./discovery.ts";
 import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
+import type { PeerBuffers } from "./peer-buffers.ts";
 
 export interface Libp2pNodeDeps {
   readonly privateKey: PrivateKey;
   readonly gater: ConnectionGater;
   readonly rules: AddressRules;
+  readonly buffers: PeerBuffers;
   readonly discovery: DiscoveryFactory | undefined;
 }
 
@@ -53,7 +55,7 @@ export function createLibp2pNode(
     },
     transports: [transport(options)],
     connectionEncrypters: [noise()],
-    streamMuxers: [muxer()],
+    streamMuxers: [muxer(deps.buffers)],
     peerDiscovery: deps.discovery === undefined ? [] : [deps.discovery],
     connectionGater: deps.gater,
     connectionManager: {
@@ -103,8 +105,8 @@ function transport(options: Libp2pNodeOptions): ReturnType<typeof corkedTcp> {
   });
 }
 
-function muxer(): ReturnType<typeof guardedYamux> {
-  return guardedYamux({
+function muxer(buffers: PeerBuffers): ReturnType<typeof guardedYamux> {
+  const init = {
     // Without it, a connection on which nothing useful moves is idle and ends (R-PEER-19).
     enableKeepAlive: false,
     maxInboundStreams: LIMITS.streamsInboundMax,
@@ -115,5 +117,6 @@ function muxer(): ReturnType<typeof guardedYamux> {
       maxReadBufferLength: LIMITS.streamReadBytesMax,
       maxWriteBufferLength: LIMITS.streamWriteBytesMax,
     },
-  });
+  };
+  return guardedYamux(init, buffers);
 }

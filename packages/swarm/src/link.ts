@@ -26,6 +26,7 @@ import { FrameWriter } from "./frame-writer.ts";
 import type { Answer } from "./frame-writer.ts";
 import { encodeFrame, FrameDecoder, FrameError, HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
 import type { ControlFrame, Frame, Refusal } from "./frames.ts";
+import { RequestRates } from "./request-rates.ts";
 
 /** What a link asks and tells its swarm. */
 export interface LinkHost {
@@ -67,9 +68,7 @@ export class Link {
   /** Open requests of the peer, by its numbers. */
   readonly #served = new Map<number, Served>();
   #lastServedId = 0;
-  #controlSecondAt = Number.NEGATIVE_INFINITY;
-  #controlWork = 0;
-  #floodReportedAt = Number.NEGATIVE_INFINITY;
+  readonly #rates = new RequestRates();
   #state: "greeting" | "open" | "closed" = "greeting";
   #wasOpen = false;
 
@@ -98,6 +97,11 @@ export class Link {
   /** Whether it is open, or was before it closed. */
   get wasOpen(): boolean {
     return this.#wasOpen;
+  }
+
+  /** Bytes held because of the peer, without pieces. */
+  get heldBytes(): number {
+    return this.#writer.controlBytes + this.#asked.manifestBytes;
   }
 
   /** Sends our HELLO: the dialler's first step, the listener's answer. */
@@ -158,6 +162,7 @@ export class Link {
     if (this.#served.get(id)?.phase !== "asked") return;
     this.#served.delete(id);
     this.#send({ type: "refuse", id, reason });
+    if (reason === "notFound" && !this.#rates.admitNotFound()) this.#reportFlood();
   }
 
   /**
@@ -210,6 +215,7 @@ export class Link {
 
   #finished(answer: Answer, sentBytes: number): void {
     answer.release();
+    if (sentBytes === answer.bytes.length) this.#rates.served();
     const { peerId } = this;
     this.#host.emit({ type: "uploadFinished", peerId, requestId: answer.id, sentBytes });
   }
@@ -297,11 +303,11 @@ export class Link {
     this.#host.opened(this, requestsMax);
   }
 
-  /** Admits a request of the peer, or refuses it (R-PEER-16, R-PEER-14). */
+  /** Admits a request of the peer, or refuses it (R-PEER-14, R-PEER-16, R-PEER-17). */
   #serves(id: number, kind: Served["kind"]): boolean {
     if (id <= this.#lastServedId) throw new FrameError(`request number ${id} does not grow`);
     this.#lastServedId = id;
-    if (this.#served.size >= this.#requestsMax) {
+    if (!this.#rates.admitRequest() || this.#served.size >= this.#requestsMax) {
       this.#send({ type: "refuse", id, reason: "busy" });
       this.#reportFlood();
       return false;
@@ -317,21 +323,14 @@ export class Link {
 
   /** Control frames cost us more than they cost the peer, so they are bounded by the second. */
   #countControl(frame: ControlFrame): void {
-    const now = performance.now();
-    if (now - this.#controlSecondAt >= 1_000) {
-      this.#controlSecondAt = now;
-      this.#controlWork = 0;
-    }
-    this.#controlWork += frame.type === "have" ? 1 + frame.pieces.length / HAVE_PIECES_PER_WORK : 1;
-    if (this.#controlWork > LIMITS.controlFramesPerSecMax) {
+    const work = frame.type === "have" ? 1 + frame.pieces.length / HAVE_PIECES_PER_WORK : 1;
+    if (!this.#rates.admitControl(work)) {
       throw new FrameError("too many control frames in a second", "requestFlood");
     }
   }
 
   #reportFlood(): void {
-    const now = performance.now();
-    if (now - this.#floodReportedAt < FLOOD_REPORT_INTERVAL_MS) return;
-    this.#floodReportedAt = now;
+    if (!this.#rates.isNewFlood()) return;
     this.#host.emit({ type: "peerOffended", peerId: this.peerId, offence: "requestFlood" });
   }
 
@@ -373,8 +372,6 @@ export function abortConnection(connection: Connection, reason: string): void {
 const FAREWELL_TIMEOUT_MS = 500;
 /** A long HAVE counts as several control frames. */
 const HAVE_PIECES_PER_WORK = 64;
-/** R-PEER-16 counts floods once a second. */
-const FLOOD_REPORT_INTERVAL_MS = 1_000;
 
 /** The parts of a yamux stream that decide how much its peer may send ahead. */
 interface YamuxCredit {

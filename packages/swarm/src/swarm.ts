@@ -17,12 +17,14 @@ import type { PeerAddress } from "./address-rules.ts";
 import { explainDialFailure } from "./dial-failure.ts";
 import { createDiscovery, SightingFilter } from "./discovery.ts";
 import type { MdnsOptions } from "./discovery.ts";
-import { createGater } from "./gater.ts";
+import { createGater, Refusals } from "./gater.ts";
 import { createIdentity } from "./identity.ts";
 import type { PrivateKey } from "./identity.ts";
 import { abortConnection, Link } from "./link.ts";
 import { LinkTable } from "./links.ts";
 import { createLibp2pNode } from "./libp2p-node.ts";
+import { PeerBuffers } from "./peer-buffers.ts";
+import type { BufferHolder } from "./peer-buffers.ts";
 
 /** The protocol's name in libp2p. The version in HELLO counts compatible changes. */
 export const SWARM_PROTOCOL = "/shoal/swarm/1.0.0";
@@ -47,6 +49,11 @@ export interface SwarmOptions {
   readonly dialsMax?: number;
   /** Open requests accepted of one peer. Default and most: 8 (R-PEER-16). */
   readonly requestsPerPeerMax?: number;
+  /**
+   * Networks such as `192.0.2.0/24` that peers may be in, beside private ones and those this
+   * machine is in (R-PEER-10). Default none.
+   */
+  readonly networks?: readonly string[];
   /** Whether agents on this machine may connect. Default: when it listens on loopback. */
   readonly allowLoopback?: boolean;
   /** Connections with one host. Default 8 (R-PEER-05); many agents on one machine need more. */
@@ -55,6 +62,8 @@ export interface SwarmOptions {
   readonly inboundPerHostPerSecMax?: number;
   /** Time for our greeting, in milliseconds. Default and most: 5,000 (R-PEER-25). */
   readonly handshakeTimeoutMs?: number;
+  /** Memory that all peers together may hold, in bytes. Default and most: 256 MiB (R-PEER-20). */
+  readonly peerBufferBytesMax?: number;
   /** Time a peer may take for 256 KiB. Default: by the least rate of R-PEER-27, 16 s. */
   readonly stallTimeoutMs?: number;
 }
@@ -78,7 +87,7 @@ type Resolved = Required<Omit<SwarmOptions, "privateKey">>;
 
 /**
  * Starts to listen and to look for peers. Static peers are reported before it resolves. Rejects
- * with `ERR_LISTEN_FAILED` or `ERR_PEER_ADDRESS_INVALID`.
+ * with `ERR_LISTEN_FAILED`, `ERR_NETWORK_INVALID` or `ERR_PEER_ADDRESS_INVALID`.
  */
 export async function createSwarm(deps: SwarmDeps, options: SwarmOptions): Promise<Swarm> {
   const privateKey = options.privateKey ?? (await createIdentity());
@@ -97,6 +106,7 @@ function resolve(options: SwarmOptions): Resolved {
     listen,
     staticPeers: options.staticPeers ?? [],
     mdns: options.mdns ?? false,
+    networks: options.networks ?? [],
     connectionsMax: options.connectionsMax ?? 64,
     dialsMax: options.dialsMax ?? 8,
     requestsPerPeerMax: Math.min(
@@ -109,6 +119,10 @@ function resolve(options: SwarmOptions): Resolved {
     handshakeTimeoutMs: Math.min(
       options.handshakeTimeoutMs ?? LIMITS.handshakeTimeoutMs,
       LIMITS.handshakeTimeoutMs,
+    ),
+    peerBufferBytesMax: Math.min(
+      options.peerBufferBytesMax ?? LIMITS.peerBufferBytesMax,
+      LIMITS.peerBufferBytesMax,
     ),
     stallTimeoutMs: options.stallTimeoutMs ?? turnMs,
   };
@@ -133,6 +147,8 @@ class Libp2pSwarm implements Swarm {
   readonly #privateKey: PrivateKey;
   readonly #options: Resolved;
   readonly #rules: AddressRules;
+  readonly #refusals = new Refusals();
+  readonly #buffers: PeerBuffers;
   readonly #links: LinkTable;
   readonly #closing = new AbortController();
   #node: Libp2p | undefined;
@@ -144,7 +160,8 @@ class Libp2pSwarm implements Swarm {
     this.#privateKey = privateKey;
     this.#options = options;
     this.peerId = peerIdFromPrivateKey(privateKey).toString();
-    this.#rules = new AddressRules({ allowLoopback: options.allowLoopback });
+    this.#rules = new AddressRules(options);
+    this.#buffers = new PeerBuffers(options.peerBufferBytesMax);
     this.#links = new LinkTable(
       { selfId: this.peerId, emit: (event, payload) => this.#emit(event, payload) },
       { handshakeTimeoutMs: options.handshakeTimeoutMs },
@@ -184,6 +201,7 @@ class Libp2pSwarm implements Swarm {
       for (const peerId of command.peerIds) this.#announce(peerId, command);
       return;
     }
+    if (command.type === "setRefusal") return this.#refusals.set(command);
     const { peerId } = command;
     if (command.type === "dialPeer") return void this.#dial(peerId, command.addresses);
     if (command.type === "disconnectPeer") return this.#links.disconnect(peerId, command.reason);
@@ -225,6 +243,7 @@ class Libp2pSwarm implements Swarm {
     const { inboundPerHostPerSecMax, connectionsPerHostMax } = this.#options;
     const gater = createGater(
       {
+        refusals: this.#refusals,
         rules: this.#rules,
         isSelf: (peerId) => peerId.toString() === this.peerId,
         connectionCount: (peerId) => this.#node?.getConnections(peerId).length ?? 0,
@@ -238,7 +257,13 @@ class Libp2pSwarm implements Swarm {
     const discovery =
       mdns === false ? undefined : createDiscovery({ filter, onSeen }, mdns === true ? {} : mdns);
     return createLibp2pNode(
-      { privateKey: this.#privateKey, gater, rules: this.#rules, discovery },
+      {
+        privateKey: this.#privateKey,
+        gater,
+        rules: this.#rules,
+        buffers: this.#buffers,
+        discovery,
+      },
       { listen, connectionsMax, dialsMax, inboundPerHostPerSecMax },
     );
   }
@@ -314,6 +339,12 @@ class Libp2pSwarm implements Swarm {
       { connection, stream, pool: this.#pool, host },
       { isDialler, requestsMax, stallTimeoutMs },
     );
+    const holder: BufferHolder = {
+      measure: () => link.heldBytes,
+      shed: (reason) => link.close(reason),
+    };
+    this.#buffers.add(holder);
+    connection.addEventListener("close", () => this.#buffers.remove(holder));
     this.#links.add(link, hostOf(connection.remoteAddr) ?? "");
   }
 }
@@ -321,7 +352,7 @@ class Libp2pSwarm implements Swarm {
 /** Commands that are about one connected peer. */
 type LinkCommand = Exclude<
   SwarmCommand,
-  { type: "dialPeer" | "disconnectPeer" | "sendHave" | "sendClaim" }
+  { type: "dialPeer" | "disconnectPeer" | "setRefusal" | "sendHave" | "sendClaim" }
 >;
 
 function executeOn(link: Link, command: LinkCommand, payload: PieceBytes | undefined): void {

@@ -4,7 +4,8 @@ import type { Connection, Libp2p } from "@libp2p/interface";
 import { LIMITS } from "@shoal/core";
 import { afterEach, expect, test } from "vitest";
 import { AddressRules } from "../src/address-rules.ts";
-import { createGater } from "../src/gater.ts";
+import { createGater, Refusals } from "../src/gater.ts";
+import { PeerBuffers } from "../src/peer-buffers.ts";
 import { createIdentity } from "../src/index.ts";
 import { createLibp2pNode } from "../src/libp2p-node.ts";
 
@@ -19,9 +20,13 @@ afterEach(async () => {
 async function startNode(): Promise<Libp2p> {
   const rules = new AddressRules({ allowLoopback: true });
   const counts = { isSelf: () => false, connectionCount: () => 0 };
-  const gater = createGater({ rules, ...counts }, { connectionsPerHostMax: 8 });
+  const gater = createGater(
+    { refusals: new Refusals(), rules, ...counts },
+    { connectionsPerHostMax: 8 },
+  );
+  const buffers = new PeerBuffers(LIMITS.peerBufferBytesMax);
   const node = await createLibp2pNode(
-    { privateKey: await createIdentity(), gater, rules, discovery: undefined },
+    { privateKey: await createIdentity(), gater, rules, buffers, discovery: undefined },
     {
       listen: ["/ip4/127.0.0.1/tcp/0"],
       connectionsMax: 64,
@@ -69,6 +74,8 @@ test("what we use of libp2p beyond its interface is there", async () => {
   const [, { maConn, muxer }] = await connect();
   expect(Object.hasOwn(maConn, "sendData")).toBe(true); // corked
   expect(Object.hasOwn(muxer, "abort")).toBe(true); // guarded
+  expect(Object.hasOwn(muxer, "onRemoteStream")).toBe(true); // guarded
+  expect(Object.getPrototypeOf(muxer)).toHaveProperty("onRemoteStream");
   expect(muxer.decoder.buffer.byteLength).toBe(0);
 });
 

@@ -192,6 +192,10 @@ export class RawPeer {
     return found()[count - 1] as Extract<Frame, { type: Type }>;
   }
 
+  untilReset(): Promise<void> {
+    return until(() => this.stream.status !== "open", "the end of the stream");
+  }
+
   untilClosed(): Promise<void> {
     return until(() => this.closed, "the end of the connection");
   }

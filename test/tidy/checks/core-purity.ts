@@ -1,7 +1,7 @@
 /**
  * Core's purity: only what is handed to it decides what it does, so that a simulation replays it.
  * No waiting, clock, timer, randomness, process or console, and no imports but multiformats and,
- * in core's `hash` folder, two functions of `node:crypto`.
+ * in core's `hash` folder, the functions of `node:crypto` that digest and check signatures.
  *
  * Types may speak of promises in `ports`, where core describes what adapters do.
  */
@@ -11,10 +11,10 @@ import type { SourceFile, SyntaxNode } from "./source-file.ts";
 
 const CORE = "packages/core/src/";
 const VENDORS = new Set(["multiformats"]);
-const NATIVE_DIGEST = {
+const NATIVE_CRYPTO = {
   folder: `${CORE}hash/`,
   module: "node:crypto",
-  names: ["hash", "createHash"],
+  names: ["hash", "createHash", "createPublicKey", "verify"],
 };
 
 /** Names of the surroundings, each with the reason it is not for core. */
@@ -53,11 +53,11 @@ function checkCoreImports(file: SourceFile): readonly string[] {
   for (const { specifier, names, offset } of importsOf(file)) {
     if (specifier === undefined || specifier.startsWith(".")) continue;
     if (VENDORS.has(packageNameOf(specifier))) continue;
-    const isDigest =
-      file.path.startsWith(NATIVE_DIGEST.folder) &&
-      specifier === NATIVE_DIGEST.module &&
-      names.every((name) => NATIVE_DIGEST.names.includes(name));
-    if (!isDigest) findings.push(finding(file, offset, `core does not import ${specifier}`));
+    const isNative =
+      file.path.startsWith(NATIVE_CRYPTO.folder) &&
+      specifier === NATIVE_CRYPTO.module &&
+      names.every((name) => NATIVE_CRYPTO.names.includes(name));
+    if (!isNative) findings.push(finding(file, offset, `core does not import ${specifier}`));
   }
   return findings;
 }

@@ -20,6 +20,7 @@ export interface AgentCommandOptions {
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
   readonly cacheHost?: readonly string[];
+  readonly trust?: readonly string[];
   readonly share?: readonly string[];
   readonly jobSocket?: string;
   readonly mdns: boolean;
@@ -41,6 +42,7 @@ export async function runAgentCommand(
     peers: options.peer ?? [],
     mdns: options.mdns,
     cacheHosts: options.cacheHost ?? [],
+    trustedKeys: options.trust ?? [],
     ...wayOut(options, env),
     settings: options.setting ?? {},
     logger: log,

@@ -26,11 +26,14 @@ export interface GetOptions {
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
   readonly cacheHost?: readonly string[];
+  readonly trust?: readonly string[];
   readonly mdns: boolean;
   readonly ca?: string;
   readonly overwrite?: true;
   readonly state?: string;
   readonly timeout?: Millis;
+  /** In bytes a second, of all sources together; 0 is no limit. */
+  readonly limit?: number;
   readonly setting?: Partial<Settings>;
   readonly json?: true;
 }
@@ -62,7 +65,13 @@ export async function runGet(
   const overwrite = options.overwrite ?? false;
   const document = url !== undefined && isMetalink(url) ? url : undefined;
   if (document === undefined) await checkDestinationNow(destination, overwrite);
-  const place = await openGetPlace(destination, { named: options.state, env: context.env });
+  else if (options.sha256 !== undefined || options.contentId !== undefined) {
+    const reason = "--sha256 and --content-id are of one file, a Metalink document has its own";
+    throw new ShoalError("ERR_USAGE", reason);
+  }
+  // Several documents may have their files in one directory.
+  const owner = document === undefined ? destination : `${destination}\n${document}`;
+  const place = await openGetPlace(owner, { named: options.state, env: context.env });
   let agent: Agent;
   try {
     agent = await startAgent({
@@ -72,7 +81,8 @@ export async function runGet(
       ...wayOut(options, context.env),
       ...(options.listen === undefined ? {} : { listen: options.listen }),
       cacheHosts: options.cacheHost ?? [],
-      settings: { ...SETTINGS_OF_GET, ...options.setting },
+      trustedKeys: options.trust ?? [],
+      settings: settingsOf(options),
     });
   } catch (error) {
     await place.removeIfNew();
@@ -95,6 +105,11 @@ export async function runGet(
     const { error, isKept } = delivery;
     throw new GetFailure(error, isKept ? KEPT : undefined);
   }
+}
+
+function settingsOf({ setting, limit }: GetOptions): Partial<Settings> {
+  const rate = limit === undefined ? {} : { downloadRateBytesPerSec: limit };
+  return { ...SETTINGS_OF_GET, ...setting, ...rate };
 }
 
 const KEPT = "What was fetched is kept; the same command goes on from there.";

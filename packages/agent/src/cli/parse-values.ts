@@ -3,7 +3,15 @@
  * parser returns the value or throws commander's `InvalidArgumentError`, whose text follows the
  * option and the value in the message.
  */
-import { KiB, LIMITS, MiB, parseContentId, parseSha256Hex, SETTINGS } from "@shoal/core";
+import {
+  isProductName,
+  KiB,
+  LIMITS,
+  MiB,
+  parseContentId,
+  parseSha256Hex,
+  SETTINGS,
+} from "@shoal/core";
 import type { ContentId, Millis, SettingName, SettingRow, Settings } from "@shoal/core";
 import { InvalidArgumentError } from "commander";
 
@@ -46,6 +54,15 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
+/** `2MiB`, `500k`, `2MiB/s`: bytes in a second, as far as settings of rates go; 0 is no limit. */
+export function parseRate(text: string): number {
+  const rate = parseAmount(text.replace(/\/s$/i, ""), BYTE_UNITS);
+  if (rate === undefined || rate > SETTINGS.downloadRateBytesPerSec.max) {
+    throw new InvalidArgumentError("A rate is a number of bytes in a second: 500KiB, 2MiB.");
+  }
+  return Math.ceil(rate);
+}
+
 /** A piece length that manifests allow. */
 export function parsePieceLength(text: string): number {
   const bytes = parseBytes(text);
@@ -67,11 +84,36 @@ export function parseSetting(text: string): Partial<Settings> {
   }
   const setting: SettingRow = SETTINGS[name as SettingName];
   const value = parseSettingValue(text.slice(at + 1), setting.unit);
-  if (value === undefined || value < setting.min || value > setting.max) {
+  const isWhole = value !== undefined && Number.isInteger(value);
+  if (!isWhole || value < setting.min || value > setting.max) {
     const range = `${setting.min} to ${setting.max}`;
-    throw new InvalidArgumentError(`It takes ${range}, in ${setting.unit}.`);
+    throw new InvalidArgumentError(`It takes whole numbers from ${range}, in ${setting.unit}.`);
   }
   return { [name]: value };
+}
+
+/** A whole number from 0 to 2^40: the sequence of a signed manifest. */
+export function parseSequence(text: string): number {
+  const sequence = parseAmount(text, { "": 1 });
+  if (!Number.isInteger(sequence) || sequence === undefined || sequence > 2 ** 40) {
+    throw new InvalidArgumentError("A sequence is a whole number, at most 2^40.");
+  }
+  return sequence;
+}
+
+/** Whole days, from one to ten years. */
+export function parseDays(text: string): number {
+  const days = parseAmount(text, { "": 1, d: 1 });
+  if (!Number.isInteger(days) || days === undefined || days < 1 || days > 3_650) {
+    throw new InvalidArgumentError("It takes 1 to 3650 days.");
+  }
+  return days;
+}
+
+/** A name for signed manifests. */
+export function parseProduct(text: string): string {
+  if (!isProductName(text)) throw new InvalidArgumentError("A product is named in 1 to 255 bytes.");
+  return text;
 }
 
 /** A SHA-256 as 64 hex digits, in lower case. */

@@ -6,10 +6,15 @@ import { Command, Option } from "commander";
 import type { Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
 import type { GetOptions } from "./get-command.ts";
+import type { KeyOptions } from "./key-command.ts";
 import {
   parseContentIdText,
+  parseDays,
   parseDuration,
   parsePieceLength,
+  parseProduct,
+  parseRate,
+  parseSequence,
   parseSetting,
   parseSha256,
 } from "./parse-values.ts";
@@ -20,6 +25,7 @@ export interface CommandActions {
   publish(file: string, options: PublishOptions): Promise<void>;
   get(url: string | undefined, options: GetOptions): Promise<void>;
   agent(options: AgentCommandOptions): Promise<void>;
+  generateKey(file: string, options: KeyOptions): Promise<void>;
 }
 
 export interface ProgramOutput {
@@ -42,6 +48,7 @@ export function createProgram(actions: CommandActions, output: ProgramOutput): C
   addPublish(program, actions);
   addGet(program, actions);
   addAgent(program, actions);
+  addKey(program, actions);
   program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
   return program;
 }
@@ -56,6 +63,7 @@ function addPublish(program: Command, actions: CommandActions): void {
   subcommand(program, "publish", [
     "shoal publish disk.iso",
     "shoal publish disk.iso --piece-length 4MiB --json",
+    "shoal publish disk.iso --key publisher.key",
   ])
     .summary("describe a file and print its content id")
     .description("Writes FILE.shoal, the manifest to put beside FILE on a server.")
@@ -67,6 +75,12 @@ function addPublish(program: Command, actions: CommandActions): void {
         "fixed, the default, or content: for files that get new versions",
       ).choices(["fixed", "content"]),
     )
+    .addOption(listed("--key <FILE>", "sign with this key too (repeatable): FILE.shoal-signed"))
+    .addOption(valued("--product <NAME>", "what FILE is a version of; default: FILE", parseProduct))
+    .addOption(
+      valued("--sequence <N>", "higher for newer versions; default: the time", parseSequence),
+    )
+    .addOption(valued("--valid-days <DAYS>", "how long it may be used; default: 365", parseDays))
     .option("--json", "print one JSON object")
     .action((file: string, options: PublishOptions) => actions.publish(file, options));
 }
@@ -76,6 +90,7 @@ function addGet(program: Command, actions: CommandActions): void {
     "shoal get https://example.org/disk.iso -o disk.iso",
     "shoal get https://example.org/disk.iso -o disk.iso --sha256 9f86d081…",
     "shoal get --content-id bafyrei… -o disk.iso --peer /ip4/192.0.2.1/tcp/4001/p2p/12D3Koo…",
+    "shoal get https://example.org/disk.iso -o disk.iso --limit 2MiB",
     "shoal get https://example.org/disk.iso.meta4 -o downloads",
   ])
     .summary("download a file")
@@ -93,6 +108,7 @@ function addGet(program: Command, actions: CommandActions): void {
       valued("--sha256 <HEX>", "the SHA-256 it must have", parseSha256).conflicts("contentId"),
     )
     .option("--overwrite", "replace the file when it exists")
+    .addOption(valued("--limit <RATE>", "fetch at most 500KiB, 2MiB in a second", parseRate))
     .addOption(valued("--timeout <DURATION>", "give up after 30s, 5min, 2h", parseDuration));
   addNetworkOptions(command)
     .option("--state <DIR>", "keep state here (default: one directory for each FILE)")
@@ -104,6 +120,7 @@ function addAgent(program: Command, actions: CommandActions): void {
   const command = subcommand(program, "agent", [
     "shoal agent",
     "shoal agent --share disk.iso --listen /ip4/0.0.0.0/tcp/4001",
+    "shoal agent --setting uploadRateBytesPerSec=2MiB --setting cacheBytesMax=50GiB",
   ])
     .summary("run an agent that gives peers what it has")
     .description("Runs until Ctrl-C. Prints the addresses that others pass to --peer.")
@@ -113,6 +130,19 @@ function addAgent(program: Command, actions: CommandActions): void {
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
     .option("--json", "print the addresses as a line of JSON")
     .action((options: AgentCommandOptions) => actions.agent(options));
+}
+
+function addKey(program: Command, actions: CommandActions): void {
+  const command = subcommand(program, "key", ["shoal key generate publisher.key"])
+    .summary("make keys to sign manifests with")
+    .description("Makes keys for shoal publish --key.")
+    .helpCommand(false);
+  subcommand(command, "generate", ["shoal key generate publisher.key"])
+    .summary("make a key")
+    .description("Writes a new private key to FILE and prints its public key, for --trust.")
+    .argument("<FILE>", "where to put the private key")
+    .option("--json", "print one JSON object")
+    .action((file: string, options: KeyOptions) => actions.generateKey(file, options));
 }
 
 function subcommand(program: Command, name: string, examples: readonly string[]): Command {
@@ -129,6 +159,9 @@ function addNetworkOptions(command: Command): Command {
     .addOption(listed("--peer <MULTIADDR>", "connect to this peer (repeatable)"))
     .addOption(listed("--listen <MULTIADDR>", "listen here (repeatable; default: any port)"))
     .addOption(listed("--cache-host <HOST>", "ask this cache server first (repeatable)"))
+    .addOption(
+      listed("--trust <KEYS>", "believe manifests signed with this public key (repeatable)"),
+    )
     .option("--no-mdns", "do not look for peers on the local network")
     .option("--ca <FILE>", "trust the certificate authorities in this PEM file too")
     .addOption(

@@ -1,15 +1,28 @@
-/** `shoal publish`: writes the manifest of a file beside it and prints the content id. */
+/**
+ * `shoal publish`: writes the manifest of a file beside it, with `--key` in its signed form too, and
+ * prints the content id.
+ */
 import { basename, resolve } from "node:path";
-import { hex } from "@shoal/core";
+import { hex, LIMITS, ShoalError, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
 import { describeFile, writeSidecar } from "@shoal/store";
 import { createLogUpdate } from "log-update";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes, formatCount, formatPercent } from "./format-values.ts";
+import { readKeyFile } from "./key-file.ts";
+import type { SigningKey } from "./key-file.ts";
+import { signManifest } from "./sign-manifest.ts";
 
 export interface PublishOptions {
   readonly pieceLength?: number;
   readonly chunking?: "fixed" | "content";
+  /** Files of private keys. */
+  readonly key?: readonly string[];
+  /** Default: the file's name. */
+  readonly product?: string;
+  /** Default: the time in seconds. */
+  readonly sequence?: number;
+  readonly validDays?: number;
   readonly json?: true;
 }
 
@@ -19,6 +32,7 @@ export async function runPublish(
   { terminal, signal }: CommandContext,
 ): Promise<void> {
   const path = resolve(file);
+  const keys = await readKeys(options.key ?? []);
   const draw = terminal.isLive ? createLogUpdate(terminal.stderr as NodeJS.WriteStream) : undefined;
   const { manifest, bytes, contentId } = await describeFile(path, {
     signal,
@@ -33,6 +47,7 @@ export async function runPublish(
     draw?.done();
   });
   const sidecar = await writeSidecar(path, bytes);
+  const signed = await writeSigned(path, { bytes, keys, options });
   const { layout, contentDigest } = manifest;
   const { boundaries, contentLength: length, pieceCount } = layout;
   const isFixed = boundaries.kind === "fixed";
@@ -40,12 +55,61 @@ export async function runPublish(
   if (options.json === true) {
     const sha256 = contentDigest === undefined ? {} : { sha256: hex(contentDigest) };
     const fixed = isFixed ? { pieceLength } : {};
-    terminal.json({ contentId, sidecar, length, ...fixed, pieceCount, ...sha256 });
+    terminal.json({ contentId, sidecar, ...signed, length, ...fixed, pieceCount, ...sha256 });
     return;
   }
   const each = `${isFixed ? "" : "about "}${formatBytes(Math.round(pieceLength))}`;
   const pieces = `${formatCount(pieceCount, "piece")} of ${each}`;
   terminal.say(`Wrote ${escapeText(sidecar)}: ${formatBytes(length)} in ${pieces}.\n`);
-  terminal.say("Put it beside the file on the server. The content id:\n");
+  if (signed !== undefined) {
+    const { signedSidecar, sequence, expires } = signed;
+    const about = `number ${sequence}, until ${expires}`;
+    terminal.say(`Wrote ${escapeText(signedSidecar)}, signed: ${about}.\n`);
+  }
+  const it = signed === undefined ? "it" : "both";
+  terminal.say(`Put ${it} beside the file on the server. The content id:\n`);
   terminal.data(contentId);
+}
+
+const VALID_DAYS = 365;
+const DAY_SEC = 86_400;
+
+async function readKeys(files: readonly string[]): Promise<SigningKey[]> {
+  const keys: SigningKey[] = [];
+  for (const file of files) keys.push(await readKeyFile(file));
+  const distinct = new Set(keys.map(({ publicKey }) => hex(publicKey)));
+  if (distinct.size < keys.length) throw new ShoalError("ERR_KEY_INVALID", "it is named twice");
+  if (keys.length > LIMITS.keysPerPublisherMax) {
+    throw new ShoalError("ERR_KEY_INVALID", `${keys.length} keys`);
+  }
+  return keys;
+}
+
+interface Signing {
+  readonly bytes: Uint8Array;
+  readonly keys: readonly SigningKey[];
+  readonly options: PublishOptions;
+}
+
+interface Signed {
+  readonly signedSidecar: string;
+  readonly product: string;
+  readonly sequence: number;
+  readonly expires: string;
+}
+
+/** Nothing without a key. */
+async function writeSigned(
+  path: string,
+  { bytes: manifestBytes, keys, options }: Signing,
+): Promise<Signed | undefined> {
+  if (keys.length === 0) return undefined;
+  const issuedAtSec = Math.floor(Date.now() / 1_000);
+  const { product = basename(path), sequence = issuedAtSec, validDays = VALID_DAYS } = options;
+  const expiresAtSec = issuedAtSec + validDays * DAY_SEC;
+  const statement = { product, sequence, issuedAtSec, expiresAtSec, manifestBytes };
+  const suffix = SIGNED_SIDECAR_SUFFIX;
+  const signedSidecar = await writeSidecar(path, signManifest(statement, keys), { suffix });
+  const expires = new Date(expiresAtSec * 1_000).toISOString();
+  return { signedSidecar, product, sequence, expires };
 }

@@ -8,6 +8,7 @@ import { runAgentCommand } from "./agent-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
+import { runKeyGenerate } from "./key-command.ts";
 import { GetFailure, runGet } from "./get-command.ts";
 import { watchSignals } from "./interruption.ts";
 import { createProgram } from "./program.ts";
@@ -31,6 +32,7 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       publish: (file, options) => runPublish(file, options, context),
       get: (url, options) => runGet(url, options, context),
       agent: (options) => runAgentCommand(options, context),
+      generateKey: (file, options) => runKeyGenerate(file, options, context),
     },
     { version: readVersion(), writeOut: (text) => terminal.out(text) },
   );
@@ -76,7 +78,7 @@ function reportUsage(
   return EXIT_CODES.usage;
 }
 
-const COMMANDS = new Set(["publish", "get", "agent"]);
+const COMMANDS = new Set(["publish", "get", "agent", "key"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {

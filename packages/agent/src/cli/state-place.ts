@@ -1,5 +1,5 @@
 /**
- * Where a command keeps its state. `shoal get` has a directory of its own for each destination,
+ * Where a command keeps its state. `shoal get` has a directory of its own for each download,
  * which is removed when there is nothing to come back for; so two downloads never wait for each
  * other's lock, and nothing is left behind.
  */
@@ -28,16 +28,16 @@ export function stateHome(env: Environment): string {
   return join(base, "shoal");
 }
 
-/** The directory that belongs to a destination; `named` is the user's choice instead. */
+/** The directory that belongs to a download; `named` is the user's choice instead. */
 export async function openGetPlace(
-  destination: string,
+  owner: string,
   { named, env }: { named: string | undefined; env: Environment },
 ): Promise<StatePlace> {
   if (named !== undefined) {
     return { path: resolve(named), remove: async () => {}, removeIfNew: async () => {} };
   }
   const home = stateHome(env);
-  const name = sha256Hex(new TextEncoder().encode(destination)).slice(0, NAME_LENGTH);
+  const name = sha256Hex(new TextEncoder().encode(owner)).slice(0, NAME_LENGTH);
   const path = join(home, "get", name);
   const firstMade = await makeDirectory(path);
   const remove = async (): Promise<void> => {

@@ -23,6 +23,12 @@ describe("shoal get refuses before it touches anything", () => {
   test.each<[string, string | undefined, object, string]>([
     ["a missing output", "http://a/f", {}, "-o FILE is missing"],
     ["neither URL nor content id", undefined, { output: "f" }, "name a URL"],
+    [
+      "a digest that would be of no file of a Metalink document",
+      "http://a/f.meta4",
+      { output: "f", sha256: "0".repeat(64) },
+      "--sha256 and --content-id are of one file",
+    ],
     ["a missing directory", "http://a/f", { output: "/no/such/f" }, "does not exist: /no/such"],
   ])("%s", async (_name, url, options, words) => {
     await expect(get(url, options)).rejects.toThrow(words);

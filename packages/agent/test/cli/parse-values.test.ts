@@ -5,6 +5,7 @@ import {
   parseContentIdText,
   parseDuration,
   parsePieceLength,
+  parseRate,
   parseSetting,
   parseSha256,
 } from "../../src/cli/parse-values.ts";
@@ -36,6 +37,17 @@ test.each(["", "-1", "1.5", "1XB", "1e9", "MiB"])('refuses "%s" as bytes', (text
   expect(() => parseBytes(text)).toThrow("A number of bytes"),
 );
 
+test.each([
+  ["0", 0],
+  ["500k", 512_000],
+  ["2MiB/s", 2 * MiB],
+  ["1.5 MiB", 1.5 * MiB],
+])("reads the rate %s", (text, rate) => expect(parseRate(text)).toBe(rate));
+
+test.each(["", "-1", "fast", "2MB/s", "2MiB/min", "2000000GiB"])('refuses "%s" as a rate', (text) =>
+  expect(() => parseRate(text)).toThrow("A rate is"),
+);
+
 test("takes the piece lengths that manifests allow, and no others", () => {
   expect(parsePieceLength("64KiB")).toBe(65_536);
   expect(parsePieceLength("16MiB")).toBe(16 * MiB);
@@ -59,8 +71,8 @@ describe("a setting", () => {
     ["=1", "NAME=VALUE"],
     ["nothing=1", 'no setting "nothing"'],
     ["__proto__=1", 'no setting "__proto__"'],
-    ["banMs=soon", "It takes 0 to 604800000, in ms."],
-    ["uploadsMax=17", "It takes 0 to 16, in count."],
+    ["banMs=soon", "It takes whole numbers from 0 to 604800000, in ms."],
+    ["uploadsMax=17", "It takes whole numbers from 0 to 16, in count."],
     ["verifyOnComplete=maybe", "in boolean"],
   ])("is refused as %s", (text, words) => expect(() => parseSetting(text)).toThrow(words));
 });

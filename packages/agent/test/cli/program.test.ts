@@ -17,7 +17,12 @@ async function run(line: string): Promise<void> {
       calls.push([name, ...args]);
       return Promise.resolve();
     };
-  const actions = { publish: note("publish"), get: note("get"), agent: note("agent") };
+  const actions = {
+    publish: note("publish"),
+    get: note("get"),
+    agent: note("agent"),
+    generateKey: note("generateKey"),
+  };
   const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
   const argv = line.split(" ").filter((word) => word !== "");
   await createProgram(actions, output).parseAsync(argv, { from: "user" });
@@ -32,6 +37,12 @@ test.each<[string, unknown[]]>([
     "publish f --piece-length 1MiB --json",
     ["publish", "f", { pieceLength: 1_048_576, json: true }],
   ],
+  [
+    "publish f --key a --key b --product p --sequence 7 --valid-days 30",
+    ["publish", "f", { key: ["a", "b"], product: "p", sequence: 7, validDays: 30 }],
+  ],
+  ["key generate k --json", ["generateKey", "k", { json: true }]],
+  ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],
   ["publish f --chunking content", ["publish", "f", { chunking: "content" }]],
   ["get http://a/f -o f", ["get", "http://a/f", { output: "f", mdns: true }]],
   [
@@ -39,11 +50,19 @@ test.each<[string, unknown[]]>([
     ["get", undefined, { output: "f", contentId, peer: ["/a", "/b"], listen: ["/c"], mdns: false }],
   ],
   [
-    `get u -o f --sha256 ${sha256} --overwrite --timeout 2min --state s`,
+    `get u -o f --sha256 ${sha256} --overwrite --timeout 2min --limit 2MiB --state s`,
     [
       "get",
       "u",
-      { output: "f", sha256, overwrite: true, timeout: 120_000, state: "s", mdns: true },
+      {
+        output: "f",
+        sha256,
+        overwrite: true,
+        timeout: 120_000,
+        limit: 2_097_152,
+        state: "s",
+        mdns: true,
+      },
     ],
   ],
   [

@@ -50,11 +50,11 @@ export class BackgroundYield {
   /** They get `rateBytesPerSec` now. To be told several times a second. */
   note(rateBytesPerSec: number, now: Millis): void {
     this.#trustedAt ??= now + SETTLE_MS;
+    if (now < this.#trustedAt) return;
     if (rateBytesPerSec >= this.#bestBytesPerSec || now - this.#bestAt > FORGET_MS) {
       this.#bestBytesPerSec = rateBytesPerSec;
       this.#bestAt = now;
     }
-    if (now < this.#trustedAt) return;
     if (rateBytesPerSec >= this.#expectedBytesPerSec) {
       this.#slowSince = undefined;
       if (this.#limitBytesPerSec !== Infinity) this.#grow(now);

@@ -22,6 +22,12 @@ export interface PaceFlowOptions {
   readonly urgency: Urgency;
 }
 
+/** Requests for bytes under way, and the place that was asked last. */
+interface Asked {
+  readonly size: number;
+  readonly lastAsked: { readonly url: string; readonly host: string } | undefined;
+}
+
 /** Bytes that came, for whoever counts all flows. */
 export type BytesCame = (source: "origin" | "peers", bytes: number, now: Millis) => void;
 
@@ -53,27 +59,30 @@ export class PacePart {
     return this.#meter.rateBytesPerSec(now);
   }
 
+  /** Whether it takes about all that it may. */
+  isAtLimit(now: Millis): boolean {
+    return this.tookBytesPerSec(now) >= HUNGRY_SHARE * this.rateBytesPerSec;
+  }
+
   /** What it would take now; `Infinity` when it takes all it may, so that nobody knows. */
   demandBytesPerSec(now: Millis, isAsking: boolean): number {
     if (!isAsking) return DEMAND_BYTES_PER_SEC_MIN;
     if (now - this.#openedAt < WINDOW_MS) return Infinity;
-    const took = this.tookBytesPerSec(now);
-    if (took >= HUNGRY_SHARE * this.rateBytesPerSec) return Infinity;
-    return Math.max(took * GROWTH, DEMAND_BYTES_PER_SEC_MIN);
+    if (this.isAtLimit(now)) return Infinity;
+    return Math.max(this.tookBytesPerSec(now) * GROWTH, DEMAND_BYTES_PER_SEC_MIN);
   }
 }
 
 export class PaceFlow {
   readonly transferId: TransferId;
   readonly urgency: Urgency;
-  /** Of the file's URL; redirects to others are not followed up. */
-  readonly host: string | undefined;
+  /** Of the place that is asked, at first the file's URL; redirects are not followed up. */
+  #place: Asked["lastAsked"];
   readonly origin: PacePart;
   readonly peers: PacePart;
   /** Whether there has been a peer to ask. */
   #hasPeers = false;
   #originRequests = 0;
-  readonly #isDistant: boolean;
   readonly #layout: PieceLayout;
   readonly #bucket: TokenBucket;
   readonly #came: BytesCame;
@@ -88,8 +97,8 @@ export class PaceFlow {
   ) {
     this.transferId = options.transferId;
     this.urgency = options.urgency;
-    this.host = options.url === undefined ? undefined : URL.parse(options.url)?.host;
-    this.#isDistant = options.url !== undefined && !isLocalUrl(options.url);
+    const { url } = options;
+    this.#place = url === undefined ? undefined : { url, host: URL.parse(url)?.host ?? url };
     this.origin = new PacePart(now);
     this.peers = new PacePart(now);
     this.#layout = options.layout;
@@ -116,15 +125,25 @@ export class PaceFlow {
     counted.bytes = told;
   }
 
-  /** How many requests to the origin are under way, and whether all pieces are there. */
-  settled(originRequests: number, isComplete: boolean): void {
-    this.#originRequests = originRequests;
+  /** Host and port of the place that is asked; absent: there is none. */
+  get host(): string | undefined {
+    return this.#place?.host;
+  }
+
+  /**
+   * How many requests are under way, to which place (a cache server or a mirror may be asked
+   * instead of the file's own URL), and whether all pieces are there.
+   */
+  settled({ size, lastAsked }: Asked, isComplete: boolean): void {
+    this.#originRequests = size;
+    this.#place = lastAsked ?? this.#place;
     if (isComplete) this.close();
   }
 
   /** Whether it is one of those that make room for others: it has nobody but a distant origin. */
   get mayYield(): boolean {
-    return !this.urgency.isForeground && this.#isDistant && !this.#hasPeers;
+    const isDistant = this.#place !== undefined && !isLocalUrl(this.#place.url);
+    return !this.urgency.isForeground && isDistant && !this.#hasPeers;
   }
 
   /** What its origin and its peers would take now, and how much each weighs. */

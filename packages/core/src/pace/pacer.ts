@@ -55,8 +55,8 @@ export class Pacer {
   readonly #fromOrigins = new RateMeter(0);
   readonly #foreground = new RateMeter(0);
   readonly #yield = new BackgroundYield();
-  /** Those whose rates it has been told. */
-  #yielding: readonly PaceFlow[] = [];
+  /** Those whose rates it has been told, and the hosts that they came from. */
+  #yielding: ReadonlyArray<readonly [flow: PaceFlow, host: string | undefined]> = [];
   /** Every setting, of which those of `PACE_SETTINGS` may change. */
   #settings: Settings;
   #deadline: Millis = Infinity;
@@ -186,14 +186,19 @@ export class Pacer {
     const yielding = flows.filter((flow) => flow.mayYield);
     const isSame =
       yielding.length === this.#yielding.length &&
-      yielding.every((flow, index) => flow === this.#yielding[index]);
-    this.#yielding = yielding;
-    let [took, allowed] = [0, 0];
+      yielding.every((flow, index) => {
+        const [before, host] = this.#yielding[index] ?? [];
+        return flow === before && flow.host === host;
+      });
+    this.#yielding = yielding.map((flow) => [flow, flow.host]);
+    let [took, allowed, isLimited] = [0, 0, false];
     for (const { origin } of yielding) {
       took += origin.tookBytesPerSec(now);
       allowed += origin.rateBytesPerSec;
+      isLimited ||= origin.isAtLimit(now);
     }
-    const isLimited = allowed < 0.95 * this.#yield.limitBytesPerSec && allowed !== Infinity;
+    const limit = this.#yield.limitBytesPerSec;
+    if (limit !== Infinity) isLimited = allowed < 0.95 * limit;
     // Next to our own foreground, short of our own disk or at another limit it is our own doing.
     const isOurs = flows.some(({ urgency }) => urgency.isForeground) || isLimited;
     if (!isSame || isOurs || !this.#deps.flowGate.isOpen) this.#yield.reset();

@@ -8,6 +8,7 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobRecord } from "../job/record.ts";
+import type { ConductRecord, SubjectKind } from "../schedule/conduct-record.ts";
 import type {
   BufferId,
   ContentId,
@@ -42,6 +43,19 @@ export interface OpenContent {
   readonly validatorKey?: string;
 }
 
+/** A signed manifest that was accepted, under one key of its publisher (R-MAN-06). */
+export interface AcceptedManifest {
+  /** SHA-256 of the public key, in hex. */
+  readonly keyId: string;
+  /** Whether this key has signed it, or only others of its publisher. */
+  readonly hasSigned: boolean;
+  readonly product: string;
+  readonly sequence: number;
+  /** When the publisher signed it. */
+  readonly issuedAt: UnixMillis;
+  readonly contentId: ContentId;
+}
+
 export type StoreCommand =
   /** Answered by `stateLoaded` or `stateFailed`. The first command of every run. */
   | { readonly type: "loadState" }
@@ -52,6 +66,20 @@ export type StoreCommand =
    * transaction. Answered by `jobEnded`.
    */
   | { readonly type: "endJob"; readonly job: JobRecord }
+  /**
+   * Remembers manifests in place of those of the same keys and products; of too many the earliest
+   * are forgotten. No answer.
+   */
+  | { readonly type: "saveAccepted"; readonly accepted: readonly AcceptedManifest[] }
+  /**
+   * Remembers how peers and addresses have behaved, each in the place of what was known of it, and
+   * forgets others. No answer: where there is no room on the disk, it holds for this run only.
+   */
+  | {
+      readonly type: "saveConduct";
+      readonly records: readonly ConductRecord[];
+      readonly forgotten: readonly { readonly kind: SubjectKind; readonly subject: string }[];
+    }
   /** Forgets the record of a job that is over. No answer. */
   | { readonly type: "forgetJob"; readonly jobId: JobId }
   /**
@@ -147,6 +175,10 @@ export type StoreEvent =
       /** Contents of jobs that are not published yet; at most one per file of a job. */
       readonly resumable: readonly ResumableContent[];
       readonly contents: readonly StoredContent[];
+      /** The one saved last comes last. Absent: none. */
+      readonly conduct?: readonly ConductRecord[];
+      /** The earliest first. Absent: none. */
+      readonly accepted?: readonly AcceptedManifest[];
     }
   /** The answer to `loadState`, or at any time: nothing is durable any more, no wait is answered. */
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }

@@ -23,6 +23,16 @@ export type SwarmCommand =
   | { readonly type: "dialPeer"; readonly peerId: PeerId; readonly addresses: readonly string[] }
   /** Closes all connections to the peer; `peerDisconnected` follows if it was connected. */
   | { readonly type: "disconnectPeer"; readonly peerId: PeerId; readonly reason: string }
+  /**
+   * From now on connections with a peer, or from an address (`addressKey`), are refused before
+   * anything is spent on them, or are again allowed (R-BAN-05). Those that are open stay.
+   */
+  | {
+      readonly type: "setRefusal";
+      readonly kind: "peer" | "address";
+      readonly subject: string;
+      readonly isRefused: boolean;
+    }
   /** Tells the peer that we take part in a content and would like to know what it holds. */
   | { readonly type: "sendJoin"; readonly peerId: PeerId; readonly contentId: ContentId }
   | { readonly type: "sendLeave"; readonly peerId: PeerId; readonly contentId: ContentId }

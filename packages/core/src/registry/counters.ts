@@ -15,6 +15,7 @@ export const COUNTERS = {
   shoal_origin_failures_total: "Range requests to origins that failed.",
   shoal_peer_timeouts_total: "Pieces that a peer did not deliver before their deadline.",
   shoal_peer_bans_total: "Peers banned.",
+  shoal_address_bans_total: "Addresses refused because of what peers at them did.",
   shoal_uploads_refused_total: "Requests of peers answered with a refusal.",
   shoal_endgame_requests_total: "Pieces asked of a second source in endgame.",
   shoal_claims_sent_total: "Claims announced before fetching from an origin.",

@@ -8,6 +8,16 @@ import { KiB, MiB } from "../units.ts";
 export const LIMITS = {
   /** R-MAN-09 */
   manifestBytesMax: 16 * MiB,
+  /** R-MAN-05: keys of one publisher, and so signatures of one manifest. */
+  keysPerPublisherMax: 16,
+  /** Publishers an agent is told of. */
+  publishersMax: 64,
+  /** The name of a product in a signed manifest, in UTF-8 bytes. */
+  productBytesMax: 255,
+  /** The last second of the year 9999. */
+  instantSecMax: 253_402_300_799,
+  /** R-MAN-06: keys and products whose sequence is remembered; those not seen longest go first. */
+  acceptedManifestsMax: 4_096,
   /** R-MAN-10 */
   pieceLengthMin: 64 * KiB,
   /** R-MAN-10 */
@@ -77,10 +87,21 @@ export const LIMITS = {
   requestsPerPeerMax: 8,
   /** R-PEER-16 */
   requestsTotalMax: 64,
+  /** R-PEER-17: requests of one peer that are not answered in full, at once and then a second. */
+  requestBurstMax: 128,
+  requestsPerSecMax: 64,
+  /** R-PEER-17: what one peer may ask for in vain. */
+  notFoundPerMinMax: 60,
+  /** R-PEER-20: of all peers together, without pieces. */
+  peerBufferBytesMax: 256 * MiB,
   /** R-PEER-18 */
   peersKnownMax: 512,
   /** R-PEER-18 */
   addressesPerPeerMax: 8,
+  /** R-BAN-03, R-DB-06: peers and addresses whose conduct is remembered. */
+  bansMax: 4_096,
+  /** R-PEER-29: addresses whose failed dials are remembered; the oldest go first. */
+  dialBackoffsMax: 1_024,
   /** R-PEER-25: our handshake after Noise. */
   handshakeTimeoutMs: 5_000,
   /** R-PEER-02 */

@@ -82,6 +82,14 @@ export const LOCAL_ERRORS = {
     "E_FAIL",
     true,
   ),
+  ERR_DESCRIPTORS_EXHAUSTED: row(
+    "No more files can be opened",
+    "Allow more open files (ulimit -n); the job goes on by itself.",
+    8,
+    503,
+    "E_OUTOFMEMORY",
+    true,
+  ),
   ERR_STATE_LOCKED: row(
     "Another agent is using this state directory",
     "Stop the other agent, or choose another state directory.",

@@ -118,6 +118,34 @@ export const SOURCE_ERRORS = {
     502,
     "DO_E_METAINFO_DIGEST_MATCH",
   ),
+  ERR_MANIFEST_UNTRUSTED: row(
+    "The manifest is not signed by a trusted publisher",
+    "Trust the publisher's key, or ask the publisher to sign the manifest again.",
+    4,
+    502,
+    "DO_E_METAINFO_CONTENT",
+  ),
+  ERR_MANIFEST_EXPIRED: row(
+    "The signed manifest has expired",
+    "Ask the publisher to sign it again, and check this machine's clock.",
+    4,
+    502,
+    "DO_E_METAINFO_CONTENT",
+  ),
+  ERR_MANIFEST_ROLLBACK: row(
+    "The signed manifest does not follow the one accepted before",
+    "Ask the publisher, or name the content id if you want this very version.",
+    4,
+    502,
+    "DO_E_METAINFO_CONTENT",
+  ),
+  ERR_KEY_INVALID: row(
+    "The key cannot be used",
+    "Use what `shoal key generate` made: its file to sign, the line it printed to trust.",
+    2,
+    400,
+    "CRYPT_E_FILE_ERROR",
+  ),
   ERR_MANIFEST_UNAVAILABLE: row(
     "No source has the manifest of this content",
     "Publish the file beside the URL, or name a peer that has it.",
@@ -165,6 +193,13 @@ export const SOURCE_ERRORS = {
   ERR_PEER_ADDRESS_INVALID: row(
     "A peer's address is not valid",
     "Use a multiaddr such as /ip4/192.0.2.1/tcp/4001/p2p/12D3….",
+    2,
+    400,
+    "E_INVALIDARG",
+  ),
+  ERR_NETWORK_INVALID: row(
+    "A network of peers is not valid",
+    "Use an address and the length of its prefix, such as 192.0.2.0/24.",
     2,
     400,
     "E_INVALIDARG",

@@ -54,12 +54,16 @@ export class CacheHosts {
     return [...this.#hosts.slice(this.#first), ...this.#hosts.slice(0, this.#first)];
   }
 
-  isBanned(cacheHost: string, originHost: string, now: Millis): boolean {
-    const until = Math.max(
-      this.#bans.get(cacheHost) ?? 0,
-      this.#bans.get(banKey(cacheHost, originHost)) ?? 0,
+  /** When it may be asked; an instant long past when it is not banned. */
+  bannedUntil(cacheHost: string, originHost: string): Millis {
+    return Math.max(
+      this.#bans.get(cacheHost) ?? -Infinity,
+      this.#bans.get(banKey(cacheHost, originHost)) ?? -Infinity,
     );
-    return now < until;
+  }
+
+  isBanned(cacheHost: string, originHost: string, now: Millis): boolean {
+    return now < this.bannedUntil(cacheHost, originHost);
   }
 
   /** A request has failed; `hasDelivered` when bytes had come before. */

@@ -215,7 +215,7 @@ export class Fetcher implements Stage {
   /** The disk has lost a committed piece (R-FS-10). */
   #pieceLost(piece: PieceIndex, now: Millis): void {
     this.#ledger.lost(piece);
-    this.#origin.wake();
+    this.#origin.pieceLost();
     if (this.#status.name === "complete") this.#status = { name: "fetching" };
     this.#settle(now);
   }
@@ -350,7 +350,7 @@ export class Fetcher implements Stage {
     this.#origin.fill(now);
     this.#announceClaims();
     this.#ledger.sync(now, this.#interested.size > 0);
-    this.#pace.settled(this.#origin.size, this.#ledger.isComplete);
+    this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
     else this.#checkStarved(now);
   }

@@ -13,6 +13,7 @@
  */
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { OriginFailure, OriginRequestOptions } from "../ports/origin-port.ts";
+import { ERRORS } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
@@ -99,7 +100,7 @@ export class FileSources {
 
   /** Whether all that may deliver failed so often in a row that the job should wait. */
   get isExhausted(): boolean {
-    return this.#states.every((state) => this.#isSpent(state));
+    return this.#states.every((state) => this.#isSpent(state) || this.#isLastResort(state));
   }
 
   /** What to tell the user: why none will ever work, or what happened last. */
@@ -108,7 +109,9 @@ export class FileSources {
     if (transient?.lastError !== undefined) return { error: transient.lastError, fatal: false };
     const isOver = this.#states.length > 0 && !this.isUsable;
     const own = this.#states.find(({ source }) => source.kind === "origin")?.fatal;
-    return isOver && own !== undefined ? { error: own, fatal: true } : undefined;
+    // A place that was left for another may have failed in a way that passes.
+    const fatal = own === undefined || !ERRORS[own.code].transient;
+    return isOver && own !== undefined ? { error: own, fatal } : undefined;
   }
 
   find(url: string | undefined): FileSource | undefined {
@@ -136,6 +139,7 @@ export class FileSources {
       if (state.fatal !== undefined) continue;
       if (this.#isEligible(state, now)) at = Math.min(at, state.retryAt);
       else if (state.cache === undefined) at = Math.min(at, this.#cachesOnlyUntil);
+      else if (!this.#isLate(now)) at = Math.min(at, this.#bannedUntil(state));
     }
     return at;
   }
@@ -149,15 +153,22 @@ export class FileSources {
     return open.map(({ source }) => source);
   }
 
+  /** `isExhausted` of the places that may be asked for a manifest. */
+  get isManifestExhausted(): boolean {
+    return this.#states.every((state) => state.cache !== undefined || this.#isSpent(state));
+  }
+
   /** When the place may be asked again; `Infinity` when it never may. */
   readyAt(source: FileSource): Millis {
     const state = this.#stateOf(source);
     return state.fatal === undefined ? state.retryAt : Infinity;
   }
 
-  /** Whether another place is left that has not failed too often. */
+  /** Whether another place is left that has not failed too often; cache servers: not at all. */
   hasOther(source: FileSource): boolean {
-    return this.#states.some((state) => state.source !== source && !this.#isSpent(state));
+    return this.#states.some((state) => {
+      return state.source !== source && !this.#isSpent(state) && !this.#isLastResort(state);
+    });
   }
 
   isSpent(source: FileSource): boolean {
@@ -190,8 +201,11 @@ export class FileSources {
     const state = this.#stateOf(source);
     state.lastError = failure.error;
     this.#tellCache(state, failure, now);
-    this.#giveUpCaches();
-    if (now < state.retryAt) return;
+    this.#giveUpCaches(now);
+    if (now < state.retryAt) {
+      state.retryAt = Math.max(state.retryAt, now + (failure.retryAfterMs ?? 0));
+      return;
+    }
     state.failures++;
     const { settings, random } = this.#deps;
     const bounds = { min: settings.retryDelayMsMin, max: settings.retryDelayMsMax };
@@ -203,14 +217,19 @@ export class FileSources {
     const state = this.#stateOf(source);
     state.fatal = error;
     this.#tellCache(state, { error, hasDelivered: true }, now);
-    this.#giveUpCaches();
+    this.#giveUpCaches(now);
   }
 
-  /** Where neither origin nor mirrors will work, a cache server that has failed does not either. */
-  #giveUpCaches(): void {
+  /**
+   * Where neither origin nor mirrors will work, cache servers of which one has failed, or which all
+   * are banned, do not either.
+   */
+  #giveUpCaches(now: Millis): void {
     const own = this.#states.find(({ cache }) => cache === undefined);
     const isLost = this.#states.every(({ cache, fatal }) => cache !== undefined || fatal);
-    if (!isLost || !this.#hasCacheFailed) return;
+    if (!isLost) return;
+    const isOneUsable = this.#states.some((state) => this.#isCacheUsable(state, now));
+    if (isOneUsable && !this.#hasCacheFailed) return;
     for (const state of this.#states) state.fatal ??= own?.fatal;
   }
 
@@ -250,9 +269,18 @@ export class FileSources {
     if (state.cache === undefined) {
       return !isHeld || !this.#states.some((other) => this.#isCacheUsable(other, now));
     }
-    // After the delay a cache server that has failed is not asked again.
-    const isLate = this.#cachesOnlyUntil !== -Infinity && !isHeld && this.#hasCacheFailed;
-    return !isLate && this.#isCacheUsable(state, now);
+    return !this.#isLate(now) && this.#isCacheUsable(state, now);
+  }
+
+  /** After the delay cache servers are not asked again once one has failed. */
+  #isLate(now: Millis): boolean {
+    const hasDelay = this.#cachesOnlyUntil !== -Infinity;
+    return hasDelay && now >= this.#cachesOnlyUntil && this.#hasCacheFailed;
+  }
+
+  /** A cache server after one has failed. */
+  #isLastResort({ cache }: State): boolean {
+    return cache !== undefined && this.#hasCacheFailed;
   }
 
   #isCacheUsable({ cache, fatal }: State, now: Millis): boolean {
@@ -260,10 +288,15 @@ export class FileSources {
     return !this.#deps.cacheHosts.isBanned(cache.host, cache.originHost, now);
   }
 
+  #bannedUntil({ cache }: State): Millis {
+    if (cache === undefined) return -Infinity;
+    return this.#deps.cacheHosts.bannedUntil(cache.host, cache.originHost);
+  }
+
   /** Places with ranges before those without; the least failed first, then by their order. */
   #rank(state: State): number {
     const order = this.#states.indexOf(state);
-    const isLastResort = this.#hasCacheFailed && state.cache !== undefined;
+    const isLastResort = this.#isLastResort(state);
     const count = this.#states.length;
     return order + (isLastResort ? count : 0) + (state.hasRanges ? 0 : 2 * count);
   }

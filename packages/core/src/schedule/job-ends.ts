@@ -106,10 +106,9 @@ export class JobEnds {
     this.#parts.saves.fail(verb.ticket, error);
   }
 
-  /** The job of an earlier run was to live no longer than that. */
-  dropVolatile(job: Job, now: Millis): void {
-    const ticket = this.#parts.saves.newTicket();
-    this.#end(job, { state: "cancelled", ticket, isPartial: false }, now);
+  /** Ends a job that is to leave nothing: it was volatile, or could never be kept. */
+  drop(job: Job, now: Millis): void {
+    if (!isFinalState(job.state)) this.cancel(job, now);
     this.#forget(job);
   }
 

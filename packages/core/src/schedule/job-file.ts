@@ -6,6 +6,7 @@ import type { OriginResponse } from "../ports/origin-port.ts";
 import type { ResumableContent } from "../ports/store-port.ts";
 import type { ContentId, Millis, UnixMillis } from "../units.ts";
 import type { FetchBytes } from "./fetcher-options.ts";
+import type { Publishers } from "./publishers.ts";
 import { resolutionOf, unverifiedLayout } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
 import type { SinkDelivery } from "./sink-delivery.ts";
@@ -51,12 +52,14 @@ export class JobFile {
   }
 
   /** Takes up what an earlier run stored, where that can be done without asking any network. */
-  recall({ manifest, length, validatorKey, storedBytes }: ResumableContent): void {
+  recall(content: ResumableContent, publishers: Publishers): void {
+    const { manifest, length, validatorKey, storedBytes } = content;
     this.#storedBytes = storedBytes;
     const key = validatorKey === undefined ? {} : { validatorKey };
     const { ranges } = this.spec;
     if (manifest !== undefined) {
-      if (this.#mayBelieve(manifest.contentId)) this.resolution = resolutionOf(manifest);
+      if (this.#mayBelieve(manifest.contentId, publishers))
+        this.resolution = resolutionOf(manifest);
     } else if (!this.isTransferred) return;
     else if (ranges === undefined) {
       this.resolution = { layout: unverifiedLayout(length), acceptsRanges: false, ...key };
@@ -185,10 +188,12 @@ export class JobFile {
   }
 
   /** What names the content may have been changed since it was stored, until all of it is here. */
-  #mayBelieve(storedId: ContentId): boolean {
+  #mayBelieve(storedId: ContentId, publishers: Publishers): boolean {
     if (this.isTransferred) return true;
-    const { contentId, pieceHashes } = this.spec;
-    return contentId === undefined ? pieceHashes === undefined : contentId === storedId;
+    const { contentId, pieceHashes, url } = this.spec;
+    if (contentId !== undefined) return contentId === storedId;
+    const mayBeTls = url?.startsWith("https:") === true;
+    return pieceHashes === undefined && publishers.mayContinue(storedId, mayBeTls);
   }
 
   #integrity(resolution: Resolution | undefined): FileSnapshot["integrity"] {

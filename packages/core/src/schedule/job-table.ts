@@ -46,6 +46,8 @@ export class JobTable {
   readonly #saves: JobSaves;
   readonly #runner: JobRunner;
   readonly #ends: JobEnds;
+  /** Jobs that no store has kept yet: their creators wait to hear whether there are any. */
+  readonly #unsaved = new Set<JobId>();
 
   constructor(deps: MachineDeps, transfers: TransferTable) {
     this.#deps = deps;
@@ -86,12 +88,13 @@ export class JobTable {
     const inOrder = records.toSorted((a, b) => a.sequence - b.sequence);
     for (const record of inOrder) this.#load(record);
     for (const content of resumable) {
-      this.#index.get(content.jobId)?.files[content.fileIndex]?.recall(content);
+      const file = this.#index.get(content.jobId)?.files[content.fileIndex];
+      file?.recall(content, this.#deps.publishers);
     }
     // An end gives its place to others, which by now know what they have stored.
     for (const { jobId, isVolatile, state } of records) {
       const job = isVolatile && !isFinalState(state) ? this.#index.get(jobId) : undefined;
-      if (job !== undefined) this.#ends.dropVolatile(job, now);
+      if (job !== undefined) this.#ends.drop(job, now);
     }
     this.#ends.start(now);
     this.#runner.schedule(now);
@@ -123,6 +126,7 @@ export class JobTable {
       job.hasStarted = true;
     }
     this.#index.add(job);
+    this.#unsaved.add(jobId);
     this.#runner.note(job);
     const ticket = this.#saves.saveForTicket(job, now);
     this.#runner.schedule(now);
@@ -236,12 +240,18 @@ export class JobTable {
   }
 
   storeEvent(event: Extract<StoreEvent, { type: "jobSaved" | "jobEnded" }>): void {
+    this.#unsaved.delete(event.jobId);
     this.#saves.storeEvent(event);
   }
 
-  /** The store cannot keep jobs: no verb waits for it any longer. */
+  /** The store cannot keep jobs: no verb waits for it any longer, and none was created (R-DB-02). */
   storeFailed(error: ErrorInfo, now: Millis): void {
     for (const job of this.#index.all()) this.#ends.failed(job, error, now);
+    for (const jobId of this.#unsaved) {
+      const job = this.#index.get(jobId);
+      if (job !== undefined) this.#ends.drop(job, now);
+    }
+    this.#unsaved.clear();
     this.#saves.storeFailed(error);
   }
 

@@ -10,6 +10,7 @@ import type { OriginHosts } from "./origin-hosts.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Pacer } from "../pace/pacer.ts";
 import type { PeerTable } from "./peer-table.ts";
+import type { Publishers } from "./publishers.ts";
 import type { WallClock } from "./wall-clock.ts";
 
 export interface MachineDeps {
@@ -24,6 +25,7 @@ export interface MachineDeps {
   readonly originHosts: OriginHosts;
   readonly pacer: Pacer;
   readonly wallClock: WallClock;
+  readonly publishers: Publishers;
   /** This agent's own peer id; its rank among owners depends on it. */
   readonly selfId: PeerId;
 }

@@ -34,6 +34,12 @@ export type Notice =
       readonly error?: ErrorInfo;
       readonly outcome?: VerbOutcome;
     }
+  /** A signed manifest beside a file was not used; the file is fetched as if there were none. */
+  | {
+      readonly type: "manifestRefused";
+      readonly transferId: TransferId;
+      readonly error: ErrorInfo;
+    }
   | {
       readonly type: "pieceStored";
       readonly transferId: TransferId;
@@ -52,5 +58,7 @@ export type Notice =
   | { readonly type: "peerDisconnected"; readonly peerId: PeerId; readonly reason: string }
   | { readonly type: "peerOffended"; readonly peerId: PeerId; readonly offence: Offence }
   | { readonly type: "peerBanned"; readonly peerId: PeerId; readonly offence: Offence }
+  /** No peer may come from there for a while; of IPv6 it is a network (R-BAN-02). */
+  | { readonly type: "addressBanned"; readonly address: string; readonly offence: Offence }
   /** A content became available to peers, or ceased to be. */
   | { readonly type: "contentServed"; readonly contentId: ContentId; readonly served: boolean };

@@ -11,6 +11,7 @@ import type { Settings } from "../registry/settings.ts";
 import type { Millis, PieceIndex } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
+import type { FileSource } from "./file-sources.ts";
 import type { OriginReason } from "./notice.ts";
 import { RateMeter } from "./pace.ts";
 import type { PeerRequests } from "./peer-requests.ts";
@@ -20,6 +21,8 @@ import type { PieceLedger } from "./piece-ledger.ts";
 const NEARLY_DONE_MS = 5_000;
 /** R-SCH-03: what claims and ownership hold back is for others to fetch no longer than this. */
 const PATIENCE_MS = 10_000;
+/** A server behind a balancer may be behind the others; a place that always is has another file. */
+const CHANGED_ANSWERS_MAX = 3;
 /** The origin must be this much faster than all peers together to take what they have. */
 const ORIGIN_ADVANTAGE = 2;
 
@@ -33,8 +36,10 @@ export class OriginPolicy {
   readonly #random: Random;
   readonly #settings: Settings;
   readonly #parts: OriginPolicyParts;
-  /** How often the origin's bytes for a piece were wrong. */
-  readonly #corrupt = new Map<PieceIndex, number>();
+  /** How often each place's bytes for a piece were wrong. */
+  readonly #corrupt = new Map<PieceIndex, Map<FileSource, number>>();
+  /** Answers in a row that were of a file of another length. */
+  readonly #changedAnswers = new Map<FileSource, number>();
   readonly #peerRate: RateMeter;
   #peerPieceAt: Millis;
   /** Since when nothing is asked of the origin, though pieces are missing. */
@@ -75,11 +80,24 @@ export class OriginPolicy {
     this.#originRateBytesPerSec = (before + rateBytesPerSec) / 2;
   }
 
-  /** Returns how often the origin has now sent wrong bytes for the piece. */
-  pieceCorrupt(piece: PieceIndex): number {
-    const tries = (this.#corrupt.get(piece) ?? 0) + 1;
-    this.#corrupt.set(piece, tries);
+  /** Returns how often the place has now sent wrong bytes for the piece. */
+  pieceCorrupt(piece: PieceIndex, source: FileSource): number {
+    const senders = this.#corrupt.get(piece) ?? new Map<FileSource, number>();
+    const tries = (senders.get(source) ?? 0) + 1;
+    this.#corrupt.set(piece, senders.set(source, tries));
     return tries;
+  }
+
+  /** An answer is of another file than the manifest's; whether the place has said so too often. */
+  hasAnotherFile(source: FileSource): boolean {
+    const answers = (this.#changedAnswers.get(source) ?? 0) + 1;
+    this.#changedAnswers.set(source, answers);
+    return answers >= Math.min(CHANGED_ANSWERS_MAX, this.#settings.originFailuresMax);
+  }
+
+  /** The place has the manifest's file after all. */
+  delivered(source: FileSource): void {
+    this.#changedAnswers.delete(source);
   }
 
   wasCorrupt(piece: PieceIndex): boolean {

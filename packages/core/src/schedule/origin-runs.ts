@@ -45,6 +45,8 @@ export class OriginRuns {
   readonly #connections: OriginConnections;
   /** Without digests: where all bytes come from. */
   #bound: FileSource | undefined;
+  /** The place that was asked last. */
+  lastAsked: FileSource | undefined;
   /** Pieces that the store has not judged yet, and where they came from. */
   readonly #cameFrom = new Map<PieceIndex, FileSource>();
   #validator: Validator | undefined;
@@ -107,6 +109,12 @@ export class OriginRuns {
     this.#searchAgainAt = 0;
   }
 
+  /** The disk has lost a piece. Another answer may be of another file than what is here (R-HTTP-13). */
+  pieceLost(): void {
+    if (!this.#isCombinable) this.changed = errorInfo("ERR_DISK_IO", "a stored piece is lost");
+    this.wake();
+  }
+
   peerPieceStored(bytes: number, now: Millis): void {
     this.#policy.peerPieceStored(bytes, now);
   }
@@ -167,7 +175,10 @@ export class OriginRuns {
   pieceStored(piece: PieceIndex): void {
     const source = this.#cameFrom.get(piece);
     this.#cameFrom.delete(piece);
-    if (source !== undefined) this.#options.sources.delivered(source);
+    this.#search.pieceStored(piece);
+    if (source === undefined) return;
+    this.#policy.delivered(source);
+    this.#options.sources.delivered(source);
   }
 
   /**
@@ -177,9 +188,10 @@ export class OriginRuns {
   pieceCorrupt(piece: PieceIndex, now: Millis): void {
     const source = this.#cameFrom.get(piece);
     this.#cameFrom.delete(piece);
-    const tries = this.#policy.pieceCorrupt(piece);
     this.wake();
-    if (tries % CORRUPT_PIECES_MAX !== 0 || source === undefined) return;
+    if (source === undefined) return;
+    this.#search.pieceCorrupt(piece);
+    if (this.#policy.pieceCorrupt(piece, source) < CORRUPT_PIECES_MAX) return;
     const details = `piece ${piece}, ${CORRUPT_PIECES_MAX} times`;
     this.#giveUp(source, errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", details), now);
   }
@@ -255,9 +267,15 @@ export class OriginRuns {
         return this.#giveUp(source, failure.error, now);
       case "changed":
         this.#runs.cancelFrom(source);
-        if (verified) break;
-        this.changed = failure.error;
-        return;
+        if (!verified) {
+          this.changed = failure.error;
+          return;
+        }
+        if (this.#policy.hasAnotherFile(source)) {
+          const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", failure.error.message);
+          return this.#giveUp(source, error, now);
+        }
+        break;
       case "transient":
       case "timeout":
         // R-HTTP-13: only a strong ETag tells files apart.
@@ -284,7 +302,7 @@ export class OriginRuns {
   }
 
   /** R-HTTP-12: once more as one stream, unless that has failed or cannot be (ranges wanted). */
-  #rangesFailed({ source, mode }: OriginRun, error: ErrorInfo, now: Millis): void {
+  #rangesFailed({ source, mode, pieceBytes }: OriginRun, error: ErrorInfo, now: Millis): void {
     const { sources, rangeMap } = this.#options;
     if (rangeMap !== undefined) {
       return this.#giveUp(source, errorInfo("ERR_RANGES_UNSUPPORTED", error.message), now);
@@ -292,6 +310,8 @@ export class OriginRuns {
     if (mode === "stream") return this.#giveUp(source, error, now);
     this.#runs.cancelFrom(source);
     sources.rangesBroken(source);
+    // The stream may be of another file than what is here (R-HTTP-13).
+    if (!this.#isCombinable && pieceBytes + this.#ledger.storedBytes > 0) this.changed = error;
   }
 
   /** When `fill` may find something that it does not find now. */
@@ -333,6 +353,7 @@ export class OriginRuns {
   #start({ first, count: found, reason }: NextRun, source: FileSource, now: Millis): void {
     const { outbox, counters } = this.#deps;
     const { transferId, rangeMap } = this.#options;
+    this.lastAsked = source;
     const { url, request } = source;
     const mode = this.#modeOf(source);
     const count = rangeMap?.piecesTogether(first, found) ?? found;

@@ -13,8 +13,10 @@ import { MiB } from "../units.ts";
 import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
 import type { Demand, Urgency } from "./demand.ts";
 import type { Outbox } from "./outbox.ts";
+import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
+import { SlotShares } from "./slot-shares.ts";
 
 interface PeerRequest {
   readonly requestId: RequestId;
@@ -45,6 +47,8 @@ const LATENESS_FACTOR = 8;
 const RATE_ASSUMED_BYTES_PER_SEC = MiB;
 /** How soon to look again at peers that other transfers keep busy. */
 const RECHECK_MS = 100;
+/** How soon to look again whether the pace allows more. */
+const PACE_RECHECK_MS = 500;
 
 export class PeerRequests {
   readonly #deps: PeerRequestsDeps;
@@ -53,6 +57,7 @@ export class PeerRequests {
   readonly #links = new Map<PeerId, Link>();
   readonly #requests = new Map<RequestId, PeerRequest>();
   readonly #byPiece = new Map<PieceIndex, PeerRequest[]>();
+  readonly #shares: SlotShares;
   readonly #picked = new Uint32Array(LIMITS.endgamePiecesMax);
   /** A lower bound of all deadlines and ends of busy times; exact after `handleTimeout`. */
   #deadline: Millis = Infinity;
@@ -62,6 +67,8 @@ export class PeerRequests {
     this.#deps = deps;
     this.#ledger = ledger;
     this.#options = options;
+    const canGive = (link: Link): boolean => ledger.picker.interesting(link.slot);
+    this.#shares = new SlotShares({ links: this.#links, canGive }, deps.settings);
   }
 
   /** Requests not yet answered. */
@@ -207,7 +214,8 @@ export class PeerRequests {
     let owed = 0;
     for (const link of this.#links.values()) {
       if (!this.#ledger.picker.interesting(link.slot)) continue;
-      owed += link.outstanding + link.unverified;
+      owed += owedBy(link);
+      if (isOnProbation(link) && isCrowded(link, this.#deps.peers.links.values())) owed++;
       if (link.busyUntil > now) this.#deadline = Math.min(this.#deadline, link.busyUntil);
     }
     const ownOwed = this.#requests.size + this.#ledger.storingCount;
@@ -219,9 +227,11 @@ export class PeerRequests {
     if (!this.#ledger.hasBudget() || !picker.interesting(link.slot)) return false;
     const yields = this.#deps.demand.yields(this.#options.urgency);
     if (!this.#deps.peers.hasRoom(link, layout.pieceLengthMax, now, yields)) return false;
+    if (!this.#shares.admits(link, layout.pieceLengthMax)) return false;
     const { pace } = this.#options;
     if (!pace.canAsk(now)) {
-      this.#deadline = Math.min(this.#deadline, pace.askableAt(now));
+      // A limit may be lifted long before a debt under it would be paid.
+      this.#deadline = Math.min(this.#deadline, pace.askableAt(now), now + PACE_RECHECK_MS);
       return false;
     }
     if (picker.pick(link.slot, 1, this.#picked) === 1) {
@@ -257,25 +267,26 @@ export class PeerRequests {
       Math.max(settings.pieceTimeoutMsMin, LATENESS_FACTOR * expectedMs),
       LIMITS.pieceTimeoutMsMax,
     );
+    const requestId = outbox.nextRequestId();
     const request: PeerRequest = {
-      requestId: outbox.nextRequestId(),
+      requestId,
       link,
       piece,
       askedAt: now,
       deadline: now + patienceMs,
       yields: this.#deps.demand.yields(this.#options.urgency),
     };
-    this.#requests.set(request.requestId, request);
+    this.#requests.set(requestId, request);
     const others = this.#byPiece.get(piece);
     if (others === undefined) this.#byPiece.set(piece, [request]);
     else others.push(request);
     this.#deadline = Math.min(this.#deadline, request.deadline);
     link.outstanding++;
     if (request.yields) link.yielding++;
+    this.#shares.asked(requestId, link, length);
     this.#ledger.requested(piece);
     this.#options.pace.asked(length, now);
     const { peerId } = link;
-    const { requestId } = request;
     const { contentId } = this.#options;
     outbox.swarm({ type: "requestPiece", peerId, requestId, contentId, piece, length });
   }
@@ -290,6 +301,7 @@ export class PeerRequests {
     this.#requests.delete(request.requestId);
     request.link.outstanding--;
     if (request.yields) request.link.yielding--;
+    this.#shares.ended(request.requestId);
     this.#ledger.unrequested(request.piece);
     const others = this.#byPiece.get(request.piece)?.filter((other) => other !== request) ?? [];
     if (others.length === 0) this.#byPiece.delete(request.piece);

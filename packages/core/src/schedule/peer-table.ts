@@ -1,12 +1,12 @@
 /**
- * The peers this agent knows: their addresses, whether they are connected, what they have done, and
- * when they may be dialled again.
+ * The peers this agent knows: their addresses, whether they are connected, and when they may be
+ * dialled again.
  *
  *   known ──dial──▶ dialling ──▶ connected ──▶ known (dial later, by backoff)
- *     any state ──second proven offence──▶ banned ──ban over──▶ known
+ *     any state ──ban──▶ banned ──ban over, or removed──▶ known
  *
- * Knows nothing of contents or pieces. Scores and offences: threat model section 14. Called by the
- * scheduler.
+ * Knows nothing of contents or pieces. What peers have done, and bans, are `Conduct`'s. Called by
+ * the scheduler.
  */
 import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
@@ -14,35 +14,24 @@ import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
 import type { Offence } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
+import { addressKey } from "./address-key.ts";
+import type { ConductRecord } from "./conduct-record.ts";
+import { Conduct } from "./conduct.ts";
+import type { Ban, BanList } from "./conduct.ts";
+import { DialBackoff } from "./dial-backoff.ts";
 import type { Outbox } from "./outbox.ts";
-import { backoffMs, RateMeter } from "./pace.ts";
+import { RateMeter } from "./pace.ts";
+import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
+import type { Link } from "./peer-link.ts";
+import type { WallClock } from "./wall-clock.ts";
 
-/** A connected peer's record; lives from `peerConnected` to `peerDisconnected`. */
-export interface Link {
-  readonly peerId: PeerId;
-  readonly host: string;
-  /** A small number, reused after disconnection; names the peer in the picker. */
-  readonly slot: number;
-  /** Requests the peer accepts at a time. */
-  readonly requestsMax: number;
-  /** Requests of ours, of all transfers, not yet answered. */
-  outstanding: number;
-  /** Those of them that leave room for others: at most one, which takes nobody's place. */
-  yielding: number;
-  /** Pieces it has delivered that the store has not judged yet. */
-  unverified: number;
-  /** Verified pieces since connection or the last offence; ends probation (R-SCH-06). */
-  goodPieces: number;
-  /** Nothing is asked of the peer before this instant: it said it was busy. */
-  busyUntil: Millis;
-  readonly received: RateMeter;
-}
+export type { Link } from "./peer-link.ts";
 
 type PeerState =
   | { readonly name: "known"; readonly dialAt: Millis }
   | { readonly name: "dialling" }
   | { readonly name: "connected"; readonly link: Link }
-  | { readonly name: "banned"; readonly until: Millis };
+  | { readonly name: "banned" };
 
 interface Peer {
   readonly peerId: PeerId;
@@ -50,29 +39,8 @@ interface Peer {
   isStatic: boolean;
   state: PeerState;
   dialFailures: number;
-  score: number;
-  scoredAt: Millis;
-  corruptPieces: number;
-  bans: number;
 }
 
-/** Threat model section 14. */
-const SCORE_MIN = -100;
-const SCORE_MAX = 50;
-const PENALTIES: Readonly<Record<Offence, number>> = {
-  malformedFrame: 25,
-  surplusBytes: 25,
-  corruptPiece: 50,
-  corruptManifest: 50,
-  notFound: 5,
-  stall: 10,
-  requestFlood: 5,
-};
-/** R-BAN-01 */
-const CORRUPT_PIECES_MAX = 2;
-const BAN_MS_MAX = 7 * 24 * 3_600_000;
-/** R-SCH-06 */
-const PROBATION_PIECES = 2;
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
 const PIPELINE_MS = 100;
 
@@ -81,10 +49,13 @@ export interface PeerTableDeps {
   readonly random: Random;
   readonly settings: Settings;
   readonly counters: Counters;
+  readonly wallClock: WallClock;
 }
 
-export class PeerTable {
+export class PeerTable implements BanList {
   readonly #deps: PeerTableDeps;
+  readonly #conduct: Conduct;
+  readonly #backoff: DialBackoff;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #links = new Map<PeerId, Link>();
   readonly #freeSlots: number[] = [];
@@ -97,6 +68,30 @@ export class PeerTable {
 
   constructor(deps: PeerTableDeps) {
     this.#deps = deps;
+    this.#conduct = new Conduct(deps);
+    const bannedUntil = (address: string) => this.#conduct.bannedUntil("address", address);
+    this.#backoff = new DialBackoff({ ...deps, bannedUntil });
+  }
+
+  /** Takes over what earlier runs have stored about peers. */
+  load(records: readonly ConductRecord[], now: Millis): void {
+    this.#conduct.load(records, now);
+    for (const peer of this.#peers.values()) this.#applyBan(peer);
+    for (const { address } of this.#links.values()) {
+      if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
+    }
+    this.dial(now);
+  }
+
+  bans(now: Millis): Ban[] {
+    return this.#conduct.bans(now);
+  }
+
+  /** banned -> known */
+  removeBan(subject: string, now: Millis): boolean {
+    if (!this.#conduct.remove(subject, now)) return false;
+    this.#endBans(now);
+    return true;
   }
 
   get links(): ReadonlyMap<PeerId, Link> {
@@ -107,7 +102,8 @@ export class PeerTable {
   get hopeful(): boolean {
     if (this.#dialling > 0) return true;
     for (const peer of this.#peers.values()) {
-      if (peer.state.name === "known" && peer.dialFailures === 0) return true;
+      if (peer.state.name !== "known" || peer.dialFailures > 0) continue;
+      if (this.#backoff.openAt(peer) === -Infinity) return true;
     }
     return false;
   }
@@ -124,30 +120,37 @@ export class PeerTable {
     now: Millis,
   ): void {
     const addresses = found.addresses.slice(0, LIMITS.addressesPerPeerMax);
-    const peer = this.#peers.get(found.peerId);
-    if (peer === undefined) {
+    const known = this.#peers.get(found.peerId);
+    if (known === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
-      this.#peers.set(found.peerId, newPeer(found.peerId, addresses, found.isStatic, now));
+      const peer = newPeer(found.peerId, addresses, found.isStatic, now);
+      this.#applyBan(peer);
+      this.#peers.set(found.peerId, peer);
     } else {
       // Hints are unproved: what the user said of a peer comes before them.
-      const isWeaker = peer.isStatic && !found.isStatic;
-      const both = isWeaker ? [...peer.addresses, ...addresses] : [...addresses, ...peer.addresses];
-      peer.addresses = [...new Set(both)].slice(0, LIMITS.addressesPerPeerMax);
-      if (found.isStatic && !peer.isStatic) {
-        peer.isStatic = true;
-        if (peer.state.name === "known") peer.state = { name: "known", dialAt: now };
+      const isWeaker = known.isStatic && !found.isStatic;
+      const both = isWeaker
+        ? [...known.addresses, ...addresses]
+        : [...addresses, ...known.addresses];
+      known.addresses = [...new Set(both)].slice(0, LIMITS.addressesPerPeerMax);
+      if (found.isStatic && !known.isStatic) {
+        known.isStatic = true;
+        if (known.state.name === "known") known.state = { name: "known", dialAt: now };
       }
     }
     this.dial(now);
   }
 
-  /** any state but banned -> connected. A banned peer is sent away: `undefined`. */
+  /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
   connected(
     event: { peerId: PeerId; host: string; requestsMax: number },
     now: Millis,
   ): Link | undefined {
     let peer = this.#peers.get(event.peerId);
-    const isBanned = peer?.state.name === "banned" && peer.state.until > now;
+    const address = addressKey(event.host);
+    const isBanned =
+      this.#conduct.isBanned("peer", event.peerId) ||
+      (peer?.isStatic !== true && this.#conduct.isBanned("address", address));
     if (peer?.state.name === "dialling") this.#dialling--;
     if (isBanned || this.#links.size >= this.#deps.settings.connectionsMax) {
       const reason = isBanned ? "banned" : "too many connections";
@@ -162,7 +165,7 @@ export class PeerTable {
     }
     const link: Link = {
       peerId: event.peerId,
-      host: event.host,
+      address,
       slot: this.#freeSlots.pop() ?? this.#slotCount++,
       // Who takes no request at all could never be asked, and would be waited for.
       requestsMax: Math.max(1, event.requestsMax),
@@ -175,6 +178,7 @@ export class PeerTable {
     };
     peer.state = { name: "connected", link };
     peer.dialFailures = 0;
+    this.#backoff.succeeded(address);
     this.#links.set(event.peerId, link);
     this.#deps.outbox.notice({ type: "peerConnected", peerId: event.peerId });
     this.dial(now);
@@ -201,39 +205,40 @@ export class PeerTable {
     if (peer?.state.name !== "dialling") return;
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
+    this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
     this.dial(now);
   }
 
   /** A verified piece from the peer. */
   credit(peerId: PeerId, now: Millis): void {
-    const peer = this.#peers.get(peerId);
-    if (peer === undefined) return;
-    this.#recover(peer, now);
-    peer.score = Math.min(SCORE_MAX, peer.score + 1);
-    if (peer.state.name === "connected") peer.state.link.goodPieces++;
+    const link = this.#links.get(peerId);
+    if (link === undefined) return;
+    this.#conduct.credit(peerId, now);
+    link.goodPieces++;
   }
 
-  /** Something only a broken or hostile peer does; may end in a ban (R-BAN-01). */
+  /** Something only a broken or hostile peer does; may end in a ban (R-BAN-01, R-BAN-02). */
   offended(peerId: PeerId, offence: Offence, now: Millis): void {
     const peer = this.#peers.get(peerId);
     if (peer === undefined || peer.state.name === "banned") return;
-    this.#recover(peer, now);
-    peer.score = Math.max(SCORE_MIN, peer.score - PENALTIES[offence]);
-    if (peer.state.name === "connected") peer.state.link.goodPieces = 0;
+    const link = this.#links.get(peerId);
+    if (link !== undefined) link.goodPieces = 0;
     this.#deps.outbox.notice({ type: "peerOffended", peerId, offence });
-    if (offence === "corruptPiece" || offence === "corruptManifest") peer.corruptPieces++;
-    if (peer.score <= SCORE_MIN || peer.corruptPieces >= CORRUPT_PIECES_MAX) {
-      this.#ban(peer, offence, now);
-    }
+    // One that has not connected has proved nothing about its address.
+    const address = link?.address ?? "";
+    this.#conduct.offended({ peerId, address }, offence, now);
+    this.#applyBan(peer, `banned: ${offence}`);
+    if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
   }
 
   /**
    * Whether the peer may be asked for one more piece, by what it has proved: on probation one at a
-   * time, until the last one is verified (R-SCH-06, R-SCH-07); later as many as keep it busy.
+   * time, until the last one is verified, and two at one address (R-SCH-06, R-SCH-07); later as many
+   * as keep it busy.
    */
   hasRoom(link: Link, pieceLength: number, now: Millis, yields: boolean): boolean {
     if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
-    if (link.goodPieces < PROBATION_PIECES) return link.outstanding + link.unverified === 0;
+    if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(link, this.#links.values());
     if (yields) return link.outstanding < link.requestsMax;
     const rate = link.received.rateBytesPerSec(now);
     const ahead = 2 + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
@@ -253,75 +258,88 @@ export class PeerTable {
         if (this.#dialling >= settings.dialsMax) return;
         if (this.#links.size + this.#dialling >= settings.connectionsMax) return;
         if (peer.isStatic !== isStatic || !isDue(peer, now)) continue;
+        const addresses = this.#backoff.open(peer, now);
+        if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
         this.#dialling++;
-        outbox.swarm({ type: "dialPeer", peerId: peer.peerId, addresses: peer.addresses });
+        outbox.swarm({ type: "dialPeer", peerId: peer.peerId, addresses });
       }
     }
   }
 
-  /** The next instant at which a peer may be dialled, or a ban ends. */
+  /** The next instant at which a peer may be dialled, a ban ends, or conduct is stored. */
   pollDeadline(): Millis {
     this.#deadline ??= this.#nextDeadline();
-    return this.#deadline;
+    return Math.min(this.#deadline, this.#conduct.pollDeadline());
   }
 
   handleTimeout(now: Millis): void {
+    this.#conduct.handleTimeout(now);
+    this.#endBans(now);
+  }
+
+  /** banned -> known, for those whose ban is over. */
+  #endBans(now: Millis): void {
     for (const peer of this.#peers.values()) {
-      if (peer.state.name === "banned" && peer.state.until <= now) {
-        peer.state = { name: "known", dialAt: now };
-        peer.corruptPieces = 0;
-      }
+      if (peer.state.name !== "banned" || this.#conduct.isBanned("peer", peer.peerId)) continue;
+      peer.state = { name: "known", dialAt: now };
     }
     this.dial(now);
   }
 
   #nextDeadline(): Millis {
     let deadline = Infinity;
-    for (const { state, addresses, isStatic } of this.#peers.values()) {
-      if (state.name === "banned") deadline = Math.min(deadline, state.until);
-      if (state.name !== "known" || addresses.length === 0) continue;
-      if (!(isStatic || this.#wanted) || state.dialAt <= this.#dialledAt) continue;
-      deadline = Math.min(deadline, state.dialAt);
+    for (const peer of this.#peers.values()) {
+      if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
+      if (!peer.isStatic && !this.#wanted) continue;
+      const dialAt = Math.max(peer.state.dialAt, this.#backoff.openAt(peer));
+      if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
     }
     return deadline;
   }
 
-  /** known/dialling/connected -> banned, longer each time. */
-  #ban(peer: Peer, offence: Offence, now: Millis): void {
-    const { settings, outbox, counters } = this.#deps;
-    const banMs = Math.min(settings.banMs * 2 ** peer.bans, BAN_MS_MAX);
-    if (peer.state.name === "dialling") this.#dialling--;
-    const wasConnected = peer.state.name === "connected";
-    if (peer.state.name === "connected") peer.state.link.busyUntil = Infinity;
-    peer.state = { name: "banned", until: now + banMs };
+  /** known/dialling -> banned, for a peer that conduct says is. */
+  #applyBan(peer: Peer, reason = "banned"): void {
+    const { peerId, state } = peer;
+    if (!this.#conduct.isBanned("peer", peerId)) return;
+    if (state.name === "dialling") this.#dialling--;
+    if (state.name === "connected") {
+      state.link.busyUntil = Infinity;
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason });
+    }
+    peer.state = { name: "banned" };
     this.#deadline = undefined;
-    peer.bans++;
-    counters.add("shoal_peer_bans_total");
-    outbox.notice({ type: "peerBanned", peerId: peer.peerId, offence });
-    if (wasConnected) {
-      outbox.swarm({ type: "disconnectPeer", peerId: peer.peerId, reason: `banned: ${offence}` });
+  }
+
+  /** Sends away who has proved nothing, from an address that is refused (R-BAN-02). */
+  #emptyAddress(address: string, now: Millis): void {
+    this.#deadline = undefined;
+    for (const link of this.#linksAt(address)) {
+      const { peerId } = link;
+      const peer = this.#peers.get(peerId);
+      if (peer?.state.name !== "connected" || peer.isStatic || !isOnProbation(link)) continue;
+      link.busyUntil = Infinity;
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: "its address is banned" });
+      this.#waitBeforeDialling(peer, now);
     }
   }
 
-  #waitBeforeDialling(peer: Peer, now: Millis): void {
-    const { settings, random } = this.#deps;
-    this.#deadline = undefined;
-    peer.dialFailures++;
-    const bounds = { min: settings.dialBackoffMsMin, max: settings.dialBackoffMsMax };
-    peer.state = { name: "known", dialAt: now + backoffMs(peer.dialFailures, bounds, random) };
+  #linksAt(address: string): Link[] {
+    return this.#links
+      .values()
+      .filter((link) => link.address === address)
+      .toArray();
   }
 
-  /** A point a minute towards zero. */
-  #recover(peer: Peer, now: Millis): void {
-    const points = (now - peer.scoredAt) / 60_000;
-    peer.scoredAt = now;
-    peer.score = Math.sign(peer.score) * Math.max(0, Math.abs(peer.score) - points);
+  #waitBeforeDialling(peer: Peer, now: Millis): void {
+    this.#deadline = undefined;
+    peer.dialFailures++;
+    peer.state = { name: "known", dialAt: now + this.#backoff.waitMs(peer.dialFailures) };
   }
 
   /**
    * Makes room by forgetting the first peer that is merely known and not the user's choice, else
-   * the first that is banned: identities are free, so old bans of theirs must not fill the table.
+   * the first that is banned, whose ban conduct remembers: identities are free.
    */
   #forgetOne(): boolean {
     for (const name of ["known", "banned"] as const) {
@@ -347,10 +365,6 @@ function newPeer(
     isStatic,
     state: { name: "known", dialAt: now },
     dialFailures: 0,
-    score: 0,
-    scoredAt: now,
-    corruptPieces: 0,
-    bans: 0,
   };
 }
 

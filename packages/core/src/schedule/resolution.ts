@@ -11,7 +11,7 @@ import { parseSha256Hex, sha256Hex } from "../hash/digest.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { RangeMap } from "../job/ranges.ts";
 import { validatorKey as keyOf } from "../ports/origin-port.ts";
-import type { Validator } from "../ports/origin-port.ts";
+import type { OriginEvent, Validator } from "../ports/origin-port.ts";
 import type { OpenContent } from "../ports/store-port.ts";
 import type { ContentId, JobId } from "../units.ts";
 import type { FetcherOptions } from "./fetcher-options.ts";
@@ -46,13 +46,33 @@ export function resolutionOf(manifest: {
  * One line that differs whenever the file at the source does; only a strong ETag lets a later run
  * continue what this one stored (R-HTTP-13). Those of two places always differ (R-HTTP-11).
  */
-export function sourceKey(
+function sourceKey(
   { kind, url }: FileSource,
   { length, validator }: { readonly length: number; readonly validator: Validator },
 ): string | undefined {
   const key = validator.etag === undefined ? undefined : keyOf(length, validator);
   if (key === undefined || kind === "origin") return key;
   return `${key} ${sha256Hex(new TextEncoder().encode(url)).slice(0, 32)}`;
+}
+
+/** Trust level T0, or T1 where the origin states a digest: what a probe has told of the file. */
+export function probedResolution(
+  event: Extract<OriginEvent, { type: "originProbed" }>,
+  source: FileSource,
+  rangeMap: RangeMap | undefined,
+): Resolution {
+  const { length, validator, acceptsRanges, sha256 } = event;
+  const key = sourceKey(source, event);
+  return {
+    layout: rangeMap?.layout ?? unverifiedLayout(length),
+    validator,
+    acceptsRanges,
+    sourceUrl: source.url,
+    // Without TLS it proves nothing, and still finds damage on the way (T1).
+    ...(sha256 !== undefined && rangeMap === undefined && { sha256 }),
+    ...(rangeMap && { rangeMap }),
+    ...(key === undefined ? {} : { validatorKey: key }),
+  };
 }
 
 /** A content without a manifest is cut by its length alone, so that every run cuts it the same. */

@@ -5,6 +5,7 @@
  *
  *   manifest in job    that one, checked against the id beside it (T2)
  *   content id named   manifest from the origin's sidecar or any peer, checked against the id (T2)
+ *   any URL            sidecar signed by a trusted publisher (T3), where there is one; else
  *   https: URL         sidecar over TLS (T4), else the origin alone
  *   http: URL          the origin alone (T0, or T1 with a SHA-256)
  *
@@ -16,6 +17,7 @@ import { contentIdOf } from "../content/content-id.ts";
 import { decodeManifest } from "../content/manifest.ts";
 import { parsePieceHashFile } from "../content/piece-hash-file.ts";
 import type { Manifest } from "../content/manifest.ts";
+import { signedSidecarUrl } from "../content/signed-manifest.ts";
 import { hex, parseSha256Hex } from "../hash/digest.ts";
 import { inlineManifestBytes } from "../job/file-spec.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
@@ -29,43 +31,23 @@ import { ManifestPeers } from "./manifest-peers.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { backoffMs } from "./pace.ts";
 import type { Link } from "./peer-table.ts";
-import { sourceKey, unverifiedLayout } from "./resolution.ts";
+import { probedResolution } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
+import { SIGNED_TRIES } from "./resolver-steps.ts";
+import type { OriginProblem, OriginStep, Question, ResolveOutcome } from "./resolver-steps.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
-
-export type ResolveOutcome =
-  | { readonly name: "resolved"; readonly resolution: Resolution }
-  | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
-
-/** The manifest beside the file, the piece hashes the job names, or length and validator. */
-type Question = "sidecar" | "pieceHashes" | "probe";
-
-type OriginStep =
-  | { readonly name: "none" }
-  /** `source`: unless the question is about piece hashes, which have a URL of their own. */
-  | {
-      readonly name: Question;
-      readonly requestId: RequestId;
-      readonly source: FileSource | undefined;
-    }
-  | { readonly name: "waiting"; readonly retryAt: Millis; readonly what: Question };
-
-interface OriginProblem {
-  readonly error: ErrorInfo;
-  readonly transient: boolean;
-  readonly retryAfterMs?: Millis | undefined;
-}
 
 export class Resolver implements Stage {
   readonly #deps: MachineDeps;
   readonly #transferId: TransferId;
   readonly #file: JobFileSpec;
   readonly #sources: FileSources;
-  /** Places that have no sidecar, or a wrong one. */
+  /** Places that have no sidecar of the kind that is asked for now, or a wrong one. */
   readonly #withoutSidecar = new Set<FileSource>();
   #origin: OriginStep = { name: "none" };
   readonly #peers: ManifestPeers;
   #failures = 0;
+  #signedFailures = 0;
   #originError: { readonly error: ErrorInfo; readonly transient: boolean } | undefined;
   #giveUpAt: Millis;
   outcome: ResolveOutcome | undefined;
@@ -117,6 +99,7 @@ export class Resolver implements Stage {
     if (event.type === "originProbed" && source !== undefined) this.#probed(event, source, now);
     else if (event.type === "manifestFetched") {
       if (source === undefined) this.#pieceHashes(event.bytes, now);
+      else if (step.name === "signed") this.#signed(event.bytes, source, now);
       else this.#sidecar(event, source, now);
     } else if (event.type === "originFailed") {
       const { kind, error, retryAfterMs } = event.failure;
@@ -175,13 +158,17 @@ export class Resolver implements Stage {
     if (contentId !== undefined) return "sidecar";
     if (ranges !== undefined) return "probe";
     if (pieceHashes !== undefined) return "pieceHashes";
+    return this.#deps.publishers.isEmpty ? this.#unsignedQuestion : "signed";
+  }
+
+  get #unsignedQuestion(): Question {
     return this.#deps.settings.trustTlsManifest === 1 ? "sidecar" : "probe";
   }
 
   /** Asks the place whose turn it is, waits for one, or goes on to what can be asked. */
   #askOrigin(what: Question, now: Millis): void {
     if (what === "pieceHashes") return this.#askPieceHashes();
-    if (what === "sidecar") return this.#askSidecar(now);
+    if (what === "sidecar" || what === "signed") return this.#askSidecar(what, now);
     const source = this.#sources.next(now);
     const retryAt = this.#sources.retryAt(now);
     if (source !== undefined) this.#ask(what, source);
@@ -189,24 +176,31 @@ export class Resolver implements Stage {
   }
 
   /** The first place that may have one and need not wait; other questions need not wait for it. */
-  #askSidecar(now: Millis): void {
-    const places = this.#sources.manifestPlaces.filter((source) => this.#mayHaveSidecar(source));
+  #askSidecar(what: "sidecar" | "signed", now: Millis): void {
+    const all = this.#sources.manifestPlaces;
+    const places = all.filter((source) => this.#mayHaveSidecar(what, source));
     const ready = places.find((source) => this.#sources.readyAt(source) <= now);
-    if (ready !== undefined) return this.#ask("sidecar", ready);
+    if (ready !== undefined) return this.#ask(what, ready);
     if (this.#file.contentId === undefined) {
-      if (places.length === 0 || this.#sources.next(now)) return this.#askOrigin("probe", now);
+      if (places.length === 0 || this.#sources.next(now)) {
+        if (what === "sidecar") return this.#askOrigin("probe", now);
+        this.#withoutSidecar.clear();
+        return this.#askOrigin(this.#unsignedQuestion, now);
+      }
     } else if (places.length === 0) return;
     const retryAt = Math.min(...places.map((source) => this.#sources.readyAt(source)));
-    this.#origin = { name: "waiting", retryAt, what: "sidecar" };
+    this.#origin = { name: "waiting", retryAt, what };
   }
 
-  #ask(what: "sidecar" | "probe", source: FileSource): void {
-    const { url, request } = source;
+  #ask(what: "sidecar" | "signed" | "probe", source: FileSource): void {
+    const { request } = source;
+    const url = what === "signed" ? signedSidecarUrl(source.url) : source.url;
     const requestId = this.#deps.outbox.nextRequestId();
     this.#origin = { name: what, requestId, source };
     const question = { requestId, transferId: this.#transferId, url, ...(request && { request }) };
+    const place = what === "signed" ? "exact" : "sidecar";
     if (what === "probe") this.#deps.outbox.origin({ type: "probeOrigin", ...question });
-    else this.#deps.outbox.origin({ type: "fetchManifest", place: "sidecar", ...question });
+    else this.#deps.outbox.origin({ type: "fetchManifest", place, ...question });
   }
 
   #askPieceHashes(): void {
@@ -222,9 +216,10 @@ export class Resolver implements Stage {
     this.#deps.outbox.origin({ type: "fetchManifest", place: "exact", ...question });
   }
 
-  /** Without a content id TLS must vouch for it (T4), as it does for the file's own URL. */
-  #mayHaveSidecar(source: FileSource): boolean {
+  /** Without content id or signature TLS must vouch for it (T4), as for the file's own URL. */
+  #mayHaveSidecar(what: "sidecar" | "signed", source: FileSource): boolean {
     if (this.#withoutSidecar.has(source)) return false;
+    if (what === "signed") return true;
     const isTls = isHttps(this.#file.url) && isHttps(source.url);
     return this.#file.contentId !== undefined || isTls;
   }
@@ -292,12 +287,26 @@ export class Resolver implements Stage {
       return this.#resolve({ contentId: contentIdOf(bytes), bytes }, decoded.manifest);
     }
     // R-MAN-01: a bad manifest costs the peers, not the job.
-    this.#noSidecar(source, now);
+    this.#noSidecar("sidecar", source, now);
   }
 
-  #noSidecar(source: FileSource, now: Millis): void {
+  /** T3: signature and age first, whoever passed it on (R-MAN-04, R-MAN-06, R-MAN-07). */
+  #signed(bytes: Uint8Array, source: FileSource, now: Millis): void {
+    const { publishers, outbox } = this.#deps;
+    const result = publishers.accept(bytes, this.#file.url ?? source.url, now);
+    if (!result.ok) {
+      const about = { transferId: this.#transferId, error: result.error };
+      outbox.notice({ type: "manifestRefused", ...about });
+      return this.#noSidecar("signed", source, now);
+    }
+    const { contentId, statement, manifest } = result.opened;
+    this.#resolve({ contentId, bytes: statement.manifestBytes.slice() }, manifest);
+  }
+
+  #noSidecar(what: "sidecar" | "signed", source: FileSource, now: Millis): void {
     this.#withoutSidecar.add(source);
-    this.#askOrigin(this.#file.contentId === undefined ? "probe" : "sidecar", now);
+    const isLast = what === "sidecar" && this.#file.contentId === undefined;
+    this.#askOrigin(isLast ? "probe" : what, now);
   }
 
   #resolve(
@@ -322,25 +331,14 @@ export class Resolver implements Stage {
     source: FileSource,
     now: Millis,
   ): void {
-    const { length, validator, acceptsRanges } = event;
     const { ranges } = this.#file;
-    if (ranges !== undefined && !acceptsRanges) {
+    if (ranges !== undefined && !event.acceptsRanges) {
       const error = errorInfo("ERR_RANGES_UNSUPPORTED");
       return this.#originFailed("probe", source, { error, transient: false }, now);
     }
-    const rangeMap = ranges && RangeMap.of(ranges, length);
+    const rangeMap = ranges && RangeMap.of(ranges, event.length);
     if (rangeMap !== undefined && "code" in rangeMap) return this.#finish(rangeMap, false);
-    const key = sourceKey(source, event);
-    const resolution: Resolution = {
-      layout: rangeMap?.layout ?? unverifiedLayout(length),
-      validator,
-      acceptsRanges,
-      sourceUrl: source.url,
-      // Without TLS it proves nothing, and still finds damage on the way (T1).
-      ...(event.sha256 !== undefined && ranges === undefined && { sha256: event.sha256 }),
-      ...(rangeMap && { rangeMap }),
-      ...(key === undefined ? {} : { validatorKey: key }),
-    };
+    const resolution = probedResolution(event, source, rangeMap);
     this.outcome = { name: "resolved", resolution };
   }
 
@@ -352,12 +350,16 @@ export class Resolver implements Stage {
   ): void {
     this.#originError = { error, transient };
     if (!transient) {
-      if (what === "sidecar") return this.#noSidecar(source, now);
+      if (what === "sidecar" || what === "signed") return this.#noSidecar(what, source, now);
       this.#sources.failedForGood(source, error, now);
     } else {
       const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
       this.#sources.failed(source, { error, hasDelivered: false, ...wait }, now);
-      if (this.#sources.isExhausted) return;
+      const isNamed = what === "sidecar" && this.#file.contentId !== undefined;
+      if (isNamed ? this.#sources.isManifestExhausted : this.#sources.isExhausted) return;
+      // R-MAN-01: an origin that fails at this alone does not hold the job up.
+      const isEnough = what === "signed" && ++this.#signedFailures >= SIGNED_TRIES;
+      if (isEnough) return this.#noSidecar(what, source, now);
     }
     this.#askOrigin(what, now);
   }

@@ -41,6 +41,8 @@ export class RunSearch {
   readonly #verified: boolean;
   readonly #startedAt: Millis;
   #cursor: PieceIndex;
+  /** Came corrupt, and is sought first: a place with another file is soon found out. */
+  #suspect: PieceIndex | undefined;
 
   constructor(
     deps: { settings: Settings; peers: PeerTable },
@@ -65,6 +67,14 @@ export class RunSearch {
     this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
   }
 
+  pieceCorrupt(piece: PieceIndex): void {
+    this.#suspect ??= piece;
+  }
+
+  pieceStored(piece: PieceIndex): void {
+    if (piece === this.#suspect) this.#suspect = undefined;
+  }
+
   /** Peers are in sight and have not spoken yet: begin, but with little. */
   isColdStart(now: Millis): boolean {
     if (this.#peers === undefined || this.#swarm.memberCount > 0) return false;
@@ -78,6 +88,8 @@ export class RunSearch {
     if (picker.missingCount === 0) return undefined;
     if (situation.mode === "stream" || !this.#verified) return this.#findWholeRun(situation);
     this.#policy.note(now, situation.runCount);
+    const again = this.#suspect === undefined ? undefined : this.#runFrom(this.#suspect, now);
+    if (again !== undefined) return again;
     if (this.#swarm.memberCount === 0) {
       for (let step = 0; step < layout.pieceCount; step++) {
         const run = this.#runFrom((this.#cursor + step) % layout.pieceCount, now);

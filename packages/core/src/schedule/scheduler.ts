@@ -1,13 +1,13 @@
 /**
  * The top machine: all jobs, transfers, peers and uploads of one agent. Everything that happens
  * enters through `handle`, everything wanted leaves through `pollCommand` and `pollNotice`, and
- * waits are deadlines that the caller turns into one timer. It never throws on remote input.
+ * waits are deadlines that the caller turns into one timer. It never throws on remote input. Its
+ * one caller is `engine/loop.ts`, in production and in simulation.
  *
  *   events ─▶ handle ─▶ ┌ JobTable ─── TransferTable ─── Transfer … ┐ ─▶ pollCommand ─▶ ports
  *   verbs  ─▶ create…   └ PeerTable    UploadQueue                  ┘ ─▶ pollNotice ─▶ watchers
- *
- * Its one caller is `engine/loop.ts`, in production and in simulation.
  */
+import type { Publisher } from "../content/publisher.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { NetworkState } from "../job/network.ts";
 import type { JobChange, JobRequest, VerbGuard } from "../job/request.ts";
@@ -31,7 +31,9 @@ import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
 import { OriginHosts } from "./origin-hosts.ts";
 import { Outbox } from "./outbox.ts";
+import type { BanList } from "./conduct.ts";
 import { PeerTable } from "./peer-table.ts";
+import { Publishers } from "./publishers.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { LinkEvent, PeerEvent } from "./stage.ts";
@@ -46,6 +48,8 @@ export interface SchedulerDeps {
   readonly selfId: PeerId;
   /** Cache servers to ask before the origin, each one that `isCacheHost` accepts. Default: none. */
   readonly cacheHosts?: readonly string[];
+  /** Whose signed manifests are believed, no key in two of them. Default: nobody's. */
+  readonly publishers?: readonly Publisher[];
 }
 
 export class Scheduler {
@@ -61,11 +65,11 @@ export class Scheduler {
   readonly #serving: Serving;
   readonly #membership: Membership;
 
-  constructor({ random, settings, selfId, cacheHosts = [] }: SchedulerDeps) {
+  constructor({ random, settings, selfId, cacheHosts = [], publishers = [] }: SchedulerDeps) {
     const base = { outbox: this.#outbox, random, settings, counters: this.counters };
-    this.#peers = new PeerTable(base);
-    const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
     const wallClock = this.#wallClock;
+    this.#peers = new PeerTable({ ...base, wallClock });
+    const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
     this.#pacer = new Pacer({ outbox: this.#outbox, wallClock, flowGate }, settings);
     this.#deps = {
       ...base,
@@ -76,6 +80,7 @@ export class Scheduler {
       originHosts: new OriginHosts(),
       pacer: this.#pacer,
       wallClock,
+      publishers: new Publishers({ outbox: this.#outbox, wallClock }, publishers),
       selfId,
     };
     this.#transfers = new TransferTable(this.#deps);
@@ -201,12 +206,12 @@ export class Scheduler {
 
   /** Contents that peers can have from us, whole or in part. */
   get servedContents(): readonly ContentId[] {
-    const served = new Set<ContentId>();
-    for (const transfer of this.#transfers.all()) {
-      const { contentId } = transfer;
-      if (contentId !== undefined && transfer.served() !== undefined) served.add(contentId);
-    }
-    return [...served];
+    return this.#transfers.servedContents();
+  }
+
+  /** Peers and addresses that are refused. */
+  get bans(): BanList {
+    return this.#peers;
   }
 
   handle(event: SchedulerEvent, now: Millis): void {
@@ -305,7 +310,6 @@ export class Scheduler {
         break;
       case "peerOffended":
         this.#peers.offended(event.peerId, event.offence, now);
-        break;
     }
   }
 
@@ -332,8 +336,10 @@ export class Scheduler {
   #handleStore(event: StoreEvent, now: Millis): void {
     switch (event.type) {
       case "stateLoaded":
+        const offered = this.#deps.publishers.load(event);
+        this.#peers.load(event.conduct ?? [], now);
         this.#jobs.load(event.jobs, event.resumable, now);
-        for (const stored of event.contents) this.#transfers.open({ stored }, now);
+        for (const stored of offered) this.#transfers.open({ stored }, now);
         this.#outbox.notice({ type: "ready" });
         return;
       case "stateFailed":

@@ -60,6 +60,16 @@ export class TransferTable {
     }
   }
 
+  /** Contents that peers can have from us, whole or in part. */
+  servedContents(): ContentId[] {
+    const served = new Set<ContentId>();
+    for (const transfer of this.#transfers.values()) {
+      const { contentId } = transfer;
+      if (contentId !== undefined && transfer.served() !== undefined) served.add(contentId);
+    }
+    return [...served];
+  }
+
   /** Nobody is given the content any more; a job that is fetching it anew goes on. */
   withdraw(contentId: ContentId): void {
     for (const transfer of this.of(contentId)) {

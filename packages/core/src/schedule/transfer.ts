@@ -27,6 +27,7 @@ import type {
   TransferId,
   UnixMillis,
 } from "../units.ts";
+import { countBytes } from "./count-bytes.ts";
 import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { MachineDeps } from "./machine-deps.ts";
@@ -343,7 +344,7 @@ export class Transfer {
   /** any state with a part file -> resetting: it cannot be continued (R-HTTP-11); or failed */
   #beginAnew(because: ErrorInfo, now: Millis): void {
     stageOf(this.#state)?.stop();
-    this.facts.bytes.wasted += this.storedBytes;
+    countBytes({ ...this.#deps, bytes: this.facts.bytes }, "wasted", this.storedBytes);
     if (!this.sources.mayBeginAnew(this.#resolution?.sourceUrl, because, now)) {
       return this.#fail(because, ERRORS[because.code].transient);
     }

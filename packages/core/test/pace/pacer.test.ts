@@ -1,9 +1,18 @@
 /** Limits as the scheduler enforces them: what it tells the origin adapter, asks peers and serves. */
 import { describe, expect, it } from "vitest";
-import { parseJobRecord } from "@shoal/core";
+import { parseJobRecord, PieceSet } from "@shoal/core";
 import type { PaceSettings } from "@shoal/core";
-import { fetching, Harness, JOB_ID, PIECE_LENGTH, pieces, request } from "../schedule/harness.ts";
+import {
+  fetching,
+  Harness,
+  JOB_ID,
+  manifestOf,
+  PIECE_LENGTH,
+  pieces,
+  request,
+} from "../schedule/harness.ts";
 
+const OTHER = "00000000-0000-4000-8000-000000000002";
 const COUNT = 64;
 /** Four pieces a second. */
 const RATE = 4 * PIECE_LENGTH;
@@ -61,6 +70,14 @@ describe("a limit of downloads", () => {
     const asked = askedOver(h, 10_000);
     expect(asked).toBeGreaterThanOrEqual(38);
     expect(asked).toBeLessThanOrEqual(42);
+  });
+
+  it("is forgotten with its debts when it is lifted, however low it was", () => {
+    const h = withSeed({ downloadRateBytesPerSec: 1 });
+    askedOver(h, 2_000);
+    expect(askedOver(h, 10_000)).toBe(0);
+    apply(h, { downloadRateBytesPerSec: 0 });
+    expect(askedOver(h, 1_000)).toBeGreaterThan(8);
   });
 
   it("takes nothing for pieces that a peer refuses", () => {
@@ -132,6 +149,74 @@ describe("a limit of uploads", () => {
     expect(serveUntil(3_500)).toBe(4);
     apply(h, { uploadRateBytesPerSec: 0 });
     expect(serveUntil(3_700)).toBe(6);
+  });
+});
+
+describe("a background download from afar", () => {
+  const LINK = 10_000_000;
+
+  /** The first run gets `rate` for a while; returns the last pace that was told of. */
+  function receive(
+    h: Harness,
+    run: { requestId: number; transferId: number },
+    rates: number[],
+  ): number {
+    let [received, told] = [0, 0];
+    for (const rate of rates) {
+      for (let step = 0; step < 50; step++) {
+        h.advanceTo(h.now + 200);
+        received += rate / 5;
+        h.send({ type: "rangeProgress", ...run, receivedBytes: received });
+        told = h.take("setPace").at(-1)?.rateBytesPerSec ?? told;
+      }
+    }
+    return told;
+  }
+
+  it("makes room for others below a limit that nobody reaches, too", () => {
+    const settings = { downloadRateBytesPerSec: 100 * LINK };
+    const { h } = fetching(pieces(".".repeat(COUNT)), { settings });
+    const { requestId, transferId } = h.take("fetchRange")[0]!;
+    expect(receive(h, { requestId, transferId }, [LINK, LINK, LINK / 2])).toBeLessThan(LINK / 2);
+  });
+
+  it("does not take a limit of its own for a wish of others", () => {
+    const { h } = fetching(pieces(".".repeat(COUNT)));
+    const { requestId, transferId } = h.take("fetchRange")[0]!;
+    const run = { requestId, transferId };
+    receive(h, run, [LINK]);
+    apply(h, { downloadRateBytesPerSec: LINK / 2 });
+    h.take("setPace");
+    // Nothing lower follows.
+    expect(receive(h, run, [LINK / 2, LINK / 2])).toBe(0);
+  });
+
+  it("does not take a slower mirror for a wish of others, and obeys that host's limit", () => {
+    const h = new Harness();
+    const { bytes, contentId } = manifestOf(COUNT);
+    h.create(request({ contentId, mirrors: ["http://mirror.test/copy"] }));
+    const { requestId, transferId } = h.takeOne("fetchManifest");
+    h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
+    h.open(new PieceSet(COUNT));
+    const first = h.takeOne("fetchRange");
+    receive(h, { requestId: first.requestId, transferId }, [LINK, LINK]);
+    const error = { code: "ERR_ORIGIN_UNREACHABLE", message: "gone" } as const;
+    const failure = { kind: "transient", error } as const;
+    h.send({ type: "originFailed", requestId: first.requestId, transferId, failure });
+    h.advanceTo(h.now + 200);
+    const second = h.takeOne("fetchRange");
+    expect(second.url).toBe("http://mirror.test/copy");
+    const run = { requestId: second.requestId, transferId };
+    expect(receive(h, run, [LINK / 4, LINK / 4])).toBe(0);
+    apply(h, { originHostRateBytesPerSec: LINK / 8 });
+    expect(h.take("setPace").at(-1)?.rateBytesPerSec).toBe(LINK / 8);
+    h.create({
+      ...request({ url: "http://mirror.test/other", destination: "/tmp/b" }),
+      jobId: OTHER,
+    });
+    h.probe(4 * PIECE_LENGTH);
+    h.open(pieces("...."));
+    expect(h.take("setPace").at(-1)?.rateBytesPerSec).toBeLessThan(LINK / 8);
   });
 });
 

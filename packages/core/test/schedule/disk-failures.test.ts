@@ -1,5 +1,6 @@
 /** What becomes of a job whose disk reports errors again and again (R-FS-09). */
 import { describe, expect, test } from "vitest";
+import type { ErrorInfo } from "@shoal/core";
 import type { Harness } from "./harness.ts";
 import { fetching, pieces } from "./harness.ts";
 
@@ -7,8 +8,8 @@ const RETRY_MS = 600_000;
 const error = { code: "ERR_DISK_IO", message: "EIO" } as const;
 
 /** The disk fails the transfer that is open, and the store has closed it. */
-function fail(h: Harness, transferId: number): void {
-  h.send({ type: "contentFailed", transferId, error });
+function fail(h: Harness, transferId: number, how: ErrorInfo = error): void {
+  h.send({ type: "contentFailed", transferId, error: how });
   h.send({ type: "contentClosed", transferId });
 }
 
@@ -44,5 +45,13 @@ describe("errors of the disk", () => {
     h.send({ type: "piecesCommitted", transferId: open, pieces: [0] });
     fail(h, open);
     expect(h.job?.state).toBe("transientError");
+  });
+
+  test("are none while no file can be opened: that is waited out for as long (R-FS-12)", () => {
+    const { h } = fetching(pieces("...."));
+    const none = { code: "ERR_DESCRIPTORS_EXHAUSTED", message: "EMFILE" } as const;
+    fail(h, h.takeOne("fetchRange").transferId, none);
+    for (let tries = 0; tries < 20; tries++) fail(h, retried(h), none);
+    expect(h.job).toMatchObject({ state: "transientError", error: none });
   });
 });

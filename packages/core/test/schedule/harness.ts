@@ -10,6 +10,8 @@ import {
   Scheduler,
 } from "@shoal/core";
 import type {
+  ConductRecord,
+  AcceptedManifest,
   ContentId,
   EngineCommand,
   ErrorCode,
@@ -22,6 +24,7 @@ import type {
   OriginCommand,
   OriginFailureKind,
   PlainVerb,
+  Publisher,
   ResumableContent,
   SchedulerCommand,
   SchedulerEvent,
@@ -90,9 +93,13 @@ export interface HarnessOptions {
   /** What an earlier run has left. */
   readonly jobs?: readonly JobRecord[];
   readonly resumable?: readonly ResumableContent[];
+  readonly conduct?: readonly ConductRecord[];
   /** The wall clock when the monotonic one shows 0. */
   readonly wallAt?: number;
   readonly cacheHosts?: readonly string[];
+  readonly publishers?: readonly Publisher[];
+  /** What earlier runs accepted of them. */
+  readonly accepted?: readonly AcceptedManifest[];
 }
 
 export class Harness {
@@ -111,9 +118,12 @@ export class Harness {
       settings: resolveSettings(settings),
       selfId,
       ...(options.cacheHosts && { cacheHosts: options.cacheHosts }),
+      ...(options.publishers && { publishers: options.publishers }),
     });
     this.#act(() => this.scheduler.start());
-    this.send({ type: "stateLoaded", jobs, resumable, contents: [] });
+    const loaded = options.conduct && { conduct: options.conduct };
+    const { accepted = [] } = options;
+    this.send({ type: "stateLoaded", jobs, resumable, contents: [], accepted, ...loaded });
     this.take("loadState");
   }
 

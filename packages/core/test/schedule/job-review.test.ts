@@ -53,6 +53,7 @@ describe("a store without room for a while", () => {
 
   test("that turns out to be no store at all fails the acknowledgement under way", () => {
     const h = inState.transferred();
+    h.answerStore();
     const ticket = ticketOf(
       h.run((scheduler) => scheduler.applyVerb(JOB_ID, "acknowledge", h.now)),
     );
@@ -60,6 +61,23 @@ describe("a store without room for a while", () => {
     h.send({ type: "stateFailed", error });
     expect(h.settlements(ticket)).toMatchObject([{ error }]);
     expect(h.job?.state).toBe("transferred");
+  });
+
+  test("that cannot keep a new job leaves nothing of it, and keeps those it has (R-DB-02)", () => {
+    const h = inState.connecting();
+    h.answerStore();
+    const other = "00000000-0000-4000-8000-000000000002";
+    const again = { ...request({ destination: "/tmp/other" }), jobId: other };
+    const ticket = ticketOf(h.run((scheduler) => scheduler.createJob(again, h.now)));
+    const error = { code: "ERR_STATE_UNUSABLE", message: "read-only" } as const;
+    h.send({ type: "stateFailed", error });
+    expect(h.settlements(ticket)).toMatchObject([{ error }]);
+    expect(h.scheduler.jobIds()).toEqual([JOB_ID]);
+    expect(h.job?.state).toBe("connecting");
+    expect(h.refusal({ ...again, jobId: other })).toBeUndefined();
+    h.verb("cancel", other);
+    h.send({ type: "stateFailed", error });
+    expect(h.scheduler.jobIds()).toEqual([JOB_ID]);
   });
 
   test("answers a save of one job, and no verb on another settles by it", () => {

@@ -227,6 +227,8 @@ export class JobWorld {
         this.saved.delete(command.jobId);
         return;
       case "openShared":
+      case "saveAccepted":
+      case "saveConduct":
         return;
       default: {
         // What a piece is must be looked at while its buffer is known.

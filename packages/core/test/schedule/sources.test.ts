@@ -1,7 +1,9 @@
 /** Cache servers, the origin and its mirrors as sources of one file. */
 import { describe, expect, test } from "vitest";
 import { MiB, PieceSet, Random, resolveSettings, Scheduler } from "@shoal/core";
-import type { JobFileSpec, Settings } from "@shoal/core";
+import type { ErrorCode, JobFileSpec, Settings } from "@shoal/core";
+import { CacheHosts } from "../../src/schedule/cache-hosts.ts";
+import { FileSources } from "../../src/schedule/file-sources.ts";
 import {
   fetching,
   Harness,
@@ -43,6 +45,16 @@ function verified(file: Partial<JobFileSpec>, settings: Partial<Settings> = {}):
   h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
   h.open(new PieceSet(256));
   return h;
+}
+
+/** A request fails, and may work later. */
+function failed(
+  h: Harness,
+  { requestId, transferId }: { requestId: number; transferId: number },
+  code: ErrorCode = "ERR_ORIGIN_UNAVAILABLE",
+): void {
+  const failure = { kind: "transient", error: { code, message: "busy" } } as const;
+  h.send({ type: "originFailed", requestId, transferId, failure });
 }
 
 describe("mirrors of a file with a manifest", () => {
@@ -98,6 +110,20 @@ describe("mirrors of a file with a manifest", () => {
     expect(h.job?.state).not.toBe("error");
   });
 
+  test("one that says when to come again is not asked sooner, whoever was told (R-HTTP-09)", () => {
+    const deps = {
+      random: new Random(1),
+      settings: resolveSettings(),
+      cacheHosts: new CacheHosts([]),
+    };
+    const sources = new FileSources(deps, { file: { url: URL_TEXT }, isForeground: false }, 0);
+    const source = sources.next(0)!;
+    const error = { code: "ERR_ORIGIN_UNAVAILABLE", message: "busy" } as const;
+    sources.failed(source, { error, hasDelivered: false }, 0);
+    sources.failed(source, { error, retryAfterMs: 60_000, hasDelivered: false }, 0);
+    expect(sources.readyAt(source)).toBe(60_000);
+  });
+
   test("one whose ranges are broken is left for one that has them (R-HTTP-12)", () => {
     const h = verified({ mirrors: [MIRROR] });
     h.failOrigin("fetchRange", "rangeBroken", "ERR_ORIGIN_PROTOCOL");
@@ -109,6 +135,57 @@ describe("mirrors of a file with a manifest", () => {
     h.failOrigin("fetchRange", "rangeBroken", "ERR_ORIGIN_PROTOCOL");
     h.failOrigin("fetchRange", "rangeUnsupported", "ERR_ORIGIN_PROTOCOL");
     expect(h.takeOne("fetchRange")).toMatchObject({ url: URL_TEXT, mode: "stream" });
+  });
+
+  test("corrupt pieces are held against the place that sent them (R-HTTP-14)", () => {
+    const h = verified({ mirrors: [MIRROR] });
+    const corrupt = (): string => {
+      const { requestId, transferId, url } = h.takeOne("fetchRange");
+      h.send({ type: "rangePiece", requestId, transferId, piece: 0, bufferId: 7 });
+      h.storeAll("corrupt");
+      h.send({ type: "rangeFinished", requestId, transferId, validator: {} });
+      return url;
+    };
+    expect([corrupt(), corrupt()]).toEqual([URL_TEXT, URL_TEXT]);
+    h.failOrigin("fetchRange", "transient");
+    expect([corrupt(), corrupt(), corrupt()]).toEqual([MIRROR, MIRROR, MIRROR]);
+  });
+
+  test("one that has another file is found out before all of it was fetched (R-HTTP-14)", () => {
+    const h = verified({ mirrors: [MIRROR] }, { originRunBytes: MiB });
+    for (let turn = 0; turn < 100; turn++) {
+      const run = h.take("fetchRange").at(-1)!;
+      if (run.url === MIRROR) break;
+      const { requestId, transferId, firstPiece, pieceCount } = run;
+      for (let piece = firstPiece; piece < firstPiece + pieceCount; piece++) {
+        h.send({ type: "rangePiece", requestId, transferId, piece, bufferId: 7 });
+        h.storeAll("corrupt");
+      }
+      h.send({ type: "rangeFinished", requestId, transferId, validator: {} });
+    }
+    expect(h.job?.wastedBytes).toBeLessThan(4 * MiB);
+  });
+
+  test("one whose file has another length is left for the next, and is no place to wait for", () => {
+    const h = verified({ mirrors: [MIRROR] });
+    const seen: string[] = [];
+    for (let turn = 0; turn < 50; turn++) {
+      for (const { url, requestId, transferId } of h.take("fetchRange")) {
+        seen.push(url);
+        const error = { code: "ERR_REMOTE_CHANGING", message: "another length" } as const;
+        h.send({
+          type: "originFailed",
+          requestId,
+          transferId,
+          failure: { kind: "changed", error },
+        });
+      }
+      h.advanceTo(h.now + 1_000);
+    }
+    expect(seen.filter((url) => url === URL_TEXT).length).toBeLessThan(5);
+    expect(seen).toContain(MIRROR);
+    const error = { code: "ERR_ORIGIN_CONTENT_MISMATCH" };
+    expect(h.job).toMatchObject({ state: "error", error });
   });
 
   test("the job fails when all are used up, with the error of its own URL", () => {
@@ -212,6 +289,55 @@ describe("mirrors of a file without a manifest", () => {
     expect(h.takeOne("closeContent").outcome).toBe("discard");
     h.send({ type: "contentClosed", transferId });
     expect(asked(h, "probeOrigin")).toEqual([MIRROR]);
+  });
+
+  test("whose ranges break without a strong ETag are read from the start anew (R-HTTP-12)", () => {
+    const h = unverified({ mirrors: [] }, {});
+    const { requestId, transferId } = h.takeOne("fetchRange");
+    h.send({ type: "rangePiece", requestId, transferId, piece: 0, bufferId: 7 });
+    h.storeAll();
+    const error = { code: "ERR_ORIGIN_PROTOCOL", message: "broken" } as const;
+    const failure = { kind: "rangeBroken", error } as const;
+    h.send({ type: "originFailed", requestId, transferId, failure });
+    expect(h.take("fetchRange")).toEqual([]);
+    expect(h.takeOne("closeContent").outcome).toBe("discard");
+    h.send({ type: "contentClosed", transferId });
+    h.probe(LENGTH);
+    h.open(pieces("...."));
+    expect(h.takeOne("fetchRange")).toMatchObject({ mode: "stream", firstPiece: 0 });
+    expect(h.job?.wastedBytes).toBe(LENGTH / 4);
+    expect(h.scheduler.counters.get("shoal_wasted_bytes_total")).toBe(LENGTH / 4);
+  });
+
+  test("one that was left for being busy too often does not make the failure of all final", () => {
+    const deps = {
+      random: new Random(1),
+      settings: resolveSettings(),
+      cacheHosts: new CacheHosts([]),
+    };
+    const file = { url: URL_TEXT, mirrors: [MIRROR] };
+    const sources = new FileSources(deps, { file, isForeground: false }, 0);
+    const busy = { code: "ERR_ORIGIN_UNAVAILABLE", message: "busy" } as const;
+    for (let i = 0; i < 4; i++) expect(sources.mayBeginAnew(URL_TEXT, busy, i)).toBe(true);
+    const mirror = sources.next(5)!;
+    expect(mirror.url).toBe(MIRROR);
+    sources.failedForGood(mirror, { code: "ERR_ORIGIN_NOT_FOUND", message: "gone" }, 5);
+    expect(sources.failure).toEqual({ error: busy, fatal: false });
+  });
+
+  test("a piece that the disk lost is no reason to mix two answers without an ETag (R-HTTP-13)", () => {
+    for (const answer of [{}, ETAG]) {
+      const h = unverified({ mirrors: [] }, answer);
+      const { requestId, transferId } = h.takeOne("fetchRange");
+      for (const piece of [0, 1]) {
+        h.send({ type: "rangePiece", requestId, transferId, piece, bufferId: 7 });
+      }
+      h.storeAll();
+      h.send({ type: "piecesCommitted", transferId, pieces: [0, 1] });
+      h.send({ type: "pieceLost", transferId, requestId, piece: 0 });
+      const closed = h.take("closeContent").map(({ outcome }) => outcome);
+      expect(closed).toEqual(answer === ETAG ? [] : ["discard"]);
+    }
   });
 
   test("one with the wrong SHA-256 is given up for the next", () => {
@@ -321,6 +447,58 @@ describe("cache servers", () => {
     h.failOrigin("fetchRange", "fatal", "ERR_ORIGIN_NOT_FOUND");
     h.advanceTo(20_000);
     expect(h.job).toMatchObject({ state: "error", error: { code: "ERR_ORIGIN_NOT_FOUND" } });
+  });
+
+  test("a job whose origin has no such file does not wait for one that is banned", () => {
+    const h = new Harness({ cacheHosts: ["one"] });
+    const other = "00000000-0000-4000-8000-000000000002";
+    h.create({ ...request({ destination: "/tmp/other" }), jobId: other });
+    h.failOrigin("probeOrigin", "transient", "ERR_ORIGIN_UNREACHABLE");
+    h.take("probeOrigin");
+    const { bytes, contentId } = manifestOf(4);
+    h.create(request({ contentId }));
+    const { requestId, transferId } = h.takeOne("fetchManifest");
+    h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
+    h.open(pieces("...."));
+    h.failOrigin("fetchRange", "fatal", "ERR_ORIGIN_NOT_FOUND");
+    h.advanceTo(20_000);
+    expect(h.job).toMatchObject({ state: "error", error: { code: "ERR_ORIGIN_NOT_FOUND" } });
+  });
+
+  test("that are down do not make a busy origin's failure final (R-TIME-05)", () => {
+    const h = new Harness({ cacheHosts: ["one"] });
+    h.create(request());
+    h.failOrigin("probeOrigin", "transient", "ERR_ORIGIN_UNREACHABLE");
+    for (let turn = 0; turn < 120 && h.job?.state === "connecting"; turn++) {
+      const validator = {};
+      for (const { requestId, transferId } of h.take("probeOrigin")) {
+        const answer = { length: LENGTH, validator, acceptsRanges: true };
+        h.send({ type: "originProbed", requestId, transferId, ...answer });
+      }
+      h.take("openContent").forEach(({ transferId }) => {
+        h.send({ type: "contentOpened", transferId, have: pieces("....").toBytes() });
+      });
+      if (h.take("fetchRange").map((run) => failed(h, run)).length === 0) h.close();
+      h.advanceTo(h.now + 1_000);
+    }
+    expect(h.job).toMatchObject({ state: "transientError" });
+  });
+
+  test("keep no job from waiting in transientError when its origin is down (R-TIME-05)", () => {
+    const h = new Harness({ cacheHosts: ["one", "two"] });
+    const { contentId } = manifestOf(4);
+    h.create(request({ contentId }));
+    for (let turn = 0; turn < 300 && h.job?.state === "connecting"; turn++) {
+      h.take("fetchManifest").forEach((asking) => failed(h, asking));
+      h.advanceTo(h.now + 1_000);
+    }
+    expect(h.job?.state).toBe("transientError");
+    const i = cached();
+    for (let turn = 0; turn < 300 && i.job?.state === "connecting"; turn++) {
+      i.take("fetchRange").forEach((run) => failed(i, run, "ERR_ORIGIN_UNREACHABLE"));
+      i.advanceTo(i.now + 1_000);
+    }
+    expect(i.job?.state).toBe("transientError");
   });
 
   test("manifests are never taken from them, since TLS to one proves nothing (R-MAN-01)", () => {

@@ -1,0 +1,52 @@
+/**
+ * A connected peer as transfers see it: what it owes us and what it has proved. Whoever is fresh,
+ * or has just offended, is on probation until it has delivered good pieces (R-SCH-06).
+ *
+ * Kept by `PeerTable`; counted on by transfers.
+ */
+import type { Millis, PeerId } from "../units.ts";
+import type { RateMeter } from "./pace.ts";
+
+/** A connected peer's record; lives from `peerConnected` to `peerDisconnected`. */
+export interface Link {
+  readonly peerId: PeerId;
+  /** What counts as its address: of IPv6, a network (`addressKey`). */
+  readonly address: string;
+  /** A small number, reused after disconnection; names the peer in the picker. */
+  readonly slot: number;
+  /** Requests the peer accepts at a time. */
+  readonly requestsMax: number;
+  /** Requests of ours, of all transfers, not yet answered. */
+  outstanding: number;
+  /** Those of them that leave room for others: at most one, which takes nobody's place. */
+  yielding: number;
+  /** Pieces it has delivered that the store has not judged yet. */
+  unverified: number;
+  /** Verified pieces since connection or the last offence; ends probation (R-SCH-06). */
+  goodPieces: number;
+  /** Nothing is asked of the peer before this instant: it said it was busy. */
+  busyUntil: Millis;
+  readonly received: RateMeter;
+}
+
+/** R-SCH-06: good pieces that end it, and what peers on probation at one address may owe. */
+const PROBATION_PIECES = 2;
+const PROBATION_OWED_MAX = 2;
+
+export function isOnProbation(link: Link): boolean {
+  return link.goodPieces < PROBATION_PIECES;
+}
+
+/** Pieces asked of it, and delivered but not judged yet. */
+export function owedBy(link: Link): number {
+  return link.outstanding + link.unverified;
+}
+
+/** Whether the peers on probation at the link's address owe us all that they may together. */
+export function isCrowded(link: Link, all: Iterable<Link>): boolean {
+  let owed = 0;
+  for (const other of all) {
+    if (other.address === link.address && isOnProbation(other)) owed += owedBy(other);
+  }
+  return owed >= PROBATION_OWED_MAX;
+}

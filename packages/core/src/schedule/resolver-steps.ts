@@ -1,0 +1,31 @@
+/** What a `Resolver` may ask, where it stands with the answers, and how it ends. Plain values. */
+import type { ErrorInfo } from "../registry/errors.ts";
+import type { Millis, RequestId } from "../units.ts";
+import type { FileSource } from "./file-sources.ts";
+import type { Resolution } from "./resolution.ts";
+
+export type ResolveOutcome =
+  | { readonly name: "resolved"; readonly resolution: Resolution }
+  | { readonly name: "failed"; readonly error: ErrorInfo; readonly transient: boolean };
+
+/** The manifest beside the file, signed or plain; the job's piece hashes; length and validator. */
+export type Question = "signed" | "sidecar" | "pieceHashes" | "probe";
+
+/** Failures that may pass, of all places, after which a signed sidecar is done without. */
+export const SIGNED_TRIES = 2;
+
+export type OriginStep =
+  | { readonly name: "none" }
+  /** `source`: unless the question is about piece hashes, which have a URL of their own. */
+  | {
+      readonly name: Question;
+      readonly requestId: RequestId;
+      readonly source: FileSource | undefined;
+    }
+  | { readonly name: "waiting"; readonly retryAt: Millis; readonly what: Question };
+
+export interface OriginProblem {
+  readonly error: ErrorInfo;
+  readonly transient: boolean;
+  readonly retryAfterMs?: Millis | undefined;
+}

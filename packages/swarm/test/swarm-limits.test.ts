@@ -1,0 +1,184 @@
+/** Peers that core refuses, that ask too often, or that make us hold too much: over real sockets. */
+import { connect } from "node:net";
+import { KiB, MiB } from "@shoal/core";
+import { expect, test } from "vitest";
+import { createIdentity } from "../src/index.ts";
+import { contentId, RawPeer, TestSwarm } from "./test-swarm.ts";
+
+const MULTISTREAM = "\x13/multistream/1.0.0\n";
+
+function portOf(swarm: TestSwarm): number {
+  return Number(swarm.swarm.addresses[0]?.split("/")[4]);
+}
+
+/** What a stranger gets for the first words of a handshake: an answer, or the end. */
+function firstAnswer(port: number, from: { host: string; localAddress: string }): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const socket = connect({ port, ...from, timeout: 5_000 }, () => socket.write(MULTISTREAM));
+  socket.on("error", () => {});
+  socket.on("timeout", () => socket.destroy());
+  socket.on("data", (bytes) => {
+    resolve(bytes.toString("latin1"));
+    socket.destroy();
+  });
+  socket.on("close", () => resolve("closed"));
+  return promise;
+}
+
+test("R-BAN-05: a refused address is closed before the handshake, until it is allowed again", async () => {
+  const a = await TestSwarm.start();
+  const local = { host: "127.0.0.1", localAddress: "127.0.0.1" };
+  const refusal = { type: "setRefusal", kind: "address", subject: "127.0.0.1" } as const;
+  a.execute({ ...refusal, isRefused: true });
+  expect(await firstAnswer(portOf(a), local)).toBe("closed");
+  const other = { host: "127.0.0.1", localAddress: "127.0.0.3" };
+  expect(await firstAnswer(portOf(a), other)).toBe(MULTISTREAM);
+  a.execute({ ...refusal, isRefused: false });
+  expect(await firstAnswer(portOf(a), local)).toBe(MULTISTREAM);
+});
+
+test("R-BAN-05: a refused peer is closed once it is known, and not dialled", async () => {
+  const a = await TestSwarm.start();
+  const privateKey = await createIdentity();
+  const banned = await TestSwarm.start({ privateKey });
+  const refusal = { type: "setRefusal", kind: "peer", subject: banned.peerId } as const;
+  a.execute({ ...refusal, isRefused: true });
+  banned.dial(a.swarm);
+  await banned.next("dialFailed");
+  a.dial(banned.swarm);
+  await a.next("dialFailed");
+  expect(a.all("peerConnected")).toEqual([]);
+  await RawPeer.greet(a);
+  a.execute({ ...refusal, isRefused: false });
+  banned.dial(a.swarm);
+  expect((await a.next("peerConnected", 2)).peerId).toBe(banned.peerId);
+});
+
+test("R-PEER-10: a configured network may connect, and what is beside it may not", async () => {
+  const listen = ["/ip4/127.0.0.2/tcp/0"];
+  const a = await TestSwarm.start({ listen, allowLoopback: false, networks: ["127.0.0.2/32"] });
+  const host = "127.0.0.2";
+  expect(await firstAnswer(portOf(a), { host, localAddress: host })).toBe(MULTISTREAM);
+  expect(await firstAnswer(portOf(a), { host, localAddress: "127.0.0.3" })).toBe("closed");
+});
+
+test.each(["10.0.0.0", "10.0.0.0/33", "fd00::/129", "example.test/8", "10.0.0.0/8/8", ""])(
+  "R-PEER-10: %j is no network",
+  async (text) => {
+    const error = { code: "ERR_NETWORK_INVALID" };
+    await expect(TestSwarm.start({ networks: [text] })).rejects.toMatchObject(error);
+  },
+);
+
+test("R-PEER-17: requests that are withdrawn are bounded, and more of them are a flood", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  for (let id = 1; id <= 400; id++) {
+    peer.send({ type: "request", id, contentId, piece: id });
+    peer.send({ type: "cancel", id });
+  }
+  expect(await peer.next("refuse", 400)).toMatchObject({ id: 400, reason: "busy" });
+  const admitted = a.all("pieceRequested").length;
+  expect(admitted).toBeGreaterThanOrEqual(128);
+  // What came back while the requests were read.
+  expect(admitted).toBeLessThan(128 + 64);
+  expect(a.all("peerOffended")[0]).toMatchObject({ offence: "requestFlood" });
+  expect(peer.closed).toBe(false);
+});
+
+test("R-PEER-17: requests that are served are as many as one likes", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  a.onEvent = (event) => {
+    if (event.type !== "pieceRequested") return;
+    a.sendPiece(event.peerId, event.requestId, a.payload(1_000, event.piece));
+  };
+  for (let id = 1; id <= 500; id++) {
+    peer.send({ type: "request", id, contentId, piece: id });
+    if (id % 8 === 0) await peer.next("pieceData", id);
+  }
+  expect(a.all("uploadFinished").length).toBeGreaterThanOrEqual(496);
+  expect(a.all("peerOffended")).toEqual([]);
+});
+
+test("R-PEER-17: asking in vain is free sixty times a minute", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  a.onEvent = (event) => {
+    if (event.type !== "pieceRequested") return;
+    const { peerId, requestId } = event;
+    a.execute({ type: "refuseRequest", peerId, requestId, reason: "notFound" });
+  };
+  const ask = async (from: number, to: number): Promise<void> => {
+    for (let id = from; id <= to; id++) {
+      peer.send({ type: "request", id, contentId, piece: id });
+      if (id % 4 === 0) await peer.next("refuse", id);
+    }
+    await peer.next("refuse", to);
+  };
+  await ask(1, 60);
+  expect(a.all("peerOffended")).toEqual([]);
+  await ask(61, 80);
+  expect(a.all("peerOffended")[0]).toMatchObject({ offence: "requestFlood" });
+});
+
+/** What libp2p keeps private: the encrypted stream below the muxer, for bytes that are not yamux. */
+function belowMuxer(peer: RawPeer): { send(bytes: Uint8Array): boolean } {
+  const { muxer } = peer.connection as unknown as {
+    muxer: { maConn: { send(bytes: Uint8Array): boolean } };
+  };
+  return muxer.maConn;
+}
+
+/** Makes the swarm hold `byteLength` bytes: most of a muxer frame that never ends. */
+function burden(peer: RawPeer, byteLength: number): void {
+  const header = Buffer.alloc(12);
+  header.writeUInt32BE(1, 4);
+  header.writeUInt32BE(byteLength + 1, 8);
+  belowMuxer(peer).send(header);
+  belowMuxer(peer).send(new Uint8Array(byteLength));
+}
+
+/** Whether a newcomer's stream is reset, which it may learn when it opens it or later. */
+async function isStreamRefused(swarm: TestSwarm): Promise<boolean> {
+  try {
+    const late = await RawPeer.dial(swarm);
+    late.send({ type: "hello", version: 1, requestsMax: 8 });
+    await Promise.race([late.untilReset(), late.next("hello")]);
+    return late.stream.status !== "open";
+  } catch (error) {
+    return error instanceof Error && error.name.startsWith("Stream");
+  }
+}
+
+test("R-PEER-20: above three quarters of the memory for peers nobody gets another stream", async () => {
+  const a = await TestSwarm.start({ peerBufferBytesMax: 2 * MiB });
+  const honest = await RawPeer.greet(a);
+  const hoarder = await RawPeer.greet(a);
+  await a.next("peerConnected", 2);
+  burden(hoarder, 1_700 * KiB);
+  // Its bytes are on their way, so that some may still be let in.
+  await expect.poll(() => isStreamRefused(a), { timeout: 5_000 }).toBe(true);
+  // Streams that are open go on, and room comes back with the end of who took it.
+  honest.send({ type: "join", contentId });
+  await a.next("peerJoined");
+  hoarder.connection.abort(new Error("gone"));
+  await a.next("peerDisconnected");
+  const welcome = await RawPeer.dial(a);
+  welcome.send({ type: "hello", version: 1, requestsMax: 8 });
+  expect((await welcome.next("hello")).version).toBe(1);
+});
+
+test("R-PEER-20: beyond the memory for peers the connection ends that holds most", async () => {
+  const a = await TestSwarm.start({ peerBufferBytesMax: 2 * MiB });
+  const honest = await RawPeer.greet(a);
+  const hoarders = [await RawPeer.greet(a), await RawPeer.greet(a)];
+  await a.next("peerConnected", 3);
+  burden(hoarders[0]!, 1_200 * KiB);
+  burden(hoarders[1]!, 1_500 * KiB);
+  const ended = await a.next("peerDisconnected");
+  expect(ended.peerId).not.toBe(a.all("peerConnected")[0]?.peerId);
+  honest.send({ type: "join", contentId });
+  await a.next("peerJoined");
+  expect(a.all("peerDisconnected")).toHaveLength(1);
+});
