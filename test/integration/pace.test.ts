@@ -14,7 +14,7 @@ import { scale } from "../long.ts";
 import { serveFiles } from "../../examples/origin/serve-files.ts";
 import { TestSite, until } from "./harness.ts";
 
-const SPAN_MS = scale(4_000, 10_000);
+const SPAN_MS = scale(2_500, 10_000);
 const RATE = 8 * MiB;
 const LENGTH = scale(128 * MiB, 256 * MiB);
 
