@@ -5,9 +5,9 @@
  * Shoal's time is the job's in a running agent, from its creation to the file in its place; that
  * of the others is the whole process's. CPU of Shoal is the agent's during the job.
  *
- * Hosts of virtual machines take free memory back within a second, and whoever first writes to such
- * pages pays for them: up to 2.5 s for 1 GiB where this was found. So a file of the same size is
- * written and removed right before each run, for everybody.
+ * Writing to pages that nobody has used lately can cost many times more than to others: 0.2 to 3.6 s
+ * for 1 GiB on the virtual machine where this was found, whose host probably takes free memory back.
+ * So a file of the same size is written and removed right before each run, for everybody.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
