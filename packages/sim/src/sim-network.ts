@@ -5,6 +5,7 @@
  *                      reach one peer in one tick are one wake-up. In order within a connection.
  *   pieces             cross the sender's uplink and the receiver's downlink (`FairLink`), then
  *                      take the same latency.
+ *   presence           reaches all who have a connection, after one delay for the whole network.
  *   connections        at most one between two peers; when both dial at once they end up sharing.
  *                      A connection may be lost at an instant drawn from the seed.
  *
@@ -12,7 +13,14 @@
  * and by scenarios that introduce peers to each other.
  */
 import { assert } from "@shoal/core";
-import type { Millis, PeerId, Random, SwarmEvent } from "@shoal/core";
+import type {
+  ContentId,
+  Millis,
+  PeerId,
+  PresenceRole,
+  Random,
+  SwarmEvent,
+} from "@shoal/core";
 import type { ConnectionEnd } from "./sim-connection.ts";
 import type { SimSwarm } from "./sim-swarm.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -26,6 +34,8 @@ export interface SimNetworkOptions {
   readonly connectionLifeMs?: Millis;
   /** Wait before a dial that nobody answers has failed. Default 5,000. */
   readonly dialTimeoutMs?: Millis;
+  /** Time in which presence reaches all members over their connections. Default 50. */
+  readonly presenceDelayMs?: Millis;
 }
 
 /** Messages that reach one peer in one tick; `events[i]` is for `ends[i]`. */
@@ -40,6 +50,8 @@ export class SimNetwork {
   readonly #options: Required<SimNetworkOptions>;
   readonly #swarms = new Map<PeerId, SimSwarm>();
   readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
+  /** Who has published presence in a content and not left it. */
+  readonly #present = new Map<ContentId, Set<SimSwarm>>();
   #lostBytes = 0;
 
   constructor(
@@ -53,6 +65,7 @@ export class SimNetwork {
       sliceBytesMax: options.sliceBytesMax ?? 1024 * 1024,
       connectionLifeMs: options.connectionLifeMs ?? 0,
       dialTimeoutMs: options.dialTimeoutMs ?? 5_000,
+      presenceDelayMs: options.presenceDelayMs ?? 50,
     };
     assert(this.#options.tickMs > 0, "a tick takes time");
   }
@@ -88,6 +101,7 @@ export class SimNetwork {
 
   /** Takes a peer off the network; messages on their way to it are lost. */
   detach(swarm: SimSwarm): void {
+    for (const present of this.#present.values()) present.delete(swarm);
     if (this.#swarms.get(swarm.peerId) === swarm) this.#swarms.delete(swarm.peerId);
     this.#deliveries.delete(swarm);
   }
@@ -116,6 +130,25 @@ export class SimNetwork {
     }
     delivery.ends.push(other);
     delivery.events.push(event);
+  }
+
+  /**
+   * Presence goes from peer to peer over connections: whoever has one hears it a little later, if
+   * it has published presence in the content itself.
+   */
+  publish(from: SimSwarm, contentId: ContentId, role: PresenceRole): void {
+    let present = this.#present.get(contentId);
+    if (present === undefined) this.#present.set(contentId, (present = new Set()));
+    if (role === "left") present.delete(from);
+    else present.add(from);
+    const { peerId } = from;
+    const addresses = [`/sim/${peerId}`];
+    const event: SwarmEvent = { type: "presenceHeard", peerId, addresses, contentId, role };
+    const at = this.clock.now() + this.#options.presenceDelayMs;
+    const members = present;
+    this.clock.schedule(at, () => {
+      for (const swarm of members) if (swarm !== from) swarm.presenceArrived(event);
+    });
   }
 
   /** When a new connection is to be lost; `Infinity` when it is not. */

@@ -9,11 +9,13 @@
  */
 import { addressKey, assert, LIMITS, NO_BUFFER } from "@shoal/core";
 import type {
+  ContentId,
   EventSink,
   Millis,
   PeerId,
   PieceIndex,
   Port,
+  PresenceRole,
   RequestId,
   SwarmCommand,
   SwarmEvent,
@@ -69,6 +71,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly #dialling = new Set<PeerId>();
   /** Peers and addresses, each after its kind. */
   readonly #refused = new Set<string>();
+  /** What is to be published once there is a connection to publish it over. */
+  readonly #presence = new Map<ContentId, PresenceRole>();
   #isOnline = true;
   #isClosed = false;
 
@@ -118,6 +122,10 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
       case "sendHave":
       case "sendClaim":
         return this.#announce(command);
+      case "publishPresence":
+        this.#presence.set(command.contentId, command.role);
+        if (this.#ends.size > 0) this.#publishPresence();
+        return;
       case "sendPiece":
         assert(payload !== undefined, "sendPiece comes with a payload");
         return this.#sendPiece(command.peerId, command.requestId, payload);
@@ -156,11 +164,24 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.#emit({ type: "peerDiscovered", peerId, addresses: [`/sim/${peerId}`], isStatic: false });
   }
 
+  /** Somebody's presence, passed on by peers. */
+  presenceArrived(event: SwarmEvent): void {
+    if (this.#ends.size > 0) this.#emit(event);
+  }
+
+  #publishPresence(): void {
+    for (const [contentId, role] of this.#presence) {
+      this.#network.publish(this, contentId, role);
+    }
+    this.#presence.clear();
+  }
+
   /** A message from the other end of `end`. */
   receive(end: ConnectionEnd, event: SwarmEvent): void {
     if (event.type === "peerConnected" && end.state === "opening") {
       end.state = "open";
       this.#dialling.delete(event.peerId);
+      this.#publishPresence();
       return this.#emit(event);
     }
     if (end.state !== "open") return;
@@ -230,6 +251,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     const requestsMax = LIMITS.requestsPerPeerMax;
     const connected = { type: "peerConnected", requestsMax } as const;
     this.#network.post(end, { ...connected, peerId: this.peerId, host: this.host });
+    this.#publishPresence();
     this.#emit({ ...connected, peerId: dialler.peerId, host: dialler.host });
     const lossAt = this.#network.drawLossAt();
     this.#network.clock.schedule(lossAt, () => {

@@ -215,6 +215,20 @@ export const SETTINGS = {
     unit: "ms",
     help: "Idle time after which a member fetches from the origin what another member owns but has not begun.",
   },
+  announceFirstMax: {
+    default: 3,
+    min: 1,
+    max: 64,
+    unit: "count",
+    help: "Members that are told of a new piece at once; it spreads through them, and the rest hear of it later.",
+  },
+  announceDelayMs: {
+    default: 1_000,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Time after which the rest of the members are told of new pieces.",
+  },
   pieceTimeoutMsMin: {
     default: 10_000,
     min: 100,
@@ -285,6 +299,13 @@ export const SETTINGS = {
     max: 1_000,
     unit: "count",
     help: "Connected peers (R-PEER-01).",
+  },
+  connectionsWanted: {
+    default: 24,
+    min: 1,
+    max: 1_000,
+    unit: "count",
+    help: "Connected peers from which on no further ones are looked for; others may still connect.",
   },
   dialsMax: {
     default: 8,

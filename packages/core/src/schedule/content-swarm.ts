@@ -2,22 +2,30 @@
  * Who takes part in one content, what they hold, and who fetches which run from the origin.
  *
  * Ownership makes simultaneous cold starts fetch about one copy (swarm-algorithms digest, section
- * 6): the content is cut into extents, and the owner of an extent is the member with the highest
- * hash of (member, extent) among those that are heard of. A member that has been silent for the
- * stall timeout is left out, so its extents fall to the next in rank without anyone deciding it.
+ * 6): the content is cut into extents, and the owner of an extent is the member of the crew
+ * (`origin-crew.ts`) with the highest hash of (member, extent). A member that has been silent for
+ * the stall timeout is left out, so its extents fall to the next in rank without anyone deciding it.
  * Claims, announced before a run's first byte, hold others back for as long as the claimer is heard.
+ *
+ * Members are near, when connected, or far, when only their presence has been heard. What far ones
+ * fetch reaches us over near ones, so without a near one nobody else's share counts.
  *
  * Knows members, extents and times. Does not choose pieces or send anything. Called by `Fetcher`.
  */
 import type { PieceLayout } from "../content/layout.ts";
+import type { PresenceRole } from "../ports/swarm-port.ts";
 import { hashText32, mix32 } from "../random.ts";
-import type { Millis, PeerId, PieceIndex } from "../units.ts";
+import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
+import { chooseCrew, CREW_SIZE, crewRank } from "./origin-crew.ts";
+import type { CrewCandidate } from "./origin-crew.ts";
 
 interface Member {
   readonly peerId: PeerId;
   readonly hash: number;
-  /** When the member last joined, claimed, announced or delivered. */
+  readonly rank: number;
+  /** When the member last joined, claimed, announced, delivered or published its presence. */
   heardAt: Millis;
+  isNear: boolean;
   /** Holds everything: needs nothing from the origin and owns nothing. */
   isSeed: boolean;
   /** The runs the member is fetching from the origin now. */
@@ -31,6 +39,10 @@ export const OWNERSHIP = { others: 0, own: 1, inherited: 2 } as const;
 const CLAIMS_PER_MEMBER_MAX = 16;
 /** Pieces that one claim covers; each costs us a step, and honest runs have fewer. */
 const CLAIM_PIECES_MAX = 4_096;
+/** Far members that are remembered: only the highest in rank can ever be of the crew. */
+const FAR_MEMBERS_MAX = 32;
+/** A far member is silent after this many times the stall timeout: its presence may be late. */
+export const FAR_SILENCE_FACTOR = 4;
 
 export interface Extent {
   readonly first: PieceIndex;
@@ -47,24 +59,39 @@ export class ContentSwarm {
    * mostly come from the swarm before their turn.
    */
   readonly byWeight: readonly Extent[];
+  readonly #contentId: ContentId;
   readonly #selfHash: number;
+  readonly #selfRank: number;
   readonly #members = new Map<PeerId, Member>();
   readonly #stallTimeoutMs: Millis;
   /** Per piece: how many members claim it. */
   readonly #claimed: Uint16Array;
   readonly #extentOf: Uint32Array;
   readonly #extentCount: number;
-  /** Per extent, an `OWNERSHIP` value. Recomputed when the active members change. */
+  #nearCount = 0;
+  #farCount = 0;
+  /** Per extent, an `OWNERSHIP` value. Recomputed when the crew changes. */
   #owned: Uint8Array;
   #ownershipUntil: Millis = -Infinity;
-  /** The rivals the table was computed for, so that a mere check of silence stays cheap. */
-  #rivalsKey = "";
+  #crew: ReadonlyMap<PeerId, CrewCandidate> = new Map();
+  #isInCrew = true;
+  /** Whoever ranks lower changes nothing as long as the crew is heard of. */
+  #crewFloor = 0;
+  /** The crew the table was computed for, so that a mere check of silence stays cheap. */
+  #crewKey = "";
 
   constructor(
     layout: PieceLayout,
-    options: { selfId: PeerId; extentBytes: number; stallTimeoutMs: Millis },
+    options: {
+      readonly contentId: ContentId | undefined;
+      readonly selfId: PeerId;
+      readonly extentBytes: number;
+      readonly stallTimeoutMs: Millis;
+    },
   ) {
+    this.#contentId = options.contentId ?? ("" as ContentId);
     this.#selfHash = hashText32(options.selfId);
+    this.#selfRank = crewRank(this.#selfHash, this.#contentId);
     this.#stallTimeoutMs = options.stallTimeoutMs;
     this.#claimed = new Uint16Array(layout.pieceCount);
     this.#extentOf = new Uint32Array(layout.pieceCount);
@@ -81,31 +108,68 @@ export class ContentSwarm {
     this.#owned = new Uint8Array(this.#extentCount).fill(OWNERSHIP.own);
   }
 
-  /** Members other than this agent. */
+  /** Connected members. */
   get memberCount(): number {
-    return this.#members.size;
+    return this.#nearCount;
   }
 
   /** Members that may fetch from the origin beside this agent. */
-  get fetchingMemberCount(): number {
-    let count = 0;
-    for (const member of this.#members.values()) if (!member.isSeed) count++;
-    return count;
+  fetchingMemberCount(now: Millis): number {
+    if (this.#nearCount === 0) return 0;
+    if (now >= this.#ownershipUntil) this.#recompute(now);
+    return this.#crew.size;
+  }
+
+  /** Whether this agent is one of those that fetch from the origin. */
+  isInCrew(now: Millis): boolean {
+    if (this.#nearCount === 0) return true;
+    if (now >= this.#ownershipUntil) this.#recompute(now);
+    return this.#isInCrew;
+  }
+
+  /** Whether the member is one of those that fetch from the origin. */
+  isOfCrew(peerId: PeerId, now: Millis): boolean {
+    if (now >= this.#ownershipUntil) this.#recompute(now);
+    return this.#crew.has(peerId);
   }
 
   has(peerId: PeerId): boolean {
-    return this.#members.has(peerId);
+    return this.#members.get(peerId)?.isNear === true;
   }
 
   join(peerId: PeerId, now: Millis): void {
     const member = this.#members.get(peerId);
-    if (member !== undefined) {
-      this.#heard(member, now);
+    if (member === undefined) {
+      this.#add(peerId, true, now);
       return;
     }
-    const hash = hashText32(peerId);
-    this.#members.set(peerId, { peerId, hash, heardAt: now, isSeed: false, claims: [] });
-    this.#ownershipUntil = -Infinity;
+    if (!member.isNear) {
+      member.isNear = true;
+      this.#farCount--;
+      this.#nearCount++;
+    }
+    this.#heard(member, now);
+  }
+
+  /** A member's presence; returns whether it is new here. */
+  presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
+    const member = this.#members.get(peerId);
+    if (member?.isNear === true) {
+      this.#heard(member, now);
+      return false;
+    }
+    if (role !== "fetching") {
+      if (member !== undefined) this.leave(peerId);
+      return false;
+    }
+    if (member !== undefined) {
+      this.#heard(member, now);
+      return false;
+    }
+    if (crewRank(hashText32(peerId), this.#contentId) < this.#crewFloor) return false;
+    this.#add(peerId, false, now);
+    if (this.#farCount > FAR_MEMBERS_MAX) this.#dropLowest();
+    return true;
   }
 
   leave(peerId: PeerId): void {
@@ -113,7 +177,9 @@ export class ContentSwarm {
     if (member === undefined) return;
     this.#dropClaims(member);
     this.#members.delete(peerId);
-    this.#ownershipUntil = -Infinity;
+    if (member.isNear) this.#nearCount--;
+    else this.#farCount--;
+    if (member.rank >= this.#crewFloor) this.#ownershipUntil = -Infinity;
   }
 
   setSeed(peerId: PeerId, isSeed: boolean): void {
@@ -159,8 +225,8 @@ export class ContentSwarm {
 
   /** Whether some member that is heard of says it is fetching anything at all. */
   hasClaims(now: Millis): boolean {
-    for (const { claims, heardAt } of this.#members.values()) {
-      if (claims.length > 0 && now - heardAt <= this.#stallTimeoutMs) return true;
+    for (const member of this.#members.values()) {
+      if (member.claims.length > 0 && now <= this.#silentAt(member)) return true;
     }
     return false;
   }
@@ -173,43 +239,78 @@ export class ContentSwarm {
 
   /** The next instant at which silence may change owners or end claims. */
   pollDeadline(): Millis {
-    return this.#members.size === 0 ? Infinity : Math.max(0, this.#ownershipUntil);
+    return this.#nearCount === 0 ? Infinity : Math.max(0, this.#ownershipUntil);
+  }
+
+  #add(peerId: PeerId, isNear: boolean, now: Millis): void {
+    const hash = hashText32(peerId);
+    const rank = crewRank(hash, this.#contentId);
+    const member = { peerId, hash, rank, heardAt: now, isNear, isSeed: false, claims: [] };
+    this.#members.set(peerId, member);
+    if (isNear) this.#nearCount++;
+    else this.#farCount++;
+    if (rank >= this.#crewFloor) this.#ownershipUntil = -Infinity;
+  }
+
+  #dropLowest(): void {
+    let lowest: Member | undefined;
+    for (const member of this.#members.values()) {
+      if (!member.isNear && member.rank < (lowest?.rank ?? Infinity)) lowest = member;
+    }
+    if (lowest !== undefined) this.leave(lowest.peerId);
+  }
+
+  #silentAt({ heardAt, isNear }: Member): Millis {
+    return heardAt + this.#stallTimeoutMs * (isNear ? 1 : FAR_SILENCE_FACTOR);
   }
 
   #heard(member: Member, now: Millis): void {
-    if (now - member.heardAt > this.#stallTimeoutMs) this.#ownershipUntil = -Infinity;
+    const wasSilent = now > this.#silentAt(member);
+    if (wasSilent && member.rank >= this.#crewFloor) this.#ownershipUntil = -Infinity;
     member.heardAt = now;
   }
 
-  /** Finds the members that are heard of, and when silence may change that. */
+  /** Finds the crew among the members that are heard of, and when silence may change it. */
   #recompute(now: Millis): void {
-    const rivals: number[] = [];
-    const silent: number[] = [];
+    const active: CrewCandidate[] = [];
+    const silent: CrewCandidate[] = [];
     let until = now + this.#stallTimeoutMs;
     for (const member of this.#members.values()) {
       if (member.isSeed) continue;
-      const silentAt = member.heardAt + this.#stallTimeoutMs;
-      if (silentAt <= now) {
-        this.#dropClaims(member);
-        silent.push(member.hash);
-      } else {
-        until = Math.min(until, silentAt);
-        rivals.push(member.hash);
-      }
+      const { peerId, hash, rank } = member;
+      const silentAt = this.#silentAt(member);
+      if (silentAt <= now) this.#dropClaims(member);
+      else if (member.claims.length > 0) until = Math.min(until, silentAt);
+      (silentAt <= now ? silent : active).push({ peerId, hash, rank, silentAt });
     }
+    const { others, isSelfIn } = chooseCrew(active, this.#selfRank);
+    for (const { silentAt } of others) until = Math.min(until, silentAt);
     this.#ownershipUntil = Math.max(until, now + 1);
-    const key = `${rivals.join()};${silent.join()}`;
-    if (key === this.#rivalsKey) return;
-    this.#rivalsKey = key;
-    for (let extent = 0; extent < this.#extentCount; extent++) {
-      this.#owned[extent] = this.#ownershipOf(extent, rivals, silent);
+    const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
+    this.#crewFloor = isFull ? Math.min(...others.map(({ rank }) => rank)) : 0;
+    const before = chooseCrew([...active, ...silent], this.#selfRank).others;
+    const gone = before.filter(({ silentAt }) => silentAt <= now);
+    const key = `${keyOf(others)};${keyOf(gone)};${String(isSelfIn)}`;
+    if (key === this.#crewKey) return;
+    this.#crewKey = key;
+    this.#crew = new Map(others.map((member) => [member.peerId, member]));
+    this.#isInCrew = isSelfIn;
+    if (!isSelfIn) this.#owned.fill(OWNERSHIP.others);
+    else {
+      for (let extent = 0; extent < this.#extentCount; extent++) {
+        this.#owned[extent] = this.#ownershipOf(extent, others, gone);
+      }
     }
   }
 
-  #ownershipOf(extent: number, rivals: readonly number[], silent: readonly number[]): number {
+  #ownershipOf(
+    extent: number,
+    crew: readonly CrewCandidate[],
+    gone: readonly CrewCandidate[],
+  ): number {
     const own = weightOf(this.#selfHash, extent);
-    for (const rival of rivals) if (weightOf(rival, extent) > own) return OWNERSHIP.others;
-    for (const gone of silent) if (weightOf(gone, extent) > own) return OWNERSHIP.inherited;
+    for (const { hash } of crew) if (weightOf(hash, extent) > own) return OWNERSHIP.others;
+    for (const { hash } of gone) if (weightOf(hash, extent) > own) return OWNERSHIP.inherited;
     return OWNERSHIP.own;
   }
 
@@ -223,6 +324,10 @@ export class ContentSwarm {
     const end = claim.first + claim.count;
     for (let piece = claim.first; piece < end; piece++) this.#claimed[piece]!--;
   }
+}
+
+function keyOf(members: readonly CrewCandidate[]): string {
+  return members.map(({ hash }) => hash).join();
 }
 
 function weightOf(memberHash: number, extent: number): number {

@@ -12,8 +12,9 @@ import { LIMITS } from "../registry/limits.ts";
 import type { PaceFlow } from "../pace/pace-flow.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { RefusalReason } from "../ports/swarm-port.ts";
+import type { PresenceRole, RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex } from "../units.ts";
+import { Announcer } from "./announcer.ts";
 import { ContentSwarm } from "./content-swarm.ts";
 import { countBytes } from "./count-bytes.ts";
 import type { FetchBytes, FetcherOptions, FetchStatus } from "./fetcher-options.ts";
@@ -33,7 +34,7 @@ export class Fetcher implements Stage {
   readonly #peers: PeerRequests | undefined;
   readonly #origin: OriginRuns;
   readonly #pace: PaceFlow;
-  readonly #interested = new Set<PeerId>();
+  readonly #announcer: Announcer;
   /** When each peer last said all it holds; doing so costs us, so it is bounded (R-PEER-13). */
   readonly #bitfieldAt = new Map<PeerId, Millis>();
   #starvedSince: Millis | undefined;
@@ -48,11 +49,13 @@ export class Fetcher implements Stage {
     const { contentId, layout, urgency } = options;
     this.#ledger = new PieceLedger(deps, options);
     const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
-    this.#swarm = new ContentSwarm(layout, { selfId, extentBytes, stallTimeoutMs });
+    const bounds = { selfId, extentBytes, stallTimeoutMs };
+    this.#swarm = new ContentSwarm(layout, { contentId, ...bounds });
     const pace = deps.pacer.open({ ...options, url: options.sources.url }, now);
     this.#pace = pace;
     this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency, pace });
     const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
+    this.#announcer = new Announcer(deps, parts, contentId);
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
   }
@@ -87,10 +90,10 @@ export class Fetcher implements Stage {
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     switch (event.type) {
       case "peerJoined":
-        this.#interested.add(link.peerId);
+        this.#announcer.add(link.peerId);
         this.#member(link, now);
         this.#origin.memberJoined(link.peerId, now);
-        this.#sendClaims([link.peerId], this.#origin.claims);
+        this.#announcer.claim(this.#origin.claims, [link.peerId]);
         break;
       case "peerBitfield":
         if (!this.#peerBitfield(link, event.pieceCount, event.bits, now)) return false;
@@ -118,9 +121,23 @@ export class Fetcher implements Stage {
     return true;
   }
 
+  /** A member's presence; whether this agent and it fetch from the origin for all. */
+  presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
+    if (this.#swarm.presence(peerId, role, now)) {
+      this.#origin.memberJoined(peerId, now);
+      this.#settle(now);
+    }
+    return this.#swarm.isInCrew(now) && this.#swarm.isOfCrew(peerId, now);
+  }
+
+  /** Whether this agent fetches from the origin for all. */
+  isInCrew(now: Millis): boolean {
+    return this.#swarm.isInCrew(now);
+  }
+
   peerGone(peerId: PeerId, now: Millis): void {
     const link = this.#peers?.links.get(peerId);
-    this.#interested.delete(peerId);
+    this.#announcer.remove(peerId);
     this.#bitfieldAt.delete(peerId);
     this.#peers?.removeLink(peerId);
     if (link !== undefined) this.#ledger.picker.removeSource(link.slot);
@@ -204,11 +221,7 @@ export class Fetcher implements Stage {
   #piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
     this.#ledger.commitEnded();
     const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
-    const { contentId } = this.#options;
-    const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
-    if (contentId !== undefined && fresh.length > 0 && peerIds.length > 0) {
-      this.#deps.outbox.swarm({ type: "sendHave", peerIds, contentId, pieces: fresh });
-    }
+    this.#announcer.committed(fresh, now);
     this.#settle(now);
   }
 
@@ -222,6 +235,7 @@ export class Fetcher implements Stage {
 
   /** Withdraws every request; nothing is asked for any more. */
   stop(): void {
+    this.#announcer.flush();
     this.#peers?.cancelAll();
     this.#origin.cancelAll();
     this.#ledger.close();
@@ -231,7 +245,8 @@ export class Fetcher implements Stage {
   pollDeadline(): Millis {
     if (this.#status.name !== "fetching") return Infinity;
     return Math.min(
-      this.#ledger.pollDeadline(this.#interested.size > 0),
+      this.#ledger.pollDeadline(this.#announcer.isHeard),
+      this.#announcer.pollDeadline(),
       this.#peers?.pollDeadline() ?? Infinity,
       this.#origin.pollDeadline(),
       this.#starvedUntil,
@@ -239,6 +254,7 @@ export class Fetcher implements Stage {
   }
 
   handleTimeout(now: Millis): void {
+    this.#announcer.handleTimeout(now);
     this.#peers?.handleTimeout(now);
     this.#settle(now);
   }
@@ -348,30 +364,12 @@ export class Fetcher implements Stage {
     }
     this.#peers?.fill(now);
     this.#origin.fill(now);
-    this.#announceClaims();
-    this.#ledger.sync(now, this.#interested.size > 0);
+    const claims = this.#origin.takeClaimsDue();
+    if (claims.length > 0) this.#announcer.claim(claims);
+    this.#ledger.sync(now, this.#announcer.isHeard);
     this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
     else this.#checkStarved(now);
-  }
-
-  #announceClaims(): void {
-    const claims = this.#origin.takeClaimsDue();
-    if (claims.length === 0) return;
-    const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
-    this.#sendClaims(peerIds, claims);
-  }
-
-  #sendClaims(
-    peerIds: readonly PeerId[],
-    claims: ReadonlyArray<{ readonly first: PieceIndex; readonly count: number }>,
-  ): void {
-    const { contentId } = this.#options;
-    if (contentId === undefined || peerIds.length === 0) return;
-    for (const { first: firstPiece, count: pieceCount } of claims) {
-      this.#deps.counters.add("shoal_claims_sent_total");
-      this.#deps.outbox.swarm({ type: "sendClaim", peerIds, contentId, firstPiece, pieceCount });
-    }
   }
 
   /** Nothing under way and nobody to ask, for the stall timeout: the transfer has failed. */

@@ -11,6 +11,8 @@ import { LIMITS } from "../registry/limits.ts";
 import type { ContentId, Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerTable } from "./peer-table.ts";
+import { Presence } from "./presence.ts";
+import type { PresenceDeps, PresenceEvent } from "./presence.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -22,10 +24,12 @@ export class Membership {
   readonly #interests = new Map<PeerId, Set<ContentId>>();
   /** Contents we have told connected peers about. */
   readonly #joined = new Set<ContentId>();
+  readonly #presence: Presence;
   /** Transfers that have been told which peers take part in their content. */
   readonly #introduced = new WeakSet<Transfer>();
 
-  constructor(deps: { outbox: Outbox; peers: PeerTable }, transfers: TransferTable) {
+  constructor(deps: PresenceDeps, transfers: TransferTable) {
+    this.#presence = new Presence(deps, transfers);
     this.#outbox = deps.outbox;
     this.#peers = deps.peers;
     this.#transfers = transfers;
@@ -59,14 +63,28 @@ export class Membership {
     this.#interests.get(peerId)?.delete(contentId);
   }
 
+  /** What a member says to all of the group. */
+  presenceHeard(event: PresenceEvent, now: Millis): void {
+    this.#presence.heard(event, now);
+  }
+
+  pollDeadline(): Millis {
+    return this.#presence.pollDeadline();
+  }
+
+  handleTimeout(now: Millis): void {
+    this.#presence.handleTimeout(now);
+  }
+
   /** A transfer has pieces to give from now on: whoever asked before is told what. */
-  beginServing(transfer: Transfer): void {
+  beginServing(transfer: Transfer, now: Millis): void {
     const { contentId } = transfer;
     if (contentId === undefined) return;
     const before = this.#largestServed(contentId, transfer);
     // A bitfield replaces the one before it: a smaller one would take back what was announced.
     if (before !== undefined && before.size >= (transfer.served()?.size ?? 0)) return;
     this.#outbox.notice({ type: "contentServed", contentId, served: true });
+    this.#presence.serves(contentId, now);
     for (const [peerId, contents] of this.#interests) {
       if (contents.has(contentId)) this.#sendBitfield(contentId, peerId);
     }
@@ -85,10 +103,12 @@ export class Membership {
       // Complete contents stay joined, so that nobody takes a seed for one that has left.
       if (wanted.has(contentId) || this.#largestServed(contentId) !== undefined) continue;
       this.#joined.delete(contentId);
+      this.#presence.left(contentId);
       for (const peerId of this.#peers.links.keys()) {
         this.#outbox.swarm({ type: "sendLeave", peerId, contentId });
       }
     }
+    this.#presence.settle(wanted, now);
     this.#peers.setWanted(wanted.size > 0, now);
   }
 

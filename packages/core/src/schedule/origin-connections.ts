@@ -41,11 +41,11 @@ export class OriginConnections {
   }
 
   /** Whether one more request may begin beside those under way. */
-  hasRoom(host: string): boolean {
+  hasRoom(host: string, now: Millis): boolean {
     const { size, isOneEnding } = this.#runs;
-    const wanted = this.#wanted(host);
+    const wanted = this.#wanted(host, now);
     // For a moment one more, so that a request follows another without a gap.
-    return size < wanted || (size === wanted && isOneEnding && size < this.#max(host));
+    return size < wanted || (size === wanted && isOneEnding && size < this.#max(host, now));
   }
 
   /** A run has received `receivedBytes` in all. */
@@ -53,9 +53,9 @@ export class OriginConnections {
     const bytes = receivedBytes - run.receivedBytes;
     if (bytes <= 0) return;
     run.receivedBytes = receivedBytes;
-    if (!this.#isMeasured) return;
+    if (!this.#isMeasured(now)) return;
     const { host } = run.source;
-    const isSteady = this.#runs.size >= this.#wanted(host) && this.#runs.areAllDelivering;
+    const isSteady = this.#runs.size >= this.#wanted(host, now) && this.#runs.areAllDelivering;
     const count = this.#countOf(host);
     const before = count.settled;
     count.received(bytes, isSteady, now);
@@ -68,20 +68,20 @@ export class OriginConnections {
   }
 
   /** Whether rates say something about the number of connections. */
-  get #isMeasured(): boolean {
+  #isMeasured(now: Millis): boolean {
     const { demand } = this.#deps;
     const isContended = this.#urgency.isForeground && demand.backgroundJobs > 0;
-    return this.#swarm.fetchingMemberCount === 0 && !isContended;
+    return this.#swarm.fetchingMemberCount(now) === 0 && !isContended;
   }
 
-  #wanted(host: string): number {
-    const max = this.#max(host);
-    return this.#isMeasured ? Math.min(max, this.#countOf(host).wanted) : max;
+  #wanted(host: string, now: Millis): number {
+    const max = this.#max(host, now);
+    return this.#isMeasured(now) ? Math.min(max, this.#countOf(host).wanted) : max;
   }
 
-  #max(host: string): number {
+  #max(host: string, now: Millis): number {
     const { originConnectionsMax } = this.#deps.settings;
-    const members = this.#swarm.fetchingMemberCount;
+    const members = this.#swarm.fetchingMemberCount(now);
     const share = Math.max(1, Math.floor((2 * originConnectionsMax) / (members + 2)));
     return Math.min(share, this.#deps.originHosts.shareOf(host, this.#runs.size));
   }

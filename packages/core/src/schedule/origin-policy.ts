@@ -114,7 +114,7 @@ export class OriginPolicy {
     else if (this.#idleSince === undefined) {
       this.#idleSince = now;
       // Idle members wait differently long, so that they do not all take the same run.
-      const spread = 1 + this.#random.fraction() * swarm.memberCount;
+      const spread = 1 + this.#random.fraction() * swarm.fetchingMemberCount(now);
       this.#stealAfterMs = this.#settings.stealDelayMs * spread;
     }
     if (runCount > 0) this.#waitingSince = undefined;
@@ -123,6 +123,16 @@ export class OriginPolicy {
       const since = Math.max(this.#waitingSince, this.#peerPieceAt);
       if (now - since > PATIENCE_MS) this.#othersGiveNothing = true;
     }
+  }
+
+  /**
+   * Whether there may be a piece that the origin should be asked for: what others fetch for this
+   * agent is looked through only when peers or pieces have failed. After `note`.
+   */
+  mayFind(now: Millis): boolean {
+    const { swarm } = this.#parts;
+    if (swarm.isInCrew(now) || this.#othersGiveNothing || this.#corrupt.size > 0) return true;
+    return this.#peersAreSilent(now) || this.#peersAreSlow(now);
   }
 
   /** Why the origin should be asked for a piece now; `undefined` when it should not. */
@@ -143,7 +153,7 @@ export class OriginPolicy {
       case OWNERSHIP.inherited:
         return "ownerSilent";
       default:
-        return this.#maySteal(now) ? "idleSteal" : undefined;
+        return swarm.isInCrew(now) && this.#maySteal(now) ? "idleSteal" : undefined;
     }
   }
 

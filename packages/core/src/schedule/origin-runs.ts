@@ -28,6 +28,8 @@ import type { Claim, OriginRun } from "./run-table.ts";
 
 /** How long a search that found nothing stands; new facts end it sooner (`wake`). */
 const RECHECK_MS = 100;
+/** The same for who fetches nothing, as long as others do. */
+const IDLE_RECHECK_MS = 500;
 /** R-HTTP-14 */
 const CORRUPT_PIECES_MAX = 3;
 
@@ -147,7 +149,7 @@ export class OriginRuns {
       });
       if (run === undefined) {
         this.#connections.interrupted();
-        this.#searchAgainAt = now + RECHECK_MS;
+        this.#searchAgainAt = now + (this.#swarm.isInCrew(now) ? RECHECK_MS : IDLE_RECHECK_MS);
         this.#deadline = this.#ledger.picker.missingCount === 0 ? Infinity : this.#searchAgainAt;
         return;
       }
@@ -347,7 +349,7 @@ export class OriginRuns {
     const isOne = this.#modeOf(source) === "stream" || !this.#isCombinable;
     if (isOne || this.#search.isColdStart(now)) return false;
     if (this.#deps.demand.yields(this.#options.urgency)) return false;
-    return this.#connections.hasRoom(source.host);
+    return this.#connections.hasRoom(source.host, now);
   }
 
   #start({ first, count: found, reason }: NextRun, source: FileSource, now: Millis): void {

@@ -37,6 +37,8 @@ interface Peer {
   readonly peerId: PeerId;
   addresses: readonly string[];
   isStatic: boolean;
+  /** Worth a connection beyond those that are wanted anyway: it fetches for others as we do. */
+  isPreferred: boolean;
   state: PeerState;
   dialFailures: number;
 }
@@ -116,7 +118,12 @@ export class PeerTable implements BanList {
   }
 
   discovered(
-    found: { peerId: PeerId; addresses: readonly string[]; isStatic: boolean },
+    found: {
+      readonly peerId: PeerId;
+      readonly addresses: readonly string[];
+      readonly isStatic: boolean;
+      readonly isPreferred?: boolean;
+    },
     now: Millis,
   ): void {
     const addresses = found.addresses.slice(0, LIMITS.addressesPerPeerMax);
@@ -124,9 +131,11 @@ export class PeerTable implements BanList {
     if (known === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
       const peer = newPeer(found.peerId, addresses, found.isStatic, now);
+      peer.isPreferred = found.isPreferred === true;
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
     } else {
+      known.isPreferred ||= found.isPreferred === true;
       // Hints are unproved: what the user said of a peer comes before them.
       const isWeaker = known.isStatic && !found.isStatic;
       const both = isWeaker
@@ -252,12 +261,13 @@ export class PeerTable implements BanList {
     const { settings, outbox } = this.#deps;
     this.#dialledAt = now;
     this.#deadline = undefined;
-    for (const isStatic of [true, false]) {
-      if (!isStatic && !this.#wanted) return;
+    for (const turn of DIAL_TURNS) {
+      if (turn !== "static" && !this.#wanted) return;
+      const linksMax = turn === "other" ? settings.connectionsWanted : settings.connectionsMax;
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
-        if (this.#links.size + this.#dialling >= settings.connectionsMax) return;
-        if (peer.isStatic !== isStatic || !isDue(peer, now)) continue;
+        if (this.#links.size + this.#dialling >= linksMax) break;
+        if (turnOf(peer) !== turn || !isDue(peer, now)) continue;
         const addresses = this.#backoff.open(peer, now);
         if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
@@ -363,9 +373,18 @@ function newPeer(
     peerId,
     addresses,
     isStatic,
+    isPreferred: false,
     state: { name: "known", dialAt: now },
     dialFailures: 0,
   };
+}
+
+/** The order in which peers are dialled. */
+const DIAL_TURNS = ["static", "preferred", "other"] as const;
+
+function turnOf({ isStatic, isPreferred }: Peer): (typeof DIAL_TURNS)[number] {
+  if (isStatic) return "static";
+  return isPreferred ? "preferred" : "other";
 }
 
 function isDue(peer: Peer, now: Millis): boolean {

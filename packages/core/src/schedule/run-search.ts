@@ -97,13 +97,15 @@ export class RunSearch {
       }
       return undefined;
     }
+    const { runCount } = situation;
+    if (!this.#policy.mayFind(now)) return runCount > 0 ? undefined : this.#findEndgameRun(now);
     for (const { first, end } of this.#swarm.byWeight) {
       for (let piece = first; piece < end; piece++) {
         const run = this.#runFrom(piece, now);
         if (run !== undefined) return run;
       }
     }
-    return situation.runCount > 0 ? undefined : this.#findEndgameRun(now);
+    return runCount > 0 ? undefined : this.#findEndgameRun(now);
   }
 
   /** The run that begins with the piece, if there is a reason to ask for it. */

@@ -235,6 +235,9 @@ export class Scheduler {
       case "peerOffended":
         this.#handleLink(event, now);
         break;
+      case "presenceHeard":
+        this.#membership.presenceHeard(event, now);
+        break;
       case "peerJoined":
       case "peerLeft":
       case "peerBitfield":
@@ -270,6 +273,7 @@ export class Scheduler {
     return Math.min(
       this.#peers.pollDeadline(),
       this.#transfers.pollDeadline(),
+      this.#membership.pollDeadline(),
       this.#jobs.pollDeadline(),
       this.#pacer.pollDeadline(),
       this.#uploads.pollDeadline(),
@@ -280,6 +284,7 @@ export class Scheduler {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
     this.#pacer.handleTimeout(now);
     this.#transfers.handleTimeout(now);
+    this.#membership.handleTimeout(now);
     if (this.#jobs.pollDeadline() <= now) this.#jobs.handleTimeout(now);
     this.#settle(now);
   }
@@ -374,7 +379,7 @@ export class Scheduler {
     if (event.type === "pieceStored") this.#jobs.storeMoved(transfer, true, now);
     else if (event.type === "piecesCommitted") this.#jobs.storeMoved(transfer, false, now);
     this.#transfers.noteState(transfer);
-    if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer);
+    if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer, now);
   }
 
   /** After any change: take reports until there are none, join and leave contents, tell watchers. */

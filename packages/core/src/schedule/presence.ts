@@ -1,0 +1,193 @@
+/**
+ * Presence: what this agent and the other members of the group do in which contents, beyond those
+ * it is connected with. So members find holders in other subnets, and all name the same crew.
+ *
+ *   fetching   said at the beginning, by the crew again and again, and in answer to newcomers
+ *   holding    said when all is here, and by a few in answer to newcomers
+ *   left       said when nothing of it is here any more
+ *
+ * Knows contents and peers, not pieces. Called by `Membership`.
+ */
+import type { PresenceRole, SwarmEvent } from "../ports/swarm-port.ts";
+import { hashText32, mix32 } from "../random.ts";
+import type { Random } from "../random.ts";
+import { LIMITS } from "../registry/limits.ts";
+import type { Settings } from "../registry/settings.ts";
+import type { ContentId, Millis, PeerId } from "../units.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PeerTable } from "./peer-table.ts";
+import type { TransferTable } from "./transfer-table.ts";
+
+export type PresenceEvent = Extract<SwarmEvent, { type: "presenceHeard" }>;
+
+export interface PresenceDeps {
+  readonly outbox: Outbox;
+  readonly peers: PeerTable;
+  readonly random: Random;
+  readonly settings: Settings;
+  readonly selfId: PeerId;
+}
+
+interface Part {
+  role: PresenceRole;
+  publishedAt: Millis;
+  /** When it is said again, at the latest. */
+  nextAt: Millis;
+  /** Somebody new has been heard of and is to be answered. */
+  isAsked: boolean;
+  /** Others that have said since the last newcomer that they hold the content. */
+  holdersHeard: number;
+  /** Members that have been heard of, the latest last. */
+  readonly known: Set<PeerId>;
+}
+
+/** What nobody asked about is repeated: presence may be lost. */
+const REPEAT_MS = 60_000;
+/** Many newcomers are answered together. */
+const ANSWER_INTERVAL_MS = 250;
+/** Holders answer at different times, and not at all once so many have. */
+const HOLDERS_ANSWER_WITHIN_MS = 500;
+const HOLDERS_ANSWERING_MAX = 4;
+
+export class Presence {
+  readonly #deps: PresenceDeps;
+  readonly #transfers: TransferTable;
+  readonly #selfHash: number;
+  readonly #parts = new Map<ContentId, Part>();
+  #deadline: Millis = Infinity;
+
+  constructor(deps: PresenceDeps, transfers: TransferTable) {
+    this.#deps = deps;
+    this.#transfers = transfers;
+    this.#selfHash = hashText32(deps.selfId);
+  }
+
+  /** The contents that are being fetched; what else has been, is held now or was left. */
+  settle(wanted: ReadonlySet<ContentId>, now: Millis): void {
+    for (const contentId of wanted) {
+      if (this.#parts.get(contentId)?.role !== "fetching") this.#publish(contentId, "fetching", now);
+    }
+    for (const [contentId, { role }] of this.#parts) {
+      if (role === "fetching" && !wanted.has(contentId)) this.#publish(contentId, "holding", now);
+    }
+  }
+
+  /** Peers can have pieces of the content from now on. */
+  serves(contentId: ContentId, now: Millis): void {
+    if (!this.#parts.has(contentId)) this.#publish(contentId, "holding", now);
+  }
+
+  left(contentId: ContentId): void {
+    if (!this.#parts.delete(contentId)) return;
+    this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
+  }
+
+  heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): void {
+    const part = this.#parts.get(contentId);
+    if (part === undefined || peerId === this.#deps.selfId) return;
+    const isOfCrew = this.#tellTransfers(contentId, { peerId, role }, now);
+    const isNew = !part.known.delete(peerId);
+    if (role === "left") return;
+    part.known.add(peerId);
+    if (part.known.size > LIMITS.peersKnownMax) {
+      for (const oldest of part.known) {
+        part.known.delete(oldest);
+        break;
+      }
+    }
+    if (role === "holding") part.holdersHeard++;
+    if (part.role === "fetching" && (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))) {
+      const isPreferred = isOfCrew;
+      this.#deps.peers.discovered({ peerId, addresses, isStatic: false, isPreferred }, now);
+    }
+    if (isNew && role === "fetching") this.#newcomer(contentId, part, now);
+  }
+
+  pollDeadline(): Millis {
+    return this.#deadline;
+  }
+
+  handleTimeout(now: Millis): void {
+    if (now < this.#deadline) return;
+    this.#deadline = Infinity;
+    for (const [contentId, part] of this.#parts) {
+      if (now < part.nextAt) this.#deadline = Math.min(this.#deadline, part.nextAt);
+      else this.#repeat(contentId, part, now);
+    }
+  }
+
+  /** Says again what is worth saying. */
+  #repeat(contentId: ContentId, part: Part, now: Millis): void {
+    const isAnswered = part.role === "holding" && part.holdersHeard >= HOLDERS_ANSWERING_MAX;
+    const isDue = now - part.publishedAt >= REPEAT_MS;
+    const isBeat = part.role === "fetching" && this.#isInCrew(contentId, now);
+    if (isDue || isBeat || (part.isAsked && !isAnswered)) {
+      return this.#publish(contentId, part.role, now);
+    }
+    part.isAsked = false;
+    this.#wake(part, this.#nextAt(part, now));
+  }
+
+  #publish(contentId: ContentId, role: PresenceRole, now: Millis): void {
+    const known = this.#parts.get(contentId)?.known ?? new Set();
+    const part = { role, publishedAt: now, nextAt: 0, isAsked: false, holdersHeard: 0, known };
+    this.#parts.set(contentId, part);
+    this.#deps.outbox.swarm({ type: "publishPresence", contentId, role });
+    this.#wake(part, this.#nextAt(part, now));
+  }
+
+  /** Who fetches looks often whether it is of the crew by now, whose members must be heard. */
+  #nextAt({ role, publishedAt }: Part, now: Millis): Millis {
+    const { settings, random } = this.#deps;
+    if (role === "fetching") return now + settings.stallTimeoutMs;
+    return publishedAt + random.jitter(REPEAT_MS, 0.2);
+  }
+
+  #wake(part: Part, at: Millis): void {
+    part.nextAt = at;
+    this.#deadline = Math.min(this.#deadline, at);
+  }
+
+  /** Somebody begins: the crew and a few holders say that they are there. */
+  #newcomer(contentId: ContentId, part: Part, now: Millis): void {
+    if (part.isAsked) return;
+    const { random } = this.#deps;
+    if (part.role === "fetching") {
+      if (!this.#isInCrew(contentId, now)) return;
+      part.isAsked = true;
+      this.#wake(part, Math.max(now, part.publishedAt + ANSWER_INTERVAL_MS));
+    } else {
+      part.isAsked = true;
+      part.holdersHeard = 0;
+      const at = Math.max(now, part.publishedAt + ANSWER_INTERVAL_MS);
+      this.#wake(part, at + random.fraction() * HOLDERS_ANSWER_WITHIN_MS);
+    }
+  }
+
+  /**
+   * Whether this agent is one of the few that connect with the peer: as many for each as it wants
+   * connections itself, so that members make a random graph.
+   */
+  #isNeighbour(peerId: PeerId, { known }: Part): boolean {
+    const chance = mix32(this.#selfHash ^ hashText32(peerId)) >>> 0;
+    const wanted = this.#deps.settings.connectionsWanted / 2;
+    return chance / 0x1_0000_0000 < wanted / Math.max(1, known.size);
+  }
+
+  #tellTransfers(
+    contentId: ContentId,
+    { peerId, role }: { peerId: PeerId; role: PresenceRole },
+    now: Millis,
+  ): boolean {
+    let isOfCrew = false;
+    for (const transfer of this.#transfers.of(contentId)) {
+      if (transfer.presence(peerId, role, now)) isOfCrew = true;
+    }
+    return isOfCrew;
+  }
+
+  #isInCrew(contentId: ContentId, now: Millis): boolean {
+    for (const transfer of this.#transfers.of(contentId)) if (transfer.isInCrew(now)) return true;
+    return false;
+  }
+}
