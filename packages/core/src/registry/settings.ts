@@ -223,7 +223,7 @@ export const SETTINGS = {
     help: "Members that are told of a new piece at once; it spreads through them, and the rest hear of it later.",
   },
   announceDelayMs: {
-    default: 1_000,
+    default: 2_000,
     min: 0,
     max: 60_000,
     unit: "ms",
@@ -301,7 +301,7 @@ export const SETTINGS = {
     help: "Connected peers (R-PEER-01).",
   },
   connectionsWanted: {
-    default: 24,
+    default: 16,
     min: 1,
     max: 1_000,
     unit: "count",

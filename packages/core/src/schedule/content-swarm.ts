@@ -5,7 +5,7 @@
  * 6): the content is cut into extents, and the owner of an extent is the member of the crew
  * (`origin-crew.ts`) with the highest hash of (member, extent). A member that has been silent for
  * the stall timeout is left out, so its extents fall to the next in rank without anyone deciding it.
- * Claims, announced before a run's first byte, hold others back for as long as the claimer is heard.
+ * Claims, announced before a run's first byte, hold others back for as long as they are repeated.
  *
  * Members are near, when connected, or far, when only their presence has been heard. What far ones
  * fetch reaches us over near ones, so without a near one nobody else's share counts.
@@ -28,8 +28,15 @@ interface Member {
   isNear: boolean;
   /** Holds everything: needs nothing from the origin and owns nothing. */
   isSeed: boolean;
-  /** The runs the member is fetching from the origin now. */
-  claims: Array<{ readonly first: PieceIndex; readonly count: number }>;
+  /** The runs the member is fetching from the origin now, those claimed latest last. */
+  claims: MemberClaim[];
+}
+
+interface MemberClaim {
+  readonly first: PieceIndex;
+  readonly count: number;
+  /** Unless it is repeated: bytes still come. */
+  expiresAt: Millis;
 }
 
 /** Whether this agent fetches an extent: not, by rank, or because those before it are silent. */
@@ -41,8 +48,11 @@ const CLAIMS_PER_MEMBER_MAX = 16;
 const CLAIM_PIECES_MAX = 4_096;
 /** Far members that are remembered: only the highest in rank can ever be of the crew. */
 const FAR_MEMBERS_MAX = 32;
-/** A far member is silent after this many times the stall timeout: its presence may be late. */
-export const FAR_SILENCE_FACTOR = 4;
+/**
+ * A member leaves the crew after this many times the stall timeout: its presence may be late, and
+ * while it is connected the crew takes over what it owns sooner.
+ */
+const CREW_SILENCE_FACTOR = 4;
 
 export interface Extent {
   readonly first: PieceIndex;
@@ -201,11 +211,17 @@ export class ContentSwarm {
     if (member === undefined || first >= this.#claimed.length) return;
     this.#heard(member, now);
     const end = Math.min(first + Math.min(count, CLAIM_PIECES_MAX), this.#claimed.length);
-    if (member.claims.some((claim) => claim.first === first)) return;
+    const expiresAt = now + this.#stallTimeoutMs;
+    const known = member.claims.find((claim) => claim.first === first);
+    if (known !== undefined) {
+      known.expiresAt = expiresAt;
+      return;
+    }
     if (member.claims.length >= CLAIMS_PER_MEMBER_MAX) this.#unclaim(member.claims.shift());
-    const claim = { first, count: end - first };
+    const claim = { first, count: end - first, expiresAt };
     member.claims.push(claim);
     for (let piece = first; piece < end; piece++) this.#claimed[piece]!++;
+    this.#ownershipUntil = Math.min(this.#ownershipUntil, expiresAt);
   }
 
   /** The member announced `piece`: a claim whose last piece it was is over. */
@@ -226,7 +242,7 @@ export class ContentSwarm {
   /** Whether some member that is heard of says it is fetching anything at all. */
   hasClaims(now: Millis): boolean {
     for (const member of this.#members.values()) {
-      if (member.claims.length > 0 && now <= this.#silentAt(member)) return true;
+      if (member.claims.some(({ expiresAt }) => expiresAt > now)) return true;
     }
     return false;
   }
@@ -260,8 +276,9 @@ export class ContentSwarm {
     if (lowest !== undefined) this.leave(lowest.peerId);
   }
 
+  /** When what the member owns falls to others: of one that is far only with its place. */
   #silentAt({ heardAt, isNear }: Member): Millis {
-    return heardAt + this.#stallTimeoutMs * (isNear ? 1 : FAR_SILENCE_FACTOR);
+    return heardAt + this.#stallTimeoutMs * (isNear ? 1 : CREW_SILENCE_FACTOR);
   }
 
   #heard(member: Member, now: Millis): void {
@@ -272,25 +289,24 @@ export class ContentSwarm {
 
   /** Finds the crew among the members that are heard of, and when silence may change it. */
   #recompute(now: Millis): void {
-    const active: CrewCandidate[] = [];
-    const silent: CrewCandidate[] = [];
+    const candidates: CrewCandidate[] = [];
     let until = now + this.#stallTimeoutMs;
+    const crewSince = now - this.#stallTimeoutMs * CREW_SILENCE_FACTOR;
     for (const member of this.#members.values()) {
       if (member.isSeed) continue;
-      const { peerId, hash, rank } = member;
+      const { peerId, hash, rank, heardAt } = member;
       const silentAt = this.#silentAt(member);
-      if (silentAt <= now) this.#dropClaims(member);
-      else if (member.claims.length > 0) until = Math.min(until, silentAt);
-      (silentAt <= now ? silent : active).push({ peerId, hash, rank, silentAt });
+      until = Math.min(until, this.#endClaims(member, now));
+      if (heardAt > crewSince) candidates.push({ peerId, hash, rank, silentAt });
     }
-    const { others, isSelfIn } = chooseCrew(active, this.#selfRank);
-    for (const { silentAt } of others) until = Math.min(until, silentAt);
+    const { others, isSelfIn } = chooseCrew(candidates, this.#selfRank);
+    const active = others.filter(({ silentAt }) => silentAt > now);
+    const gone = others.filter(({ silentAt }) => silentAt <= now);
+    for (const { silentAt } of active) until = Math.min(until, silentAt);
     this.#ownershipUntil = Math.max(until, now + 1);
     const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
     this.#crewFloor = isFull ? Math.min(...others.map(({ rank }) => rank)) : 0;
-    const before = chooseCrew([...active, ...silent], this.#selfRank).others;
-    const gone = before.filter(({ silentAt }) => silentAt <= now);
-    const key = `${keyOf(others)};${keyOf(gone)};${String(isSelfIn)}`;
+    const key = `${keyOf(active)};${keyOf(gone)};${String(isSelfIn)}`;
     if (key === this.#crewKey) return;
     this.#crewKey = key;
     this.#crew = new Map(others.map((member) => [member.peerId, member]));
@@ -298,7 +314,7 @@ export class ContentSwarm {
     if (!isSelfIn) this.#owned.fill(OWNERSHIP.others);
     else {
       for (let extent = 0; extent < this.#extentCount; extent++) {
-        this.#owned[extent] = this.#ownershipOf(extent, others, gone);
+        this.#owned[extent] = this.#ownershipOf(extent, active, gone);
       }
     }
   }
@@ -314,12 +330,27 @@ export class ContentSwarm {
     return OWNERSHIP.own;
   }
 
+  /** Forgets claims that have not been repeated; returns when the next one ends. */
+  #endClaims(member: Member, now: Millis): Millis {
+    if (member.claims.length === 0) return Infinity;
+    let next = Infinity;
+    member.claims = member.claims.filter((claim) => {
+      if (claim.expiresAt > now) {
+        next = Math.min(next, claim.expiresAt);
+        return true;
+      }
+      this.#unclaim(claim);
+      return false;
+    });
+    return next;
+  }
+
   #dropClaims(member: Member): void {
     for (const claim of member.claims) this.#unclaim(claim);
     member.claims = [];
   }
 
-  #unclaim(claim: { first: PieceIndex; count: number } | undefined): void {
+  #unclaim(claim: MemberClaim | undefined): void {
     if (claim === undefined) return;
     const end = claim.first + claim.count;
     for (let piece = claim.first; piece < end; piece++) this.#claimed[piece]!--;

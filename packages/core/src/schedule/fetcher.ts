@@ -141,7 +141,7 @@ export class Fetcher implements Stage {
     this.#bitfieldAt.delete(peerId);
     this.#peers?.removeLink(peerId);
     if (link !== undefined) this.#ledger.picker.removeSource(link.slot);
-    this.#swarm.leave(peerId);
+    if (this.#swarm.has(peerId)) this.#swarm.leave(peerId);
     this.#origin.wake();
     this.#settle(now);
   }
@@ -362,8 +362,9 @@ export class Fetcher implements Stage {
       this.#status = { name: "changed", because: this.#origin.changed };
       return;
     }
-    this.#peers?.fill(now);
+    // The origin first: what it is asked for no peer has, and peers would take all of the budget.
     this.#origin.fill(now);
+    this.#peers?.fill(now);
     const claims = this.#origin.takeClaimsDue();
     if (claims.length > 0) this.#announcer.claim(claims);
     this.#ledger.sync(now, this.#announcer.isHeard);

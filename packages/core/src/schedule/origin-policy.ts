@@ -8,6 +8,7 @@
  */
 import type { Random } from "../random.ts";
 import type { Settings } from "../registry/settings.ts";
+import { MiB } from "../units.ts";
 import type { Millis, PieceIndex } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
@@ -23,6 +24,8 @@ const NEARLY_DONE_MS = 5_000;
 const PATIENCE_MS = 10_000;
 /** A server behind a balancer may be behind the others; a place that always is has another file. */
 const CHANGED_ANSWERS_MAX = 3;
+/** Whom others fetch for measures the origin itself only when peers are slower than this. */
+const RATE_MODEST_BYTES_PER_SEC = 4 * MiB;
 /** The origin must be this much faster than all peers together to take what they have. */
 const ORIGIN_ADVANTAGE = 2;
 
@@ -166,12 +169,17 @@ export class OriginPolicy {
   /** Compares rates once both are known; a single run measures an origin never asked before. */
   #peersAreSlow(now: Millis): boolean {
     const { ledger } = this.#parts;
-    const { stallTimeoutMs } = this.#settings;
-    if (this.#offerSince === undefined || now - this.#offerSince < stallTimeoutMs) return false;
+    const { stallTimeoutMs, peerSilenceMs } = this.#settings;
+    // Whom others fetch for looks longer: each of them would measure the same origin.
+    const isInCrew = this.#parts.swarm.isInCrew(now);
+    const longMs = isInCrew ? stallTimeoutMs : peerSilenceMs;
+    if (this.#offerSince === undefined || now - this.#offerSince < longMs) return false;
     const rate = this.#peerRate.rateBytesPerSec(now);
     const remaining = ledger.layout.contentLength - ledger.storedBytes;
     if (remaining * 1_000 <= rate * NEARLY_DONE_MS) return false;
-    if (this.#originRateBytesPerSec === undefined) return this.#runCount === 0;
+    if (this.#originRateBytesPerSec === undefined) {
+      return this.#runCount === 0 && (isInCrew || rate < RATE_MODEST_BYTES_PER_SEC);
+    }
     return this.#originRateBytesPerSec > ORIGIN_ADVANTAGE * rate;
   }
 

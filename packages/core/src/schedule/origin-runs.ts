@@ -215,6 +215,7 @@ export class OriginRuns {
    */
   memberJoined(peerId: PeerId, now: Millis): void {
     this.wake();
+    this.#leaveToCrew(now);
     const isKnown = this.#yieldedTo.has(peerId);
     if (isKnown || this.#yieldedTo.size >= LIMITS.peersKnownMax) return;
     this.#yieldedTo.add(peerId);
@@ -227,6 +228,15 @@ export class OriginRuns {
         this.#runs.cancel(run);
         break;
       }
+    }
+  }
+
+  /** Others fetch for us: runs that have brought no piece yet are theirs. */
+  #leaveToCrew(now: Millis): void {
+    if (this.#swarm.isInCrew(now)) return;
+    for (const run of this.#runs.all()) {
+      const isOurs = run.reason === "noPeers" || run.reason === "owned";
+      if (isOurs && run.owed.size === run.count) this.#runs.cancel(run);
     }
   }
 

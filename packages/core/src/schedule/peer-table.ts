@@ -43,6 +43,8 @@ interface Peer {
   dialFailures: number;
 }
 
+/** The part of all connections that is kept for preferred and static peers: one in so many. */
+const PREFERRED_PART = 8;
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
 const PIPELINE_MS = 100;
 
@@ -161,7 +163,7 @@ export class PeerTable implements BanList {
       this.#conduct.isBanned("peer", event.peerId) ||
       (peer?.isStatic !== true && this.#conduct.isBanned("address", address));
     if (peer?.state.name === "dialling") this.#dialling--;
-    if (isBanned || this.#links.size >= this.#deps.settings.connectionsMax) {
+    if (isBanned || this.#links.size >= this.#linksMax(peer)) {
       const reason = isBanned ? "banned" : "too many connections";
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
       if (peer?.state.name === "dialling") this.#waitBeforeDialling(peer, now);
@@ -332,6 +334,13 @@ export class PeerTable implements BanList {
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: "its address is banned" });
       this.#waitBeforeDialling(peer, now);
     }
+  }
+
+  /** Some places are kept for those that are worth one beyond those that are wanted anyway. */
+  #linksMax(peer: Peer | undefined): number {
+    const { connectionsMax } = this.#deps.settings;
+    if (peer?.isStatic === true || peer?.isPreferred === true) return connectionsMax;
+    return connectionsMax - Math.floor(connectionsMax / PREFERRED_PART);
   }
 
   #linksAt(address: string): Link[] {

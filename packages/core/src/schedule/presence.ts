@@ -170,8 +170,8 @@ export class Presence {
    */
   #isNeighbour(peerId: PeerId, { known }: Part): boolean {
     const chance = mix32(this.#selfHash ^ hashText32(peerId)) >>> 0;
-    const wanted = this.#deps.settings.connectionsWanted / 2;
-    return chance / 0x1_0000_0000 < wanted / Math.max(1, known.size);
+    const { connectionsWanted } = this.#deps.settings;
+    return chance / 0x1_0000_0000 < connectionsWanted / 2 / Math.max(1, known.size);
   }
 
   #tellTransfers(
