@@ -108,7 +108,8 @@ export class Membership {
         this.#outbox.swarm({ type: "sendLeave", peerId, contentId });
       }
     }
-    this.#presence.settle(wanted, now);
+    const isHeld = (id: ContentId): boolean => (this.#largestServed(id)?.size ?? 0) > 0;
+    this.#presence.settle(wanted, isHeld, now);
     this.#peers.setWanted(wanted.size > 0, now);
   }
 

@@ -63,12 +63,18 @@ export class Presence {
   }
 
   /** The contents that are being fetched; what else has been, is held now or was left. */
-  settle(wanted: ReadonlySet<ContentId>, now: Millis): void {
+  settle(
+    wanted: ReadonlySet<ContentId>,
+    isHeld: (contentId: ContentId) => boolean,
+    now: Millis,
+  ): void {
     for (const contentId of wanted) {
       if (this.#parts.get(contentId)?.role !== "fetching") this.#publish(contentId, "fetching", now);
     }
     for (const [contentId, { role }] of this.#parts) {
-      if (role === "fetching" && !wanted.has(contentId)) this.#publish(contentId, "holding", now);
+      if (role !== "fetching" || wanted.has(contentId)) continue;
+      if (isHeld(contentId)) this.#publish(contentId, "holding", now);
+      else this.left(contentId);
     }
   }
 
@@ -79,6 +85,8 @@ export class Presence {
 
   left(contentId: ContentId): void {
     if (!this.#parts.delete(contentId)) return;
+    this.#deadline = Infinity;
+    for (const { nextAt } of this.#parts.values()) this.#deadline = Math.min(this.#deadline, nextAt);
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
   }
 
