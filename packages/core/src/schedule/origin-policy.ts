@@ -18,12 +18,16 @@ import { RateMeter } from "./pace.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 
-/** Peers are not called slow when they will be done this soon anyway. */
+/** Peers are not called slow when they will have given what they have this soon anyway. */
 const NEARLY_DONE_MS = 5_000;
+/** What peers have that is missing here is counted no more often. */
+const OFFER_INTERVAL_MS = 500;
 /** R-SCH-03: what claims and ownership hold back is for others to fetch no longer than this. */
 const PATIENCE_MS = 10_000;
 /** A server behind a balancer may be behind the others; a place that always is has another file. */
 const CHANGED_ANSWERS_MAX = 3;
+/** Pieces are large and come in bursts. */
+const RATE_WINDOW_MS = 8_000;
 /** Whom others fetch for measures the origin itself only when peers are slower than this. */
 const RATE_MODEST_BYTES_PER_SEC = 4 * MiB;
 /** The origin must be this much faster than all peers together to take what they have. */
@@ -54,6 +58,8 @@ export class OriginPolicy {
   /** Since when this agent has had nothing under way, and how long it then waits before stealing. */
   #idleSince: Millis | undefined;
   #stealAfterMs = 0;
+  #offered = 0;
+  #offerCountedAt: Millis = -Infinity;
   /** Since when peers have had something to give without a break. */
   #offerSince: Millis | undefined;
 
@@ -61,7 +67,7 @@ export class OriginPolicy {
     this.#random = deps.random;
     this.#settings = deps.settings;
     this.#parts = parts;
-    this.#peerRate = new RateMeter(now);
+    this.#peerRate = new RateMeter(now, RATE_WINDOW_MS);
     this.#peerPieceAt = now;
   }
 
@@ -168,19 +174,34 @@ export class OriginPolicy {
 
   /** Compares rates once both are known; a single run measures an origin never asked before. */
   #peersAreSlow(now: Millis): boolean {
-    const { ledger } = this.#parts;
     const { stallTimeoutMs, peerSilenceMs } = this.#settings;
     // Whom others fetch for looks longer: each of them would measure the same origin.
     const isInCrew = this.#parts.swarm.isInCrew(now);
     const longMs = isInCrew ? stallTimeoutMs : peerSilenceMs;
     if (this.#offerSince === undefined || now - this.#offerSince < longMs) return false;
     const rate = this.#peerRate.rateBytesPerSec(now);
-    const remaining = ledger.layout.contentLength - ledger.storedBytes;
-    if (remaining * 1_000 <= rate * NEARLY_DONE_MS) return false;
+    if (this.#offeredBytes(now) * 1_000 <= rate * NEARLY_DONE_MS) return false;
     if (this.#originRateBytesPerSec === undefined) {
       return this.#runCount === 0 && (isInCrew || rate < RATE_MODEST_BYTES_PER_SEC);
     }
     return this.#originRateBytesPerSec > ORIGIN_ADVANTAGE * rate;
+  }
+
+  /**
+   * What peers have that is missing here. Where it is little, peers keep up with what there is to
+   * give, however slow that may be: the origin is no faster for us than for those who fetch there.
+   */
+  #offeredBytes(now: Millis): number {
+    if (now < this.#offerCountedAt + OFFER_INTERVAL_MS) return this.#offered;
+    this.#offerCountedAt = now;
+    this.#offered = 0;
+    const { picker, layout } = this.#parts.ledger;
+    for (let piece = 0; piece < layout.pieceCount; piece++) {
+      if (!picker.isHeld(piece) && picker.availability(piece) > 0) {
+        this.#offered += layout.length(piece);
+      }
+    }
+    return this.#offered;
   }
 
   #maySteal(now: Millis): boolean {

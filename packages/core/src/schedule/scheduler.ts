@@ -252,7 +252,7 @@ export class Scheduler {
       case "manifestRequested":
       case "requestCancelled":
       case "uploadFinished":
-        this.#serving.handle(event);
+        this.#serving.handle(event, now);
         break;
       default:
         this.#handleStore(event, now);
@@ -308,7 +308,7 @@ export class Scheduler {
         this.#transfers.handleTimeout(now);
         break;
       case "peerDisconnected":
-        this.#uploads.disconnected(event.peerId);
+        this.#uploads.disconnected(event.peerId, now);
         this.#membership.disconnected(event.peerId);
         this.#peers.disconnected(event.peerId, event.reason, now);
         for (const transfer of this.#transfers.all()) transfer.peerGone(event.peerId, now);
@@ -362,12 +362,12 @@ export class Scheduler {
         this.#jobs.storeEvent(event);
         return;
       case "pieceRead":
-        if (this.#uploads.read(event.requestId, event.bufferId)) return;
+        if (this.#uploads.read(event.requestId, event.bufferId, now)) return;
         if (this.#jobs.sinks.pieceRead(event.requestId, event.bufferId)) return;
         this.#outbox.release(event.bufferId);
         return;
       case "pieceLost":
-        this.#uploads.lost(event.requestId);
+        this.#uploads.lost(event.requestId, now);
         this.#jobs.sinks.pieceLost(event.requestId, now);
         break;
       default:
@@ -388,7 +388,7 @@ export class Scheduler {
     while (reports.length > 0) {
       for (const { transfer, report } of reports) {
         const isOver = report.type === "closed" || report.type === "failed";
-        if (isOver) this.#uploads.drop(transfer.transferId);
+        if (isOver) this.#uploads.drop(transfer.transferId, now);
         if (report.type === "closed") this.#transfers.remove(transfer);
         else if (isOver && transfer.jobId === undefined) transfer.close("keep");
         this.#jobs.report(transfer, report, now);

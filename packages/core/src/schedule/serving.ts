@@ -3,7 +3,7 @@
  * sent is `UploadQueue`'s. Called by the scheduler.
  */
 import type { SwarmEvent } from "../ports/swarm-port.ts";
-import type { ContentId, PieceIndex } from "../units.ts";
+import type { ContentId, Millis, PieceIndex } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
@@ -25,7 +25,7 @@ export class Serving {
     this.#transfers = transfers;
   }
 
-  handle(event: ServingEvent): void {
+  handle(event: ServingEvent, now: Millis): void {
     const { peerId, requestId } = event;
     switch (event.type) {
       case "pieceRequested": {
@@ -45,10 +45,10 @@ export class Serving {
         break;
       }
       case "requestCancelled":
-        this.#uploads.cancel(peerId, requestId);
+        this.#uploads.cancel(peerId, requestId, now);
         break;
       case "uploadFinished": {
-        const transferId = this.#uploads.finished(peerId, requestId, event.sentBytes);
+        const transferId = this.#uploads.finished(event, now);
         const transfer = transferId === undefined ? undefined : this.#transfers.get(transferId);
         if (transfer !== undefined) transfer.facts.uploadedBytes += event.sentBytes;
         break;

@@ -10,12 +10,15 @@ import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { TokenBucket } from "../pace/token-bucket.ts";
-import type { RefusalReason } from "../ports/swarm-port.ts";
+import type { RefusalReason, SwarmEvent } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
+import { UploadSpeed } from "./upload-speed.ts";
 
 /** What may wait for tokens: well below the shortest time in which peers expect a piece. */
 const BACKLOG_MS_MAX = 4_000;
+/** What may wait for others to be sent: whoever would wait longer had better ask elsewhere. */
+const WAIT_MS_MAX = 1_000;
 
 interface Upload {
   readonly peerId: PeerId;
@@ -35,6 +38,9 @@ interface Customer {
   sentBytes: number;
 }
 
+/** How an upload ended. */
+export type UploadEnd = Extract<SwarmEvent, { type: "uploadFinished" }>;
+
 export class UploadQueue {
   readonly #outbox: Outbox;
   readonly #settings: Settings;
@@ -43,6 +49,9 @@ export class UploadQueue {
   /** Uploads being read, by our own number for the read. */
   readonly #reads = new Map<RequestId, Upload>();
   readonly #pace: TokenBucket;
+  readonly #speed = new UploadSpeed();
+  /** Bytes of all uploads that are not over. */
+  #pendingBytes = 0;
   #total = 0;
   #active = 0;
   #deadline: Millis = Infinity;
@@ -70,16 +79,14 @@ export class UploadQueue {
     this.#customers.set(peerId, { uploads: new Map(), active: 0, sentBytes });
   }
 
-  disconnected(peerId: PeerId): void {
+  disconnected(peerId: PeerId, now: Millis): void {
     const customer = this.#customers.get(peerId);
     if (customer === undefined) return;
-    this.#customers.delete(peerId);
-    this.#isChanged = true;
     for (const upload of customer.uploads.values()) {
-      this.#total--;
-      if (upload.phase !== "queued") this.#active--;
+      this.#forget(upload, 0, now);
       upload.cancelled = true;
     }
+    this.#customers.delete(peerId);
   }
 
   request(
@@ -91,7 +98,7 @@ export class UploadQueue {
     if (customer === undefined) return;
     if (server === undefined) return this.#refuse(peerId, requestId, "notFound");
     const full =
-      this.#isBehind ||
+      this.#isBehind(server.length) ||
       customer.uploads.size >= LIMITS.requestsPerPeerMax ||
       this.#total >= LIMITS.requestsTotalMax ||
       this.#settings.uploadsMax === 0;
@@ -107,24 +114,25 @@ export class UploadQueue {
     };
     customer.uploads.set(requestId, upload);
     this.#total++;
+    this.#pendingBytes += upload.length;
     this.#isChanged = true;
   }
 
   /** The peer no longer wants it. What is being sent is ended by the swarm adapter. */
-  cancel(peerId: PeerId, requestId: RequestId): void {
+  cancel(peerId: PeerId, requestId: RequestId, now: Millis): void {
     const upload = this.#customers.get(peerId)?.uploads.get(requestId);
     if (upload === undefined) return;
     upload.cancelled = true;
-    if (upload.phase === "queued") this.#forget(upload);
+    if (upload.phase === "queued") this.#forget(upload, 0, now);
   }
 
   /** The store has read a piece. Returns false when nobody waits for it any more. */
-  read(readId: RequestId, bufferId: BufferId): boolean {
+  read(readId: RequestId, bufferId: BufferId, now: Millis): boolean {
     const upload = this.#reads.get(readId);
     if (upload === undefined) return false;
     this.#reads.delete(readId);
     if (upload.cancelled) {
-      this.#forget(upload);
+      this.#forget(upload, 0, now);
       return false;
     }
     upload.phase = "sending";
@@ -134,31 +142,34 @@ export class UploadQueue {
   }
 
   /** The store cannot deliver the piece after all. */
-  lost(readId: RequestId): void {
+  lost(readId: RequestId, now: Millis): void {
     const upload = this.#reads.get(readId);
     if (upload === undefined) return;
     this.#reads.delete(readId);
-    this.#forget(upload);
+    this.#forget(upload, 0, now);
     if (!upload.cancelled) this.#refuse(upload.peerId, upload.requestId, "notFound");
   }
 
   /** Returns the transfer that was served; `undefined` when the upload is not known any more. */
-  finished(peerId: PeerId, requestId: RequestId, sentBytes: number): TransferId | undefined {
+  finished(
+    { peerId, requestId, sentBytes }: UploadEnd,
+    now: Millis,
+  ): TransferId | undefined {
     const customer = this.#customers.get(peerId);
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return undefined;
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     customer.sentBytes += sentBytes;
-    this.#forget(upload);
+    this.#forget(upload, sentBytes, now);
     return upload.transferId;
   }
 
   /** A content is no longer served: its queued uploads are refused. */
-  drop(transferId: TransferId): void {
+  drop(transferId: TransferId, now: Millis): void {
     for (const customer of this.#customers.values()) {
       for (const upload of customer.uploads.values()) {
         if (upload.transferId !== transferId || upload.phase !== "queued") continue;
-        this.#forget(upload);
+        this.#forget(upload, 0, now);
         this.#refuse(upload.peerId, upload.requestId, "notFound");
       }
     }
@@ -182,6 +193,7 @@ export class UploadQueue {
       upload.phase = "reading";
       customer.active++;
       this.#active++;
+      this.#speed.begun(now);
       const readId = this.#outbox.nextRequestId();
       this.#reads.set(readId, upload);
       const { transferId, piece } = upload;
@@ -199,14 +211,12 @@ export class UploadQueue {
     return this.#deadline;
   }
 
-  /** Whether those that wait already would take so long that peers had better ask elsewhere. */
-  get #isBehind(): boolean {
-    if (this.#pace.rateBytesPerSec === Infinity) return false;
-    let bytes = 0;
-    for (const { uploads } of this.#customers.values()) {
-      for (const { phase, length } of uploads.values()) if (phase === "queued") bytes += length;
-    }
-    return (bytes * 1_000) / this.#pace.rateBytesPerSec > BACKLOG_MS_MAX;
+  /** Whether one more would wait so long that its peer had better ask elsewhere. */
+  #isBehind(length: number): boolean {
+    const { rateBytesPerSec } = this.#pace;
+    if ((this.#pendingBytes * 1_000) / rateBytesPerSec > BACKLOG_MS_MAX) return true;
+    if (this.#total < this.#settings.uploadsPerPeerMax) return false;
+    return this.#speed.expectedMs(this.#pendingBytes + length) > WAIT_MS_MAX;
   }
 
   /** The oldest request of the peer that has had the fewest bytes and has a place left. */
@@ -226,15 +236,17 @@ export class UploadQueue {
     return best;
   }
 
-  #forget(upload: Upload): void {
+  #forget(upload: Upload, sentBytes: number, now: Millis): void {
     const customer = this.#customers.get(upload.peerId);
     if (customer === undefined || customer.uploads.get(upload.requestId) !== upload) return;
     customer.uploads.delete(upload.requestId);
     this.#total--;
+    this.#pendingBytes -= upload.length;
     this.#isChanged = true;
     if (upload.phase === "queued") return;
     customer.active--;
     this.#active--;
+    this.#speed.ended(sentBytes, now);
   }
 
   #refuse(peerId: PeerId, requestId: RequestId, reason: RefusalReason): void {
