@@ -13,14 +13,7 @@
  * and by scenarios that introduce peers to each other.
  */
 import { assert } from "@shoal/core";
-import type {
-  ContentId,
-  Millis,
-  PeerId,
-  PresenceRole,
-  Random,
-  SwarmEvent,
-} from "@shoal/core";
+import type { ContentId, Millis, PeerId, PresenceRole, Random, SwarmEvent } from "@shoal/core";
 import type { ConnectionEnd } from "./sim-connection.ts";
 import type { SimSwarm } from "./sim-swarm.ts";
 import type { VirtualClock } from "./virtual-clock.ts";

@@ -69,7 +69,8 @@ export class Presence {
     now: Millis,
   ): void {
     for (const contentId of wanted) {
-      if (this.#parts.get(contentId)?.role !== "fetching") this.#publish(contentId, "fetching", now);
+      if (this.#parts.get(contentId)?.role !== "fetching")
+        this.#publish(contentId, "fetching", now);
     }
     for (const [contentId, { role }] of this.#parts) {
       if (role !== "fetching" || wanted.has(contentId)) continue;
@@ -86,7 +87,8 @@ export class Presence {
   left(contentId: ContentId): void {
     if (!this.#parts.delete(contentId)) return;
     this.#deadline = Infinity;
-    for (const { nextAt } of this.#parts.values()) this.#deadline = Math.min(this.#deadline, nextAt);
+    for (const { nextAt } of this.#parts.values())
+      this.#deadline = Math.min(this.#deadline, nextAt);
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
   }
 
@@ -104,7 +106,10 @@ export class Presence {
       }
     }
     if (role === "holding") part.holdersHeard++;
-    if (part.role === "fetching" && (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))) {
+    if (
+      part.role === "fetching" &&
+      (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
+    ) {
       const isPreferred = isOfCrew;
       this.#deps.peers.discovered({ peerId, addresses, isStatic: false, isPreferred }, now);
     }

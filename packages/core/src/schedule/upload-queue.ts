@@ -151,10 +151,7 @@ export class UploadQueue {
   }
 
   /** Returns the transfer that was served; `undefined` when the upload is not known any more. */
-  finished(
-    { peerId, requestId, sentBytes }: UploadEnd,
-    now: Millis,
-  ): TransferId | undefined {
+  finished({ peerId, requestId, sentBytes }: UploadEnd, now: Millis): TransferId | undefined {
     const customer = this.#customers.get(peerId);
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return undefined;
