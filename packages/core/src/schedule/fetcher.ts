@@ -44,11 +44,10 @@ export class Fetcher implements Stage {
   constructor(deps: MachineDeps, options: FetcherOptions, now: Millis) {
     this.#deps = deps;
     this.#options = options;
-    const { settings, selfId } = deps;
     const { contentId, layout, urgency } = options;
     this.#ledger = new PieceLedger(deps, options);
-    const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
-    this.#swarm = new ContentSwarm(layout, { selfId, extentBytes, stallTimeoutMs });
+    const { originExtentBytes: extentBytes, stallTimeoutMs } = deps.settings;
+    this.#swarm = new ContentSwarm(layout, { selfId: deps.selfId, extentBytes, stallTimeoutMs });
     const pace = deps.pacer.open({ ...options, url: options.sources.url }, now);
     this.#pace = pace;
     this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency, pace });
@@ -110,6 +109,7 @@ export class Fetcher implements Stage {
         this.peerGone(link.peerId, now);
         return true;
       case "peerManifest":
+      case "peerAnnouncement":
         return true;
       default:
         return unreachable(event);

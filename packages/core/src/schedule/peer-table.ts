@@ -62,6 +62,7 @@ export class PeerTable implements BanList {
   #slotCount = 0;
   #dialling = 0;
   #wanted = false;
+  #seekers = 0;
   /** When due peers were last dialled: who is still due then waits for a place, not for time. */
   #dialledAt: Millis = -1;
   #deadline: Millis | undefined;
@@ -113,6 +114,15 @@ export class PeerTable implements BanList {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     this.dial(now);
+  }
+
+  /** Somebody looks for peers whose content has no name yet; until `stopSeeking`. */
+  startSeeking(now: Millis): void {
+    if (this.#seekers++ === 0) this.dial(now);
+  }
+
+  stopSeeking(): void {
+    this.#seekers--;
   }
 
   discovered(
@@ -253,7 +263,7 @@ export class PeerTable implements BanList {
     this.#dialledAt = now;
     this.#deadline = undefined;
     for (const isStatic of [true, false]) {
-      if (!isStatic && !this.#wanted) return;
+      if (!isStatic && !this.#wanted && this.#seekers === 0) return;
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
         if (this.#links.size + this.#dialling >= settings.connectionsMax) return;

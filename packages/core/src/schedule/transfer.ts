@@ -27,6 +27,7 @@ import type {
   TransferId,
   UnixMillis,
 } from "../units.ts";
+import { AnnouncedResolver } from "./announced-resolver.ts";
 import { countBytes } from "./count-bytes.ts";
 import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -35,7 +36,6 @@ import type { Link } from "./peer-table.ts";
 import { FileSources } from "./file-sources.ts";
 import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
-import { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
@@ -288,7 +288,8 @@ export class Transfer {
   }
 
   /** resolving -> opening, or failed */
-  #afterResolver({ outcome }: Resolver, now: Millis): void {
+  #afterResolver({ outcome, contentId }: AnnouncedResolver, now: Millis): void {
+    this.#contentId = contentId;
     if (outcome === undefined) return;
     if (outcome.name === "failed") return this.#fail(outcome.error, outcome.transient);
     this.#resolution = outcome.resolution;
@@ -367,8 +368,7 @@ export class Transfer {
 
   #resolve(file: JobFileSpec, now: Millis): void {
     const options = { transferId: this.transferId, file, sources: this.sources };
-    const resolver = new Resolver(this.#deps, options, now);
-    this.#state = { name: "resolving", resolver };
+    this.#state = { name: "resolving", resolver: new AnnouncedResolver(this.#deps, options, now) };
     this.#advance(now);
   }
 
