@@ -13,6 +13,16 @@ export interface JobSocketDeps {
   readonly logger: Logger;
 }
 
+/** A host whose callers may also have files shared. */
+export function sharingHost(host: JobHost, share: NonNullable<JobHost["share"]>): JobHost {
+  return {
+    act: (verb) => host.act(verb),
+    onNotice: (listener) => host.onNotice(listener),
+    attachSink: (jobId, fileIndex, deliver) => host.attachSink(jobId, fileIndex, deliver),
+    share,
+  };
+}
+
 /**
  * `undefined` where none is asked for. Rejects with `ERR_LISTEN_FAILED`. Whoever asked for it
  * closes it before the engine.

@@ -14,6 +14,7 @@ import type { OpenAnnouncementResult, OpenedAnnouncement } from "../content/anno
 import { hex } from "../hash/digest.ts";
 import type { StoredAnnouncement } from "../ports/store-port.ts";
 import { errorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
@@ -27,6 +28,8 @@ export interface AnnouncementsDeps {
 interface Kept {
   readonly bytes: Uint8Array;
   readonly opened: OpenedAnnouncement;
+  /** It was accepted in this run, and so its sequence is remembered. */
+  isAccepted: boolean;
 }
 
 /** Questions to one peer: how many are open, and how many there were since the minute began. */
@@ -54,7 +57,9 @@ export class Announcements {
     if (trusted.length === 0) return;
     for (const { tag, bytes } of stored) {
       const result = openAnnouncement(bytes, trusted);
-      if (result.ok && tagOf(result.opened) === tag) this.#keep({ bytes, opened: result.opened });
+      if (result.ok && tagOf(result.opened) === tag) {
+        this.#keep({ bytes, opened: result.opened, isAccepted: false });
+      }
     }
   }
 
@@ -77,15 +82,11 @@ export class Announcements {
     }
     const before = this.#kept.get(key);
     const isKnown = before !== undefined && hex(before.bytes) === hex(bytes);
-    const { publishers } = this.#deps;
-    const dated = datedOf(opened);
-    const error = isKnown
-      ? publishers.checkAge(dated, now)
-      : publishers.acceptStatement(dated, now);
+    const error = this.#check({ opened, isAccepted: isKnown && before.isAccepted }, now);
     if (error !== undefined) return { ok: false, error, isForged: false };
     if (!isKnown && !isLater(before, opened)) {
       // Not `slice`, which makes no copy of a Buffer.
-      const kept = { bytes: new Uint8Array(bytes), opened };
+      const kept = { bytes: new Uint8Array(bytes), opened, isAccepted: true };
       this.#keep(kept);
       const announcement = { tag: key, bytes: kept.bytes };
       this.#deps.outbox.store({ type: "saveAnnouncement", announcement });
@@ -99,7 +100,8 @@ export class Announcements {
     const kept = this.#kept.get(key);
     if (kept === undefined) return undefined;
     this.#kept.delete(key);
-    if (this.#deps.publishers.checkAge(datedOf(kept.opened), now) !== undefined) return undefined;
+    if (this.#check(kept, now) !== undefined) return undefined;
+    kept.isAccepted = true;
     this.#kept.set(key, kept);
     return kept;
   }
@@ -133,6 +135,12 @@ export class Announcements {
   ended(peerId: PeerId): void {
     const asked = this.#asked.get(peerId);
     if (asked !== undefined) asked.openCount--;
+  }
+
+  #check({ opened, isAccepted }: Omit<Kept, "bytes">, now: Millis): ErrorInfo | undefined {
+    const { publishers } = this.#deps;
+    const dated = datedOf(opened);
+    return isAccepted ? publishers.checkAge(dated, now) : publishers.acceptStatement(dated, now);
   }
 
   #keep(kept: Kept): void {

@@ -3,6 +3,7 @@
  * sent is `UploadQueue`'s. Called by the scheduler.
  */
 import type { SwarmEvent } from "../ports/swarm-port.ts";
+import type { Counters } from "../registry/counters.ts";
 import type { ContentId, Millis, PieceIndex } from "../units.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Outbox } from "./outbox.ts";
@@ -24,6 +25,7 @@ export type ServingEvent = Extract<
 
 export interface ServingDeps {
   readonly outbox: Outbox;
+  readonly counters: Counters;
   readonly uploads: UploadQueue;
   readonly transfers: TransferTable;
   readonly announcements: Announcements;
@@ -31,12 +33,14 @@ export interface ServingDeps {
 
 export class Serving {
   readonly #outbox: Outbox;
+  readonly #counters: Counters;
   readonly #uploads: UploadQueue;
   readonly #transfers: TransferTable;
   readonly #announcements: Announcements;
 
-  constructor({ outbox, uploads, transfers, announcements }: ServingDeps) {
+  constructor({ outbox, counters, uploads, transfers, announcements }: ServingDeps) {
     this.#outbox = outbox;
+    this.#counters = counters;
     this.#uploads = uploads;
     this.#transfers = transfers;
     this.#announcements = announcements;
@@ -58,6 +62,7 @@ export class Serving {
         break;
       }
       case "announcementRequested": {
+        this.#counters.add("shoal_announcement_requests_total");
         const bytes = this.#announcements.find(event.tag, now)?.bytes;
         if (bytes === undefined) this.#notFound(event);
         else this.#outbox.swarm({ type: "sendAnnouncement", peerId, requestId, bytes });
