@@ -65,8 +65,10 @@ export class AnnouncedResolver implements Stage {
     this.#advance(now);
   }
 
-  /** The content that peers are asked about. */
+  /** The content that peers are asked about, and in the end the one it is. */
   get contentId(): ContentId | undefined {
+    const { outcome } = this;
+    if (outcome?.name === "resolved") return outcome.resolution.manifest?.contentId;
     return this.#announced?.contentId ?? this.#file.contentId;
   }
 

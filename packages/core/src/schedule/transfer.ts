@@ -289,12 +289,12 @@ export class Transfer {
 
   /** resolving -> opening, or failed */
   #afterResolver({ outcome, contentId }: AnnouncedResolver, now: Millis): void {
+    if (outcome?.name === "failed") return this.#fail(outcome.error, outcome.transient);
+    if (outcome === undefined && contentId === undefined) return;
+    if (contentId !== this.#contentId) this.#early.clear();
     this.#contentId = contentId;
-    if (outcome === undefined) return;
-    if (outcome.name === "failed") return this.#fail(outcome.error, outcome.transient);
-    this.#resolution = outcome.resolution;
-    this.#contentId = outcome.resolution.manifest?.contentId;
-    this.#open(now);
+    this.#resolution = outcome?.resolution;
+    if (outcome !== undefined) this.#open(now);
   }
 
   #open(now: Millis): void {
