@@ -49,7 +49,7 @@ import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
-import { openJobSocket, sharingHost } from "./job-socket.ts";
+import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
@@ -221,8 +221,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => engine.close());
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
-  const host = sharingHost(engine, (path) => store.shareFile(path));
-  const jobSocket = opened.use(await openJobSocket({ host, logger }, place));
+  const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
   // From here on nothing fails.
   const open = opened.move();
   const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket });
