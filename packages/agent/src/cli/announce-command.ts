@@ -11,6 +11,7 @@ import {
   isFileName,
   PieceBufferPool,
   resolveSettings,
+  SETTINGS,
   ShoalError,
   urlTag,
   validatorTag,
@@ -34,6 +35,15 @@ import { wayOut } from "./way-out.ts";
 
 /** A person waits, and nothing but the origin's own bytes will do. */
 const FETCH_SETTINGS = { originFailuresMax: 3, trustTlsManifest: 0 };
+
+/** What the agent has in its cache stays there, whatever the agent's own settings are. */
+const LASTING = {
+  cacheAgeMs: 0,
+  cacheBytesMax: SETTINGS.cacheBytesMax.max,
+  cachePercentMax: 100,
+  cacheFreeBytesMin: 0,
+  cacheFreePercentMin: 0,
+};
 
 export async function runAnnounce(
   url: string,
@@ -152,7 +162,7 @@ async function handOver(
   }
   const stateDirectory = resolve(state ?? join(stateHome(env), "agent"));
   const deps = { pool: new PieceBufferPool(), sink: () => {} };
-  await using store = await openStore(deps, { stateDirectory, cache: resolveSettings() });
+  await using store = await openStore(deps, { stateDirectory, cache: resolveSettings(LASTING) });
   store.execute({ type: "saveAnnouncement", announcement: { tag, bytes: signed } });
   await store.shareFile(path, { signal });
 }
