@@ -37,6 +37,8 @@ test.each<[string, Uint8Array, Offence]>([
   ["a second HELLO", hello, "malformedFrame"],
   ["a have-map with spare bits", spareBits(), "malformedFrame"],
   ["a MANIFEST nobody asked for", hexBytes("00000008 0c000000 00000001 00000009"), "surplusBytes"],
+  ["an ANNOUNCEMENT nobody asked for", hexBytes("00000005 0f000000 00000001 00"), "surplusBytes"],
+  ["an ANNOUNCEMENT of 4 KiB and a byte", hexBytes("00001005 0f000000"), "malformedFrame"],
   ["data nobody asked for", dataFrame(1, 100), "surplusBytes"],
   ["a REFUSE for nothing", hexBytes("00000005 0a000000 00000001 00"), "surplusBytes"],
   ["a CANCEL of the future", hexBytes("00000004 09000000 00000001"), "malformedFrame"],
@@ -196,6 +198,25 @@ test("greets a peer of another version and closes politely", async () => {
   expect(await peer.next("hello")).toMatchObject({ version: 1 });
   await peer.untilClosed();
   expect(a.events).toEqual([]);
+});
+
+test("asks a peer for announcements only when its HELLO says that it knows the frames", async () => {
+  const a = await TestSwarm.start();
+  const tag = new Uint8Array(32);
+  for (const features of [0, 1]) {
+    const peer = await RawPeer.dial(a);
+    peer.send({ type: "hello", version: 1, features, requestsMax: 8 });
+    const { peerId } = await a.next("peerConnected", features + 1);
+    a.execute({ type: "requestAnnouncement", peerId, requestId: 70 + features, tag });
+    if (features === 0) {
+      const refused = await a.next("requestRefused");
+      expect(refused).toMatchObject({ requestId: 70, reason: "notFound" });
+      continue;
+    }
+    expect(await peer.next("announcementRequest")).toMatchObject({ id: 1, tag });
+    peer.send({ type: "manifest", id: 1, length: 5 });
+    expect(await dropped(a, peer)).toEqual(byOffence("malformedFrame"));
+  }
 });
 
 test("reads a HELLO that is longer than ours", async () => {
