@@ -200,23 +200,27 @@ test("greets a peer of another version and closes politely", async () => {
   expect(a.events).toEqual([]);
 });
 
-test("asks a peer for announcements only when its HELLO says that it knows the frames", async () => {
+/** A swarm that was told to ask a peer with such features for an announcement. */
+async function askedForAnnouncement(features: number): Promise<[TestSwarm, RawPeer]> {
   const a = await TestSwarm.start();
-  const tag = new Uint8Array(32);
-  for (const features of [0, 1]) {
-    const peer = await RawPeer.dial(a);
-    peer.send({ type: "hello", version: 1, features, requestsMax: 8 });
-    const { peerId } = await a.next("peerConnected", features + 1);
-    a.execute({ type: "requestAnnouncement", peerId, requestId: 70 + features, tag });
-    if (features === 0) {
-      const refused = await a.next("requestRefused");
-      expect(refused).toMatchObject({ requestId: 70, reason: "notFound" });
-      continue;
-    }
-    expect(await peer.next("announcementRequest")).toMatchObject({ id: 1, tag });
-    peer.send({ type: "manifest", id: 1, length: 5 });
-    expect(await dropped(a, peer)).toEqual(byOffence("malformedFrame"));
-  }
+  const peer = await RawPeer.dial(a);
+  peer.send({ type: "hello", version: 1, features, requestsMax: 8 });
+  const { peerId } = await a.next("peerConnected");
+  a.execute({ type: "requestAnnouncement", peerId, requestId: 70, tag: new Uint8Array(32) });
+  return [a, peer];
+}
+
+test("asks no peer for announcements whose HELLO does not say that it knows the frames", async () => {
+  const [a] = await askedForAnnouncement(0);
+  const refused = await a.next("requestRefused");
+  expect(refused).toMatchObject({ requestId: 70, reason: "notFound" });
+});
+
+test("drops a peer that answers a question for an announcement with a manifest", async () => {
+  const [a, peer] = await askedForAnnouncement(1);
+  expect(await peer.next("announcementRequest")).toMatchObject({ id: 1 });
+  peer.send({ type: "manifest", id: 1, length: 5 });
+  expect(await dropped(a, peer)).toEqual(byOffence("malformedFrame"));
 });
 
 test("reads a HELLO that is longer than ours", async () => {

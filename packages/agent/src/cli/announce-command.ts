@@ -57,10 +57,18 @@ export async function runAnnounce(
   if (options.product !== undefined) {
     throw new ShoalError("ERR_USAGE", "--product is of a file, a URL is its own");
   }
+  if (options.state !== undefined && options.jobSocket !== undefined) {
+    throw new ShoalError(
+      "ERR_USAGE",
+      "--state is of an agent that does not run, --job-socket of one",
+    );
+  }
   const keys = await readKeys(options.key ?? []);
   if (keys.length === 0) throw new ShoalError("ERR_USAGE", "--key FILE is missing");
   const path = resolve(options.output ?? nameIn(url));
   await checkDestinationNow(path, options.overwrite ?? false);
+  // It is there, or nothing is fetched.
+  await using announcer = await openAnnouncer(options, context);
   const validator = await fetchOnce(url, { path, options, context });
   const { manifest, bytes, contentId } = await describeFile(path, {
     signal: context.signal,
@@ -75,7 +83,7 @@ export async function runAnnounce(
   const validity = validityOf(options);
   const announcement = { tag, validator: mark, contentId, ...validity };
   const signed = signAnnouncement(announcement, keys);
-  await handOver({ path, tag: hex(tag), signed }, options, context);
+  await announcer.announce({ path, tag: hex(tag), signed });
   const expires = new Date(validity.expiresAtSec * 1_000).toISOString();
   const { sequence } = validity;
   report({ contentId, path, length, sequence, expires, validator }, options, context);
@@ -144,27 +152,34 @@ interface Announced {
   readonly signed: Uint8Array;
 }
 
-/** To the agent that runs, which may not trust the key; or to one that starts later. */
-async function handOver(
-  { path, tag, signed }: Announced,
+/** The agent that announces. */
+interface Announcer extends AsyncDisposable {
+  announce(announced: Announced): Promise<void>;
+}
+
+/** One that runs, which may not trust the key; or one that starts on its state later. */
+async function openAnnouncer(
   { jobSocket, state }: PublishOptions,
   { env, signal }: CommandContext,
-): Promise<void> {
+): Promise<Announcer> {
   if (jobSocket !== undefined) {
-    if (state !== undefined) throw new ShoalError("ERR_USAGE", "--state or --job-socket");
     const service = await connectJobService({ path: jobSocket }, { signal });
-    try {
-      await service.announce({ path, signed: Buffer.from(signed).toString("base64") });
-    } finally {
-      service.close();
-    }
-    return;
+    return {
+      announce: ({ path, signed }) =>
+        service.announce({ path, signed: Buffer.from(signed).toString("base64") }),
+      [Symbol.asyncDispose]: async () => service.close(),
+    };
   }
   const stateDirectory = resolve(state ?? join(stateHome(env), "agent"));
   const deps = { pool: new PieceBufferPool(), sink: () => {} };
-  await using store = await openStore(deps, { stateDirectory, cache: resolveSettings(LASTING) });
-  store.execute({ type: "saveAnnouncement", announcement: { tag, bytes: signed } });
-  await store.shareFile(path, { signal });
+  const store = await openStore(deps, { stateDirectory, cache: resolveSettings(LASTING) });
+  return {
+    announce: async ({ path, tag, signed }) => {
+      store.execute({ type: "saveAnnouncement", announcement: { tag, bytes: signed } });
+      await store.shareFile(path, { signal });
+    },
+    [Symbol.asyncDispose]: () => store.close(),
+  };
 }
 
 interface Report {

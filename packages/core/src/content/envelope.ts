@@ -111,7 +111,8 @@ export function openEnvelope(
     const publicKey = keys.get(hex(keyId));
     if (publicKey === undefined) continue;
     if (!isSignedBy(publicKey, message, signature)) {
-      return refused("ERR_MANIFEST_UNTRUSTED", "a signature is wrong", true);
+      // Of several, who passed it on may have trusted another.
+      return refused("ERR_MANIFEST_UNTRUSTED", "a signature is wrong", signatures.length === 1);
     }
     signers.add(hex(keyId));
   }

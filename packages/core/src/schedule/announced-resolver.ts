@@ -107,8 +107,7 @@ export class AnnouncedResolver implements Stage {
     if (this.outcome !== undefined) return Infinity;
     const announced = this.#announced;
     if (announced !== undefined) {
-      const { peers, idleUntil, giveUpAt } = announced;
-      return Math.min(peers.pollDeadline(), peers.isEmpty ? idleUntil : giveUpAt);
+      return Math.min(announced.peers.pollDeadline(), this.#giveUpAt(announced));
     }
     if (this.#search === undefined) return this.#resolver.pollDeadline();
     if (this.#resolver.outcome !== undefined) return this.#search.pollDeadline();
@@ -140,8 +139,14 @@ export class AnnouncedResolver implements Stage {
       if (found === undefined) return search.isOver(now) ? this.#end(outcome) : undefined;
       this.#announced = this.#fetchManifest(found, now);
     }
-    const { peers, idleUntil, giveUpAt } = this.#announced;
-    if (now >= (peers.isEmpty ? idleUntil : giveUpAt)) this.#end(outcome);
+    if (now >= this.#giveUpAt(this.#announced)) this.#end(outcome);
+  }
+
+  /** At once where nobody is there and nobody is dialled. */
+  #giveUpAt({ peers, idleUntil, giveUpAt }: Announced): Millis {
+    if (!peers.isEmpty) return giveUpAt;
+    const { links, hopeful } = this.#deps.peers;
+    return links.size === 0 && !hopeful ? 0 : idleUntil;
   }
 
   /** Peers that have some of the content have its manifest; who announced it probably does. */

@@ -286,6 +286,17 @@ describe("waiting for peers", () => {
     expect(opened(h)).toBeUndefined();
   });
 
+  test("does not happen either when the word was kept and nobody is there to give the manifest", () => {
+    const first = trusting(["a"]);
+    begin(first);
+    announce(first, signed());
+    const { announcement } = first.takeOne("saveAnnouncement");
+    const h = trusting([], { announcements: [announcement] });
+    begin(h);
+    h.probe(length, { etag: ETAG });
+    expect(opened(h)).toBeUndefined();
+  });
+
   test("does not happen when there are none", () => {
     const h = trusting([]);
     begin(h);
