@@ -48,6 +48,8 @@ async function agentOf(name: string, options: Partial<AgentOptions> = {}): Promi
     mdns: false,
     watchNetwork: false,
     trustedKeys: [ALICE.text],
+    // On a busy machine half a second is soon over.
+    settings: { announcementTimeoutMs: 3_000 },
     logger: {
       debug() {},
       info() {},
