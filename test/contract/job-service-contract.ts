@@ -331,6 +331,17 @@ function describeOwners({ open, newPath, urlOf }: JobServiceSite): void {
     expect(heard).not.toContain(jobId);
   });
 
+  it("lets nobody but administrators have a file announced", async () => {
+    const announcement = { path: newPath(), signed: "" };
+    const alice = await open("alice");
+    const denied = { code: "ERR_ACCESS_DENIED" };
+    await expect(alice.announce(announcement)).rejects.toMatchObject(denied);
+    // The agent behind this service has no place for files of this machine.
+    const root = await open("administrator");
+    const unsupported = { code: "ERR_FEATURE_UNSUPPORTED" };
+    await expect(root.announce(announcement)).rejects.toMatchObject(unsupported);
+  });
+
   it("lets administrators see and change all jobs", async () => {
     const [alice, root] = [await open("alice"), await open("administrator")];
     const jobId = await alice.createJob(requestOf([]));

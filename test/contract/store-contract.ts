@@ -164,6 +164,25 @@ export function describeStoreContract<Payload>(
       await run.log.until("contentPublished", { transferId: 1 });
     };
 
+    it("keeps announcements over a restart, one for each tag, the one saved last at the end", async () => {
+      await load();
+      const save = (tag: string, value: number): void => {
+        const bytes = Uint8Array.of(value);
+        say({ type: "saveAnnouncement", announcement: { tag, bytes } });
+      };
+      save("a", 1);
+      save("b", 2);
+      save("a", 3);
+      await saveJob();
+      await restart();
+      const { announcements = [] } = await load();
+      const found = announcements.map(({ tag, bytes }) => [tag, ...bytes]);
+      expect(found).toEqual([
+        ["b", 2],
+        ["a", 3],
+      ]);
+    });
+
     it("remembers accepted manifests over a restart, the one saved last at the end (R-MAN-06)", async () => {
       await load();
       const terms = {

@@ -191,6 +191,46 @@ export function describeSwarmContract<Payload>(
       await b.log.until("uploadFinished", { requestId, sentBytes: bytes.length });
     });
 
+    it("carries an announcement that was asked for by a tag", async () => {
+      await connect();
+      const { peerId } = b;
+      const tag = Uint8Array.from({ length: 32 }, (_, i) => 255 - i);
+      a.port.execute({ type: "requestAnnouncement", peerId, requestId: 60, tag });
+      const asked = await b.log.until("announcementRequested", { peerId: a.peerId });
+      expect([...asked.tag]).toEqual([...tag]);
+      const bytes = new Uint8Array(LIMITS.announcementBytesMax).fill(7);
+      const { requestId } = asked;
+      const answer = { type: "sendAnnouncement", peerId: a.peerId, requestId, bytes } as const;
+      b.port.execute(answer);
+      b.port.execute(answer);
+      const announcement = await a.log.until("peerAnnouncement", { requestId: 60 });
+      expect(Buffer.from(announcement.bytes).equals(bytes)).toBe(true);
+      await fence(b, a);
+      expect(a.log.about(60)).toHaveLength(1);
+      expect(b.log.all("uploadFinished")).toEqual([]);
+    });
+
+    it("refuses a question for an announcement, or withdraws it, as any other", async () => {
+      await connect();
+      const { peerId } = b;
+      const tag = new Uint8Array(32);
+      const ask = (requestId: RequestId): void =>
+        a.port.execute({ type: "requestAnnouncement", peerId, requestId, tag });
+      ask(61);
+      const first = await b.log.until("announcementRequested");
+      const refuse = { type: "refuseRequest", requestId: first.requestId } as const;
+      b.port.execute({ ...refuse, peerId: a.peerId, reason: "notFound" });
+      await a.log.until("requestRefused", { requestId: 61, reason: "notFound" });
+      ask(62);
+      const { requestId } = await b.log.until("announcementRequested", {}, 2);
+      a.port.execute({ type: "cancelRequest", peerId, requestId: 62 });
+      await b.log.until("requestCancelled", { requestId });
+      const bytes = Uint8Array.of(1);
+      b.port.execute({ type: "sendAnnouncement", peerId: a.peerId, requestId, bytes });
+      await fence(b, a);
+      expect(a.log.about(62)).toEqual([]);
+    });
+
     it("carries a refusal with its reason", async () => {
       await connect();
       for (const reason of ["busy", "notFound"] as const) {

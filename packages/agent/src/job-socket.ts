@@ -5,11 +5,14 @@
  * Knows the listener and the log. Called by `startAgent`.
  */
 import { listenForJobs } from "@shoal/jobs";
+import type { Store } from "@shoal/store";
 import type { JobCaller, JobHost, JobListener } from "@shoal/jobs";
 import type { Logger } from "./logger.ts";
 
 export interface JobSocketDeps {
   readonly host: JobHost;
+  /** Where callers may have files shared. */
+  readonly store: Pick<Store, "shareFile">;
   readonly logger: Logger;
 }
 
@@ -18,7 +21,7 @@ export interface JobSocketDeps {
  * closes it before the engine.
  */
 export async function openJobSocket(
-  { host, logger }: JobSocketDeps,
+  { host, store, logger }: JobSocketDeps,
   { path, caller }: { readonly path: string | false; readonly caller: JobCaller },
 ): Promise<JobListener | undefined> {
   if (path === false) return undefined;
@@ -26,5 +29,11 @@ export async function openJobSocket(
     const kind = error instanceof Error ? error.name : typeof error;
     logger.warn({ kind }, "a connection to the job socket ended by a fault of the agent");
   };
-  return listenForJobs({ host, onFault }, { path, caller });
+  const sharing: JobHost = {
+    act: (verb) => host.act(verb),
+    onNotice: (listener) => host.onNotice(listener),
+    attachSink: (jobId, fileIndex, deliver) => host.attachSink(jobId, fileIndex, deliver),
+    share: (filePath) => store.shareFile(filePath),
+  };
+  return listenForJobs({ host: sharing, onFault }, { path, caller });
 }

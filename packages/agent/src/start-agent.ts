@@ -37,7 +37,7 @@ import type {
 } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { Jobs, LocalJobService } from "@shoal/jobs";
+import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
 import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
@@ -142,6 +142,13 @@ export interface Agent extends AsyncDisposable {
    * Rejects with `ERR_FILE_UNREADABLE` and others. `signal` ends the reading of the file.
    */
   share(path: string, options?: { readonly signal?: AbortSignal }): Promise<ContentId>;
+  /**
+   * Takes a trusted publisher's signed announcement of a file at somebody else's URL
+   * (docs/manifest.md); from then on peers that ask get it, as from any agent that has heard of it.
+   * Throws `ERR_MANIFEST_UNTRUSTED`, `ERR_MANIFEST_EXPIRED`, `ERR_MANIFEST_ROLLBACK` or
+   * `ERR_MANIFEST_MALFORMED`.
+   */
+  announce(signed: Uint8Array): void;
   /** Every counter of docs/metrics.md, since the start. */
   counters(): Readonly<Record<CounterName, number>>;
   /** Calls `listener` with every notice until the returned function is called. */
@@ -214,7 +221,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => engine.close());
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
-  const jobSocket = opened.use(await openJobSocket({ host: engine, logger }, place));
+  const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
   // From here on nothing fails.
   const open = opened.move();
   const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket });
@@ -345,6 +352,10 @@ class RunningAgent implements Agent {
     const contentId = await this.#parts.store.shareFile(resolvePath(path), options);
     await this.#served(contentId, path);
     return contentId;
+  }
+
+  announce(signed: Uint8Array): void {
+    announceTo(this.#parts.engine, signed);
   }
 
   counters(): Readonly<Record<CounterName, number>> {

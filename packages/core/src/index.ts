@@ -30,20 +30,21 @@ export type { Manifest, ManifestFile, ManifestHints, ManifestResult } from "./co
 export { formatPublicKey, keyIdOf, parsePublisher } from "./content/publisher.ts";
 export type { Publisher, PublisherKey } from "./content/publisher.ts";
 export {
-  encodeEnvelope,
+  encodeAnnouncement,
+  openAnnouncement,
+  urlTag,
+  validatorTag,
+} from "./content/announcement.ts";
+export type { Announcement, OpenedAnnouncement } from "./content/announcement.ts";
+export { encodeEnvelope, messageToSign } from "./content/envelope.ts";
+export type { Envelope, ManifestSignature, SignedKind } from "./content/envelope.ts";
+export {
   encodeStatement,
   isProductName,
-  messageToSign,
   openSignedManifest,
   SIGNED_SIDECAR_SUFFIX,
 } from "./content/signed-manifest.ts";
-export type {
-  Envelope,
-  ManifestSignature,
-  OpenedManifest,
-  OpenResult,
-  Statement,
-} from "./content/signed-manifest.ts";
+export type { OpenedManifest, OpenResult, Statement } from "./content/signed-manifest.ts";
 export { parsePieceHashFile, parseSha256Base64 } from "./content/piece-hash-file.ts";
 export type { ExpectedPieceHashes, PieceHashFileResult } from "./content/piece-hash-file.ts";
 export { PieceBufferPool } from "./content/piece-buffer-pool.ts";
@@ -120,6 +121,7 @@ export type {
   PieceSource,
   ResumableContent,
   StoreCommand,
+  StoredAnnouncement,
   StoredContent,
   StoreEvent,
 } from "./ports/store-port.ts";
@@ -158,7 +160,7 @@ export { isCacheHost } from "./schedule/cache-hosts.ts";
 export { ORIGIN_REASONS } from "./schedule/notice.ts";
 export type { Notice, OriginReason } from "./schedule/notice.ts";
 export { Scheduler } from "./schedule/scheduler.ts";
-export type { SchedulerDeps } from "./schedule/scheduler.ts";
+export type { SchedulerDeps } from "./schedule/scheduler-deps.ts";
 export { FILE_PHASES } from "./schedule/snapshot.ts";
 export type {
   FilePhase,

@@ -1,4 +1,5 @@
 /** `@shoal/jobs`: create, watch and complete transfers. See docs/job-states.md for the states. */
+export { announceTo } from "./announce-to.ts";
 export type {
   ByteRange,
   CreateJobFile,
@@ -11,6 +12,7 @@ export type {
   FileKey,
   JobCaller,
   JobService,
+  ServiceAnnouncement,
   ServiceJobRequest,
   ServiceWatcher,
   StreamTaker,

@@ -1,5 +1,13 @@
 /** What the job API needs from whoever runs the scheduler. The engine's loop is one. */
-import type { ErrorInfo, JobId, Millis, Notice, PieceBytes, Scheduler } from "@shoal/core";
+import type {
+  ContentId,
+  ErrorInfo,
+  JobId,
+  Millis,
+  Notice,
+  PieceBytes,
+  Scheduler,
+} from "@shoal/core";
 
 export interface JobHost {
   /** Runs a verb on the scheduler, at once and in order with events; returns its result. */
@@ -15,4 +23,6 @@ export interface JobHost {
     fileIndex: number,
     deliver: (piece: PieceBytes) => void,
   ): (() => void) | ErrorInfo;
+  /** Offers a file of this machine to peers. Absent: nothing can be offered. */
+  share?(path: string): Promise<ContentId>;
 }

@@ -39,6 +39,14 @@ export interface FileKey {
   readonly fileIndex: number;
 }
 
+/** A file, and what a publisher has signed about it. */
+export interface ServiceAnnouncement {
+  /** Absolute. */
+  readonly path: string;
+  /** The signed announcement, in base64. */
+  readonly signed: string;
+}
+
 /** Takes a file's bytes in order; rejecting fails the job with `ERR_SINK_FAILED`. */
 export interface StreamTaker {
   /** `bytes` are valid until the promise settles. */
@@ -74,6 +82,12 @@ export interface JobService {
    * `toStream`. Resolves when it is attached; the returned function takes the stream away.
    */
   attachStream(file: FileKey, taker: StreamTaker): Promise<() => void>;
+  /**
+   * Offers a complete file of this machine to peers, and passes on a trusted publisher's word about
+   * where it comes from. Both are the agent's, not a job's: `ERR_ACCESS_DENIED` for all but
+   * administrators. Rejects with `ERR_FILE_UNREADABLE`, `ERR_MANIFEST_UNTRUSTED` and others.
+   */
+  announce(announcement: ServiceAnnouncement): Promise<void>;
   /** Until the returned function is called. */
   watch(watcher: ServiceWatcher): () => void;
   /** Rejects everything that waits with `ERR_AGENT_CLOSED`. Idempotent; jobs go on. */

@@ -26,10 +26,12 @@ import type {
   FileKey,
   JobCaller,
   JobService,
+  ServiceAnnouncement,
   ServiceJobRequest,
   ServiceWatcher,
   StreamTaker,
 } from "./job-service.ts";
+import { announceTo } from "./announce-to.ts";
 import { VerbTickets } from "./verb-tickets.ts";
 
 interface AttachedStream {
@@ -119,6 +121,14 @@ export class LocalJobService implements JobService {
     if (typeof detach === "function") return () => stream.end();
     this.#streams.delete(stream);
     throw ShoalError.from(detach);
+  }
+
+  async announce({ path, signed }: ServiceAnnouncement): Promise<void> {
+    this.#checkOpen();
+    if (!this.#caller.isAdministrator) throw new ShoalError("ERR_ACCESS_DENIED", path);
+    if (this.#host.share === undefined) throw new ShoalError("ERR_FEATURE_UNSUPPORTED", "announce");
+    announceTo(this.#host, Buffer.from(signed, "base64"));
+    await this.#host.share(path);
   }
 
   watch(watcher: ServiceWatcher): () => void {

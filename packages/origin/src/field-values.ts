@@ -5,7 +5,7 @@
  * `interpret-response.ts`.
  */
 import { LIMITS, parseHttpDate } from "@shoal/core";
-import type { Millis } from "@shoal/core";
+import type { Millis, Validator } from "@shoal/core";
 
 /** Longest validator that is kept; longer ones count as absent. */
 const VALIDATOR_LENGTH_MAX = 1_024;
@@ -55,6 +55,22 @@ export function parseStrongEtag(text: string): string | undefined {
 /** `Last-Modified` as sent: an opaque mark, kept when it has a sensible length. */
 export function parseLastModified(text: string): string | undefined {
   return text === "" || text.length > VALIDATOR_LENGTH_MAX ? undefined : text;
+}
+
+/**
+ * The validator in a response's header as text, lines ended by CR LF (R-HTTP-11). A field that
+ * stands twice says nothing.
+ */
+export function validatorInText(header: string): Validator {
+  const only = (name: string): string => {
+    const lines = header.split("\r\n").filter((line) => line.toLowerCase().startsWith(`${name}:`));
+    return lines.length === 1 ? (lines[0]?.slice(name.length + 1).trim() ?? "") : "";
+  };
+  const [etag, lastModified] = [
+    parseStrongEtag(only("etag")),
+    parseLastModified(only("last-modified")),
+  ];
+  return { ...(etag && { etag }), ...(lastModified && { lastModified }) };
 }
 
 /**

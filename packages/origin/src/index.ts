@@ -2,6 +2,7 @@
 export { ADDRESS_TABLE } from "./addresses.ts";
 export type { AddressTable } from "./addresses.ts";
 export { readCaFile } from "./authorities.ts";
+export { validatorInText } from "./field-values.ts";
 export { createOrigin } from "./origin.ts";
 export type { Origin, OriginDeps, OriginOptions } from "./origin.ts";
 export { parseOriginUrl, showUrl, sidecarUrl } from "./origin-url.ts";

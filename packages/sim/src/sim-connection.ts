@@ -50,11 +50,13 @@ export class ConnectionEnd {
         this.requests.set(command.requestId, command.length);
         return true;
       case "requestManifest":
+      case "requestAnnouncement":
         this.requests.set(command.requestId, 0);
         return true;
       case "cancelRequest":
         return this.requests.delete(command.requestId);
       case "refuseRequest":
+      case "sendAnnouncement":
         return this.asked.delete(command.requestId);
       default:
         return true;
@@ -68,12 +70,14 @@ export class ConnectionEnd {
         this.asked.set(event.requestId, event.piece);
         return true;
       case "manifestRequested":
+      case "announcementRequested":
         this.asked.set(event.requestId, undefined);
         return true;
       case "requestCancelled":
         return this.asked.delete(event.requestId) || this.uploads.has(event.requestId);
       case "requestRefused":
       case "peerManifest":
+      case "peerAnnouncement":
         return this.requests.delete(event.requestId);
       default:
         return true;

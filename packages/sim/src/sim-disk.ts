@@ -19,6 +19,7 @@ import type {
   PieceIndex,
   PieceLayout,
   ResumableContent,
+  StoredAnnouncement,
   StoredContent,
   StoreCommand,
   UnixMillis,
@@ -65,6 +66,8 @@ export class SimDisk {
   readonly conduct = new Map<string, ConductRecord>();
   /** The latest of each key and product, in the order of their saving. */
   accepted: readonly AcceptedManifest[] = [];
+  /** The bytes kept for each tag, in the order of their saving. */
+  readonly announcements = new Map<string, Uint8Array>();
   /** Part files and published files of jobs, by `fileKey`. */
   readonly files = new Map<string, DiskFile>();
   /** What lies at destinations. */
@@ -106,6 +109,11 @@ export class SimDisk {
     const names = new Set(accepted.map(({ keyId, product }) => `${keyId} ${product}`));
     const others = this.accepted.filter((item) => !names.has(`${item.keyId} ${item.product}`));
     this.accepted = [...others, ...accepted];
+  }
+
+  saveAnnouncement({ tag, bytes }: StoredAnnouncement): void {
+    this.announcements.delete(tag);
+    this.announcements.set(tag, bytes);
   }
 
   setCapacity(bytes: number): void {

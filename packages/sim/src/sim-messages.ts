@@ -55,6 +55,14 @@ export function messageOf(peerId: PeerId, command: Addressed): SwarmEvent {
       const { requestId, contentId } = command;
       return { type: "manifestRequested", peerId, requestId, contentId };
     }
+    case "requestAnnouncement": {
+      const { requestId, tag } = command;
+      return { type: "announcementRequested", peerId, requestId, tag };
+    }
+    case "sendAnnouncement": {
+      const { requestId, bytes } = command;
+      return { type: "peerAnnouncement", peerId, requestId, bytes };
+    }
     case "cancelRequest":
       return { type: "requestCancelled", peerId, requestId: command.requestId };
     case "refuseRequest": {

@@ -83,6 +83,10 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
         return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
       case "saveAccepted":
         return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
+      case "saveAnnouncement": {
+        const { announcement } = command;
+        return this.#at(this.#disk.sync(), () => this.#disk.saveAnnouncement(announcement));
+      }
       case "saveJob":
         return this.#saveJob(command.job, command.revision);
       case "endJob":
@@ -156,8 +160,10 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
     const { accepted } = this.#disk;
     const conduct = [...this.#disk.conduct.values()];
+    const announcements = [...this.#disk.announcements].map(([tag, bytes]) => ({ tag, bytes }));
     const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
-    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+    const kept = { accepted, announcements, conduct };
+    this.#emit({ type: "stateLoaded", jobs, resumable, contents, ...kept });
   }
 
   #saveJob(job: JobRecord, revision: number): void {

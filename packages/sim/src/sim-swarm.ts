@@ -186,9 +186,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     }
     if (end.state !== "open") return;
     if (event.type === "peerDisconnected") return this.#drop(end, event.reason);
-    if (event.type === "pieceRequested" || event.type === "manifestRequested") {
-      if (!this.#admits(end, event)) return;
-    }
+    if (isRequest(event) && !this.#admits(end, event)) return;
     if (!end.accepts(event)) return;
     this.#emit(event);
     if (event.type === "requestCancelled") this.#endUpload(end, event.requestId);
@@ -389,6 +387,12 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     const payload = this.payloads.take(piece, byteLength, corrupt);
     this.#emit({ type: "peerPiece", peerId, requestId, bufferId: NO_BUFFER }, payload);
   }
+}
+
+type Asking = Extract<SwarmEvent, { type: `${string}Requested` }>;
+
+function isRequest(event: SwarmEvent): event is Asking {
+  return event.type.endsWith("Requested");
 }
 
 /** Floods count once a second (R-PEER-16). */

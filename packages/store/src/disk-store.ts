@@ -36,7 +36,13 @@ type TransferCommand = Exclude<
   StoreCommand,
   | JobCommand
   | Command<
-      "loadState" | "saveAccepted" | "saveConduct" | "openContent" | "openShared" | "readPiece"
+      | "loadState"
+      | "saveAccepted"
+      | "saveAnnouncement"
+      | "saveConduct"
+      | "openContent"
+      | "openShared"
+      | "readPiece"
     >
 >;
 
@@ -87,6 +93,9 @@ export class DiskStore {
         return Promise.resolve();
       case "saveAccepted":
         this.#context.acceptedRows.save(command.accepted);
+        return Promise.resolve();
+      case "saveAnnouncement":
+        this.#context.announcementRows.save(command.announcement);
         return Promise.resolve();
       case "saveJob":
       case "endJob":
@@ -144,8 +153,10 @@ export class DiskStore {
       const jobs = tables.loadJobs();
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
       const accepted = this.#context.acceptedRows.all();
+      const announcements = this.#context.announcementRows.all();
       const conduct = this.#context.conductRows.all();
-      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+      const loaded = { jobs, resumable, contents, accepted, announcements, conduct };
+      emit({ type: "stateLoaded", ...loaded });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
       emit({ type: "stateFailed", error });

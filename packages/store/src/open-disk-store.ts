@@ -8,6 +8,7 @@ import { realpathSync } from "node:fs";
 import { errorInfo, resolveSettings, ShoalError } from "@shoal/core";
 import type { UnixMillis } from "@shoal/core";
 import { AcceptedRows } from "./accepted-rows.ts";
+import { AnnouncementRows } from "./announcement-rows.ts";
 import { CacheRows } from "./cache-rows.ts";
 import { ConductRows } from "./conduct-rows.ts";
 import { ContentCache } from "./content-cache.ts";
@@ -99,6 +100,7 @@ async function start(
     tables,
     cacheRows: new CacheRows(database),
     acceptedRows: new AcceptedRows(database, doubt),
+    announcementRows: new AnnouncementRows(database, doubt),
     conductRows: new ConductRows(database, doubt),
     now,
     stateDirectory: realPath,

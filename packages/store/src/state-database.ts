@@ -14,7 +14,7 @@ import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
 import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -70,6 +70,9 @@ const TABLES = {
     issued_at INTEGER NOT NULL,
     content_id TEXT NOT NULL,
     PRIMARY KEY (key_id, product)`,
+  announcements: `
+    tag TEXT PRIMARY KEY,
+    bytes BLOB NOT NULL`,
   conduct: `
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,

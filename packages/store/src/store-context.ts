@@ -4,6 +4,7 @@
  */
 import type { PieceLayout, StoreEvent, UnixMillis } from "@shoal/core";
 import type { AcceptedRows } from "./accepted-rows.ts";
+import type { AnnouncementRows } from "./announcement-rows.ts";
 import type { CacheRows } from "./cache-rows.ts";
 import type { ConductRows } from "./conduct-rows.ts";
 import type { Disk } from "./disk.ts";
@@ -14,6 +15,7 @@ export interface StoreContext {
   readonly tables: StateTables;
   readonly cacheRows: CacheRows;
   readonly acceptedRows: AcceptedRows;
+  readonly announcementRows: AnnouncementRows;
   readonly conductRows: ConductRows;
   /** The time of day, for ages in the cache. */
   readonly now: () => UnixMillis;

@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { JobRecord } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { AcceptedRows } from "../src/accepted-rows.ts";
+import { AnnouncementRows } from "../src/announcement-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
 import { realDisk } from "../src/disk.ts";
@@ -36,6 +37,7 @@ function openTable() {
     tables,
     cacheRows: new CacheRows(database),
     acceptedRows: new AcceptedRows(database, () => {}),
+    announcementRows: new AnnouncementRows(database, () => {}),
     conductRows: new ConductRows(database, () => {}),
     now: Date.now,
     stateDirectory: state,

@@ -5,6 +5,7 @@ import { sha256Hex } from "@shoal/core";
 import type { JobRecord, ShoalError } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { AcceptedRows } from "../src/accepted-rows.ts";
+import { AnnouncementRows } from "../src/announcement-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
 import { realDisk } from "../src/disk.ts";
@@ -297,6 +298,7 @@ describe("jobs", () => {
       tables,
       cacheRows: new CacheRows(database),
       acceptedRows: new AcceptedRows(database, () => {}),
+      announcementRows: new AnnouncementRows(database, () => {}),
       conductRows: new ConductRows(database, () => {}),
       now: Date.now,
       stateDirectory: state,

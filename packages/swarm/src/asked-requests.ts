@@ -19,9 +19,11 @@ export type Completed =
   | { readonly kind: "piece"; readonly requestId: RequestId; readonly payload: PieceBytes }
   | { readonly kind: "manifest"; readonly requestId: RequestId; readonly bytes: Uint8Array };
 
+export type AskedKind = "piece" | "manifest" | "announcement";
+
 interface Asked {
   readonly requestId: RequestId;
-  readonly kind: "piece" | "manifest";
+  readonly kind: AskedKind;
   /** Bytes to come; a manifest's is unknown until its MANIFEST frame. */
   length: number | undefined;
   receivedBytes: number;
@@ -44,7 +46,7 @@ export class AskedRequests {
   }
 
   /** A number for a new request; numbers only grow on one link. */
-  add(requestId: RequestId, kind: "piece" | "manifest", length?: number): number {
+  add(requestId: RequestId, kind: AskedKind, length?: number): number {
     assert(!this.#idByRequest.has(requestId), `request ${requestId} is made once`);
     const id = ++this.#lastId;
     this.#idByRequest.set(requestId, id);
@@ -86,6 +88,14 @@ export class AskedRequests {
     }
     asked.length = length;
     if (!asked.isCancelled) asked.manifest = new Uint8Array(length);
+  }
+
+  /** The answer to a request for an announcement; returns the request if anybody still waits. */
+  announced(id: number): RequestId | undefined {
+    const asked = this.#find(id);
+    if (asked.kind !== "announcement") throw new FrameError(`ANNOUNCEMENT for request ${id}`);
+    this.#end(id, asked);
+    return asked.isCancelled ? undefined : asked.requestId;
   }
 
   /** Some bytes of an answer, in order. Returns the request when they were its last. */

@@ -56,8 +56,13 @@ export const FRAMES = {
   refuse: row(10, 5),
   pieceData: row(11, 5, LIMITS.dataFrameBytesMax),
   manifest: row(12, 8),
+  announcementRequest: row(14, DIGEST_LENGTH + 4),
+  announcement: row(15, 5, 4 + LIMITS.announcementBytesMax),
 } as const satisfies Record<string, FrameRow>;
 type FrameName = keyof typeof FRAMES;
+
+/** Bits of `features` in HELLO: what its sender knows beyond the frames that every agent knows. */
+export const FEATURES = { announcements: 1 } as const;
 
 /** Why a request ends without its bytes. `cancelled` answers the requester's own CANCEL. */
 export const REFUSALS = ["busy", "notFound", "cancelled"] as const satisfies readonly (
@@ -67,7 +72,13 @@ export const REFUSALS = ["busy", "notFound", "cancelled"] as const satisfies rea
 export type Refusal = (typeof REFUSALS)[number];
 
 export type ControlFrame =
-  | { readonly type: "hello"; readonly version: number; readonly requestsMax: number }
+  | {
+      readonly type: "hello";
+      readonly version: number;
+      /** Bits of `FEATURES`. Default 0. */
+      readonly features?: number;
+      readonly requestsMax: number;
+    }
   | { readonly type: "join" | "leave"; readonly contentId: ContentId }
   | {
       readonly type: "bitfield";
@@ -95,7 +106,9 @@ export type ControlFrame =
   | { readonly type: "manifestRequest"; readonly id: number; readonly contentId: ContentId }
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "refuse"; readonly id: number; readonly reason: Refusal }
-  | { readonly type: "manifest"; readonly id: number; readonly length: number };
+  | { readonly type: "manifest"; readonly id: number; readonly length: number }
+  | { readonly type: "announcementRequest"; readonly id: number; readonly tag: Uint8Array }
+  | { readonly type: "announcement"; readonly id: number; readonly bytes: Uint8Array };
 
 /**
  * Some bytes of one PIECE_DATA frame: a view of the network's buffer, valid until the next part is
@@ -142,6 +155,7 @@ export function encodeFrame(frame: ControlFrame): Uint8Array {
   switch (frame.type) {
     case "hello":
       view.setUint16(body, frame.version);
+      view.setUint16(body + 2, frame.features ?? 0);
       view.setUint32(body + 4, frame.requestsMax);
       break;
     case "bitfield":
@@ -164,6 +178,12 @@ export function encodeFrame(frame: ControlFrame): Uint8Array {
     case "manifest":
       view.setUint32(body + 4, frame.length);
       break;
+    case "announcementRequest":
+      bytes.set(frame.tag, body + 4);
+      break;
+    case "announcement":
+      bytes.set(frame.bytes, body + 4);
+      break;
     case "join":
     case "leave":
     case "manifestRequest":
@@ -185,6 +205,7 @@ export function encodePieceDataHeader(id: number, length: number): Uint8Array {
 function bodyLength(frame: ControlFrame): number {
   if (frame.type === "bitfield") return DIGEST_LENGTH + 4 + frame.bits.length;
   if (frame.type === "have") return DIGEST_LENGTH + 4 * frame.pieces.length;
+  if (frame.type === "announcement") return 4 + frame.bytes.length;
   return FRAMES[frame.type].bodyMin;
 }
 
@@ -284,7 +305,12 @@ function decodeBody(type: Exclude<FrameName, "pieceData">, body: Uint8Array): Co
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   switch (type) {
     case "hello":
-      return { type, version: view.getUint16(0), requestsMax: view.getUint32(4) };
+      return {
+        type,
+        version: view.getUint16(0),
+        features: view.getUint16(2),
+        requestsMax: view.getUint32(4),
+      };
     case "join":
     case "leave":
       return { type, contentId: contentIdAt(body, 0) };
@@ -314,6 +340,10 @@ function decodeBody(type: Exclude<FrameName, "pieceData">, body: Uint8Array): Co
       }
       return { type, id: view.getUint32(0), length };
     }
+    case "announcementRequest":
+      return { type, id: view.getUint32(0), tag: new Uint8Array(body.subarray(4)) };
+    case "announcement":
+      return { type, id: view.getUint32(0), bytes: new Uint8Array(body.subarray(4)) };
     default:
       return unreachable(type);
   }

@@ -20,12 +20,16 @@ import type {
 } from "@shoal/core";
 import { pipe } from "it-pipe";
 import type { Uint8ArrayList } from "uint8arraylist";
+import { abortConnection } from "./abort-connection.ts";
 import { AskedRequests } from "./asked-requests.ts";
+import type { AskedKind } from "./asked-requests.ts";
 import { explainEnd } from "./dial-failure.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { Answer } from "./frame-writer.ts";
-import { encodeFrame, FrameDecoder, FrameError, HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
+import { encodeFrame, FEATURES, FrameDecoder, FrameError } from "./frames.ts";
+import { HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
 import type { ControlFrame, Frame, Refusal } from "./frames.ts";
+import { allowReadAhead } from "./read-ahead.ts";
 import { RequestRates } from "./request-rates.ts";
 
 /** What a link asks and tells its swarm. */
@@ -54,7 +58,7 @@ export interface LinkOptions {
 }
 
 /** A request of the peer: not yet answered by core, or with its answer in the writer. */
-type Served = { readonly kind: "piece" | "manifest"; phase: "asked" | "sending" };
+type Served = { readonly kind: AskedKind; phase: "asked" | "sending" };
 
 export class Link {
   readonly peerId: PeerId;
@@ -71,6 +75,7 @@ export class Link {
   readonly #rates = new RequestRates();
   #state: "greeting" | "open" | "closed" = "greeting";
   #wasOpen = false;
+  #features = 0;
 
   constructor(deps: LinkDeps, options: LinkOptions) {
     const { connection, stream } = deps;
@@ -106,7 +111,8 @@ export class Link {
 
   /** Sends our HELLO: the dialler's first step, the listener's answer. */
   greet(): void {
-    const hello = { version: WIRE_VERSION, requestsMax: this.#requestsMax };
+    const { announcements: features } = FEATURES;
+    const hello = { version: WIRE_VERSION, features, requestsMax: this.#requestsMax };
     this.#writer.sendFirst(encodeFrame({ type: "hello", ...hello }));
   }
 
@@ -143,6 +149,17 @@ export class Link {
     this.#send({ type: "manifestRequest", id, contentId });
   }
 
+  /** A peer that does not know the frame has nothing to answer either. */
+  requestAnnouncement(requestId: RequestId, tag: Uint8Array): void {
+    if ((this.#features & FEATURES.announcements) === 0) {
+      const { peerId } = this;
+      this.#host.emit({ type: "requestRefused", peerId, requestId, reason: "notFound" });
+      return;
+    }
+    const id = this.#asked.add(requestId, "announcement");
+    this.#send({ type: "announcementRequest", id, tag });
+  }
+
   cancelRequest(requestId: RequestId): void {
     const id = this.#asked.cancel(requestId);
     if (id !== undefined) this.#send({ type: "cancel", id });
@@ -156,6 +173,13 @@ export class Link {
 
   sendManifest(id: RequestId, bytes: Uint8Array): void {
     this.#answer("manifest", { id, bytes, release: () => {} });
+  }
+
+  /** One frame, which counts as any request does (R-PEER-17). */
+  sendAnnouncement(id: RequestId, bytes: Uint8Array): void {
+    if (this.#served.get(id)?.kind !== "announcement") return;
+    this.#served.delete(id);
+    this.#send({ type: "announcement", id, bytes });
   }
 
   refuseRequest(id: RequestId, reason: Refusal): void {
@@ -251,6 +275,7 @@ export class Link {
     const { peerId } = this;
     switch (frame.type) {
       case "hello":
+        this.#features = frame.features ?? 0;
         return this.#greeted(frame.version, frame.requestsMax);
       case "join":
         return this.#host.emit({ type: "peerJoined", peerId, contentId: frame.contentId });
@@ -271,6 +296,17 @@ export class Link {
         if (!this.#serves(frame.id, "manifest")) return;
         const { id: requestId, contentId } = frame;
         return this.#host.emit({ type: "manifestRequested", peerId, requestId, contentId });
+      }
+      case "announcementRequest": {
+        if (!this.#serves(frame.id, "announcement")) return;
+        const { id: requestId, tag } = frame;
+        return this.#host.emit({ type: "announcementRequested", peerId, requestId, tag });
+      }
+      case "announcement": {
+        const requestId = this.#asked.announced(frame.id);
+        if (requestId === undefined) return;
+        const { bytes } = frame;
+        return this.#host.emit({ type: "peerAnnouncement", peerId, requestId, bytes });
       }
       case "cancel":
         return this.#cancelled(frame.id);
@@ -358,35 +394,7 @@ export class Link {
   }
 }
 
-/** Ends a connection without waiting for anything, whatever state it is in. */
-export function abortConnection(connection: Connection, reason: string): void {
-  try {
-    connection.abort(new Error(reason));
-  } catch {
-    // Yamux says goodbye after it has closed its streams, whose listeners may have ended the
-    // connection already; then it has nothing to say it on.
-  }
-}
-
 /** How long a link that ends politely may take to send what is queued. */
 const FAREWELL_TIMEOUT_MS = 500;
 /** A long HAVE counts as several control frames. */
 const HAVE_PIECES_PER_WORK = 64;
-
-/** The parts of a yamux stream that decide how much its peer may send ahead. */
-interface YamuxCredit {
-  recvWindow?: number;
-  sendWindowUpdate?(): void;
-}
-
-/**
- * Lets the peer send `bytes` ahead from the start. Yamux begins with 256 KiB and doubles that by a
- * measured round trip; measured with pieces of 1 MiB, that costs a seventh of the speed. The field
- * is private to yamux: where it is missing, transfers are slower and all else works.
- */
-function allowReadAhead(stream: Stream, bytes: number): void {
-  const yamux = stream as unknown as YamuxCredit;
-  if (typeof yamux.recvWindow !== "number" || yamux.recvWindow >= bytes) return;
-  yamux.recvWindow = bytes;
-  yamux.sendWindowUpdate?.();
-}

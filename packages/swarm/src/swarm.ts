@@ -20,7 +20,8 @@ import type { MdnsOptions } from "./discovery.ts";
 import { createGater, Refusals } from "./gater.ts";
 import { createIdentity } from "./identity.ts";
 import type { PrivateKey } from "./identity.ts";
-import { abortConnection, Link } from "./link.ts";
+import { abortConnection } from "./abort-connection.ts";
+import { Link } from "./link.ts";
 import { LinkTable } from "./links.ts";
 import { createLibp2pNode } from "./libp2p-node.ts";
 import { PeerBuffers } from "./peer-buffers.ts";
@@ -369,6 +370,8 @@ function executeOn(link: Link, command: LinkCommand, payload: PieceBytes | undef
     }
     case "requestManifest":
       return link.requestManifest(command.requestId, command.contentId);
+    case "requestAnnouncement":
+      return link.requestAnnouncement(command.requestId, command.tag);
     case "cancelRequest":
       return link.cancelRequest(command.requestId);
     case "sendPiece":
@@ -376,6 +379,8 @@ function executeOn(link: Link, command: LinkCommand, payload: PieceBytes | undef
       return;
     case "sendManifest":
       return link.sendManifest(command.requestId, command.bytes);
+    case "sendAnnouncement":
+      return link.sendAnnouncement(command.requestId, command.bytes);
     case "refuseRequest":
       return link.refuseRequest(command.requestId, command.reason);
     default:

@@ -19,8 +19,11 @@ const DIGEST = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
 
 /** Written by hand from docs/wire.md: length, type and zeroes, then the body. */
 const GOLDEN: ReadonlyArray<readonly [ControlFrame, string]> = [
-  // 8 bytes, type 1: version 1, reserved, 8 requests
-  [{ type: "hello", version: 1, requestsMax: 8 }, "00000008 01000000 0001 0000 00000008"],
+  // 8 bytes, type 1: version 1, knows announcements, 8 requests
+  [
+    { type: "hello", version: 1, features: 1, requestsMax: 8 },
+    "00000008 01000000 0001 0001 00000008",
+  ],
   // 32 bytes, type 2: the digest
   [{ type: "join", contentId }, `00000020 02000000 ${DIGEST}`],
   [{ type: "leave", contentId }, `00000020 03000000 ${DIGEST}`],
@@ -52,6 +55,10 @@ const GOLDEN: ReadonlyArray<readonly [ControlFrame, string]> = [
   [{ type: "refuse", id: 7, reason: "notFound" }, "00000005 0a000000 00000007 01"],
   // 8 bytes, type 12: id 8, 5 MiB
   [{ type: "manifest", id: 8, length: 5 * MiB }, "00000008 0c000000 00000008 00500000"],
+  // 36 bytes, type 14: id 9, tag
+  [{ type: "announcementRequest", id: 9, tag: digest }, `00000024 0e000000 00000009 ${DIGEST}`],
+  // 6 bytes, type 15: id 9, what is signed
+  [{ type: "announcement", id: 9, bytes: Uint8Array.of(1, 2) }, "00000006 0f000000 00000009 0102"],
 ];
 
 function fromHex(text: string): Uint8Array {
@@ -109,6 +116,7 @@ const anyControlFrame: fc.Arbitrary<ControlFrame> = fc.oneof(
   fc.record({
     type: fc.constant("hello" as const),
     version: fc.integer({ min: 0, max: 0xffff }),
+    features: fc.integer({ min: 0, max: 0xffff }),
     requestsMax: id,
   }),
   fc.record({ type: fc.constantFrom("join" as const, "leave" as const), contentId: anyContentId }),
@@ -139,6 +147,16 @@ const anyControlFrame: fc.Arbitrary<ControlFrame> = fc.oneof(
     type: fc.constant("manifest" as const),
     id,
     length: fc.integer({ min: 1, max: LIMITS.manifestBytesMax }),
+  }),
+  fc.record({
+    type: fc.constant("announcementRequest" as const),
+    id,
+    tag: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  }),
+  fc.record({
+    type: fc.constant("announcement" as const),
+    id,
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 200 }),
   }),
 );
 

@@ -37,6 +37,8 @@ test.each<[string, Uint8Array, Offence]>([
   ["a second HELLO", hello, "malformedFrame"],
   ["a have-map with spare bits", spareBits(), "malformedFrame"],
   ["a MANIFEST nobody asked for", hexBytes("00000008 0c000000 00000001 00000009"), "surplusBytes"],
+  ["an ANNOUNCEMENT nobody asked for", hexBytes("00000005 0f000000 00000001 00"), "surplusBytes"],
+  ["an ANNOUNCEMENT of 4 KiB and a byte", hexBytes("00001005 0f000000"), "malformedFrame"],
   ["data nobody asked for", dataFrame(1, 100), "surplusBytes"],
   ["a REFUSE for nothing", hexBytes("00000005 0a000000 00000001 00"), "surplusBytes"],
   ["a CANCEL of the future", hexBytes("00000004 09000000 00000001"), "malformedFrame"],
@@ -196,6 +198,29 @@ test("greets a peer of another version and closes politely", async () => {
   expect(await peer.next("hello")).toMatchObject({ version: 1 });
   await peer.untilClosed();
   expect(a.events).toEqual([]);
+});
+
+/** A swarm that was told to ask a peer with such features for an announcement. */
+async function askedForAnnouncement(features: number): Promise<[TestSwarm, RawPeer]> {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.dial(a);
+  peer.send({ type: "hello", version: 1, features, requestsMax: 8 });
+  const { peerId } = await a.next("peerConnected");
+  a.execute({ type: "requestAnnouncement", peerId, requestId: 70, tag: new Uint8Array(32) });
+  return [a, peer];
+}
+
+test("asks no peer for announcements whose HELLO does not say that it knows the frames", async () => {
+  const [a] = await askedForAnnouncement(0);
+  const refused = await a.next("requestRefused");
+  expect(refused).toMatchObject({ requestId: 70, reason: "notFound" });
+});
+
+test("drops a peer that answers a question for an announcement with a manifest", async () => {
+  const [a, peer] = await askedForAnnouncement(1);
+  expect(await peer.next("announcementRequest")).toMatchObject({ id: 1 });
+  peer.send({ type: "manifest", id: 1, length: 5 });
+  expect(await dropped(a, peer)).toEqual(byOffence("malformedFrame"));
 });
 
 test("reads a HELLO that is longer than ours", async () => {

@@ -64,10 +64,14 @@ function addPublish(program: Command, actions: CommandActions): void {
     "shoal publish disk.iso",
     "shoal publish disk.iso --piece-length 4MiB --json",
     "shoal publish disk.iso --key publisher.key",
+    "shoal publish https://example.org/disk.iso --key publisher.key",
   ])
     .summary("describe a file and print its content id")
-    .description("Writes FILE.shoal, the manifest to put beside FILE on a server.")
-    .argument("<FILE>", "the file to describe")
+    .description(
+      "Writes FILE.shoal, the manifest to put beside FILE on a server. Of a URL of somebody else, " +
+        "fetches the file once and has an agent announce it, signed, to peers that trust the key.",
+    )
+    .argument("<FILE|URL>", "the file to describe")
     .addOption(valued("--piece-length <BYTES>", "default: by the file's length", parsePieceLength))
     .addOption(
       new Option(
@@ -81,6 +85,14 @@ function addPublish(program: Command, actions: CommandActions): void {
       valued("--sequence <N>", "higher for newer versions; default: the time", parseSequence),
     )
     .addOption(valued("--valid-days <DAYS>", "how long it may be used; default: 365", parseDays))
+    .option(
+      "-o, --output <FILE>",
+      "of a URL: where the file goes and stays; default: its name here",
+    )
+    .option("--overwrite", "of a URL: replace the file when it exists")
+    .option("--state <DIR>", "of a URL: the state of the agent that announces it, not running now")
+    .option("--job-socket <PATH>", "of a URL: where the agent that announces it runs")
+    .option("--ca <FILE>", "of a URL: trust the certificate authorities in this PEM file too")
     .option("--json", "print one JSON object")
     .action((file: string, options: PublishOptions) => actions.publish(file, options));
 }

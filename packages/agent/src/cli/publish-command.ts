@@ -1,17 +1,18 @@
 /**
- * `shoal publish`: writes the manifest of a file beside it, with `--key` in its signed form too, and
- * prints the content id.
+ * `shoal publish FILE`: writes the manifest of a file beside it, with `--key` in its signed form too,
+ * and prints the content id. `shoal publish URL` is `announce-command.ts`.
  */
 import { basename, resolve } from "node:path";
-import { hex, LIMITS, ShoalError, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
+import { hex, ShoalError, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
 import { describeFile, writeSidecar } from "@shoal/store";
 import { createLogUpdate } from "log-update";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes, formatCount, formatPercent } from "./format-values.ts";
-import { readKeyFile } from "./key-file.ts";
 import type { SigningKey } from "./key-file.ts";
+import { runAnnounce } from "./announce-command.ts";
 import { signManifest } from "./sign-manifest.ts";
+import { readKeys, validityOf } from "./signing-options.ts";
 
 export interface PublishOptions {
   readonly pieceLength?: number;
@@ -24,13 +25,25 @@ export interface PublishOptions {
   readonly sequence?: number;
   readonly validDays?: number;
   readonly json?: true;
+  /** For a URL alone: where the file goes, who announces it, and how it is fetched. */
+  readonly output?: string;
+  readonly overwrite?: true;
+  readonly state?: string;
+  readonly jobSocket?: string;
+  readonly ca?: string;
 }
 
 export async function runPublish(
   file: string,
   options: PublishOptions,
-  { terminal, signal }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
+  if (/^https?:/i.test(file)) return runAnnounce(file, options, context);
+  const { output, overwrite, state, jobSocket, ca } = options;
+  if ([output, overwrite, state, jobSocket, ca].some((value) => value !== undefined)) {
+    throw new ShoalError("ERR_USAGE", "--output and where to announce it are for a URL");
+  }
+  const { terminal, signal } = context;
   const path = resolve(file);
   const keys = await readKeys(options.key ?? []);
   const draw = terminal.isLive ? createLogUpdate(terminal.stderr as NodeJS.WriteStream) : undefined;
@@ -71,20 +84,6 @@ export async function runPublish(
   terminal.data(contentId);
 }
 
-const VALID_DAYS = 365;
-const DAY_SEC = 86_400;
-
-async function readKeys(files: readonly string[]): Promise<SigningKey[]> {
-  const keys: SigningKey[] = [];
-  for (const file of files) keys.push(await readKeyFile(file));
-  const distinct = new Set(keys.map(({ publicKey }) => hex(publicKey)));
-  if (distinct.size < keys.length) throw new ShoalError("ERR_KEY_INVALID", "it is named twice");
-  if (keys.length > LIMITS.keysPerPublisherMax) {
-    throw new ShoalError("ERR_KEY_INVALID", `${keys.length} keys`);
-  }
-  return keys;
-}
-
 interface Signing {
   readonly bytes: Uint8Array;
   readonly keys: readonly SigningKey[];
@@ -104,10 +103,10 @@ async function writeSigned(
   { bytes: manifestBytes, keys, options }: Signing,
 ): Promise<Signed | undefined> {
   if (keys.length === 0) return undefined;
-  const issuedAtSec = Math.floor(Date.now() / 1_000);
-  const { product = basename(path), sequence = issuedAtSec, validDays = VALID_DAYS } = options;
-  const expiresAtSec = issuedAtSec + validDays * DAY_SEC;
-  const statement = { product, sequence, issuedAtSec, expiresAtSec, manifestBytes };
+  const { product = basename(path) } = options;
+  const validity = validityOf(options);
+  const { sequence, expiresAtSec } = validity;
+  const statement = { product, ...validity, manifestBytes };
   const suffix = SIGNED_SIDECAR_SUFFIX;
   const signedSidecar = await writeSidecar(path, signManifest(statement, keys), { suffix });
   const expires = new Date(expiresAtSec * 1_000).toISOString();

@@ -56,6 +56,13 @@ export interface AcceptedManifest {
   readonly contentId: ContentId;
 }
 
+/** A signed announcement that was accepted, byte for byte. */
+export interface StoredAnnouncement {
+  /** `urlTag` of the URL it is about, in hex. */
+  readonly tag: string;
+  readonly bytes: Uint8Array;
+}
+
 export type StoreCommand =
   /** Answered by `stateLoaded` or `stateFailed`. The first command of every run. */
   | { readonly type: "loadState" }
@@ -71,6 +78,11 @@ export type StoreCommand =
    * are forgotten. No answer.
    */
   | { readonly type: "saveAccepted"; readonly accepted: readonly AcceptedManifest[] }
+  /**
+   * Keeps an announcement in place of the one about the same URL; of too many the earliest are
+   * forgotten. No answer.
+   */
+  | { readonly type: "saveAnnouncement"; readonly announcement: StoredAnnouncement }
   /**
    * Remembers how peers and addresses have behaved, each in the place of what was known of it, and
    * forgets others. No answer: where there is no room on the disk, it holds for this run only.
@@ -179,6 +191,8 @@ export type StoreEvent =
       readonly conduct?: readonly ConductRecord[];
       /** The earliest first. Absent: none. */
       readonly accepted?: readonly AcceptedManifest[];
+      /** The one saved last comes last. Absent: none. */
+      readonly announcements?: readonly StoredAnnouncement[];
     }
   /** The answer to `loadState`, or at any time: nothing is durable any more, no wait is answered. */
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }

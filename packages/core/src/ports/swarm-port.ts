@@ -87,6 +87,16 @@ export type SwarmCommand =
       readonly requestId: RequestId;
       readonly contentId: ContentId;
     }
+  /**
+   * Asks for a signed announcement of the file that `tag` (`urlTag`, 32 bytes) stands for:
+   * `peerAnnouncement`, `requestRefused`, or `peerDisconnected`.
+   */
+  | {
+      readonly type: "requestAnnouncement";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly tag: Uint8Array;
+    }
   /** Withdraws a request of ours. No event about it follows; late bytes are dropped. */
   | { readonly type: "cancelRequest"; readonly peerId: PeerId; readonly requestId: RequestId }
   /** Answers a peer's request with the payload beside; `uploadFinished` when sent or failed. */
@@ -98,6 +108,13 @@ export type SwarmCommand =
     }
   | {
       readonly type: "sendManifest";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bytes: Uint8Array;
+    }
+  /** Answers with at most `announcementBytesMax`. No `uploadFinished` follows. */
+  | {
+      readonly type: "sendAnnouncement";
       readonly peerId: PeerId;
       readonly requestId: RequestId;
       readonly bytes: Uint8Array;
@@ -177,6 +194,13 @@ export type SwarmEvent =
       readonly requestId: RequestId;
       readonly bytes: Uint8Array;
     }
+  /** `bytes` is as the peer sent it: at most `announcementBytesMax`, not yet checked. */
+  | {
+      readonly type: "peerAnnouncement";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly bytes: Uint8Array;
+    }
   | {
       readonly type: "requestRefused";
       readonly peerId: PeerId;
@@ -196,6 +220,12 @@ export type SwarmEvent =
       readonly peerId: PeerId;
       readonly requestId: RequestId;
       readonly contentId: ContentId;
+    }
+  | {
+      readonly type: "announcementRequested";
+      readonly peerId: PeerId;
+      readonly requestId: RequestId;
+      readonly tag: Uint8Array;
     }
   | { readonly type: "requestCancelled"; readonly peerId: PeerId; readonly requestId: RequestId }
   /** Our answer has left, or will never: a `sendPiece` or `sendManifest` is done. */

@@ -18,6 +18,7 @@ export const COUNTERS = {
   shoal_address_bans_total: "Addresses refused because of what peers at them did.",
   shoal_uploads_refused_total: "Requests of peers answered with a refusal.",
   shoal_endgame_requests_total: "Pieces asked of a second source in endgame.",
+  shoal_announcement_requests_total: "Peers' questions for a publisher's announcement of a file.",
   shoal_claims_sent_total: "Claims announced before fetching from an origin.",
 } as const satisfies Record<string, string>;
 

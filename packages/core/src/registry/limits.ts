@@ -18,6 +18,15 @@ export const LIMITS = {
   instantSecMax: 253_402_300_799,
   /** R-MAN-06: keys and products whose sequence is remembered; those not seen longest go first. */
   acceptedManifestsMax: 4_096,
+  /** A signed announcement: room for the signatures of all keys a publisher may have. */
+  announcementBytesMax: 4 * KiB,
+  /** Announcements that are kept and passed on; those not asked for longest go first. */
+  announcementsMax: 1_024,
+  /** Announcements one peer is asked for in a minute: most of them in vain (R-PEER-17). */
+  announcementAsksPerMinMax: 30,
+  /** Peers asked about one file, and questions open to one of them. */
+  announcementPeersMax: 32,
+  announcementAsksPerPeerMax: 2,
   /** R-MAN-10 */
   pieceLengthMin: 64 * KiB,
   /** R-MAN-10 */
@@ -212,6 +221,14 @@ assert(
 assert(
   LIMITS.requestsPerPeerMax <= LIMITS.requestsTotalMax,
   "one peer's share of requests cannot exceed the total",
+);
+assert(
+  LIMITS.announcementAsksPerMinMax < LIMITS.notFoundPerMinMax,
+  "whoever asks for announcements in vain must not count as a flood",
+);
+assert(
+  LIMITS.announcementBytesMax < LIMITS.controlFrameBytesMax,
+  "an announcement must fit into one control frame",
 );
 assert(
   LIMITS.dataFrameBytesMax + LIMITS.controlFrameBytesMax <= LIMITS.streamWriteBytesMax,

@@ -243,6 +243,13 @@ export const SETTINGS = {
     unit: "ms",
     help: "Time to find the manifest of a named content before the job fails.",
   },
+  announcementTimeoutMs: {
+    default: 500,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Time that connected peers have to answer with a trusted publisher's announcement of the file, and then with its manifest, before it comes from the origin alone.",
+  },
   syncDelayMs: {
     default: 2_000,
     min: 0,

@@ -55,6 +55,13 @@ export const SOURCE_ERRORS = {
     502,
     "DO_E_FILE_SIZE_UNKNOWN_HTTP_200",
   ),
+  ERR_VALIDATOR_MISSING: row(
+    "The origin does not say what identifies the file",
+    "Only files whose server sends a strong ETag or Last-Modified can be announced.",
+    5,
+    502,
+    "E_FAIL",
+  ),
   ERR_ORIGIN_CONTENT_MISMATCH: row(
     "The origin repeatedly sent bytes that do not match the manifest",
     "Publish the file again, or check the content id.",

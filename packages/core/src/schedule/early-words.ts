@@ -48,6 +48,11 @@ export class EarlyWords {
     }
   }
 
+  /** It is another content: whatever was said is about the one before. */
+  clear(): void {
+    this.#words.clear();
+  }
+
   forget(peerId: PeerId): void {
     this.#words.delete(peerId);
   }

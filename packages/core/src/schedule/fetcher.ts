@@ -45,11 +45,10 @@ export class Fetcher implements Stage {
   constructor(deps: MachineDeps, options: FetcherOptions, now: Millis) {
     this.#deps = deps;
     this.#options = options;
-    const { settings, selfId } = deps;
     const { contentId, layout, urgency } = options;
     this.#ledger = new PieceLedger(deps, options);
-    const { originExtentBytes: extentBytes, stallTimeoutMs } = settings;
-    const bounds = { selfId, extentBytes, stallTimeoutMs };
+    const { originExtentBytes: extentBytes, stallTimeoutMs } = deps.settings;
+    const bounds = { selfId: deps.selfId, extentBytes, stallTimeoutMs };
     this.#swarm = new ContentSwarm(layout, { contentId, ...bounds });
     const pace = deps.pacer.open({ ...options, url: options.sources.url }, now);
     this.#pace = pace;
@@ -113,6 +112,7 @@ export class Fetcher implements Stage {
         this.peerGone(link.peerId, now);
         return true;
       case "peerManifest":
+      case "peerAnnouncement":
         return true;
       default:
         return unreachable(event);

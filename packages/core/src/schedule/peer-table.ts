@@ -66,6 +66,7 @@ export class PeerTable implements BanList {
   #slotCount = 0;
   #dialling = 0;
   #wanted = false;
+  #seekers = 0;
   /** When due peers were last dialled: who is still due then waits for a place, not for time. */
   #dialledAt: Millis = -1;
   #deadline: Millis | undefined;
@@ -117,6 +118,15 @@ export class PeerTable implements BanList {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     this.dial(now);
+  }
+
+  /** Somebody looks for peers whose content has no name yet; until `stopSeeking`. */
+  startSeeking(now: Millis): void {
+    if (this.#seekers++ === 0) this.dial(now);
+  }
+
+  stopSeeking(): void {
+    this.#seekers--;
   }
 
   discovered(
@@ -264,7 +274,7 @@ export class PeerTable implements BanList {
     this.#dialledAt = now;
     this.#deadline = undefined;
     for (const turn of DIAL_TURNS) {
-      if (turn !== "static" && !this.#wanted) return;
+      if (turn !== "static" && !this.#wanted && this.#seekers === 0) return;
       const linksMax = turn === "other" ? settings.connectionsWanted : settings.connectionsMax;
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;

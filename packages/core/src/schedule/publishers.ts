@@ -10,13 +10,15 @@
  * state of earlier runs is in, by `JobTable`.
  */
 import { openSignedManifest } from "../content/signed-manifest.ts";
-import type { OpenedManifest, Statement } from "../content/signed-manifest.ts";
+import type { OpenedManifest } from "../content/signed-manifest.ts";
+import type { Signed } from "../content/envelope.ts";
 import type { Publisher } from "../content/publisher.ts";
-import type { AcceptedManifest, StoredContent } from "../ports/store-port.ts";
+import type { AcceptedManifest, StoredAnnouncement, StoredContent } from "../ports/store-port.ts";
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorCode, ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { ContentId, Millis } from "../units.ts";
+import { Announcements } from "./announcements.ts";
 import type { Outbox } from "./outbox.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -28,6 +30,16 @@ export type AcceptResult =
 export interface LoadedState {
   readonly accepted?: readonly AcceptedManifest[];
   readonly contents: readonly StoredContent[];
+  readonly announcements?: readonly StoredAnnouncement[];
+}
+
+/** What of a signed statement decides whether it may be believed now. */
+export interface DatedStatement extends Signed {
+  readonly product: string;
+  readonly sequence: number;
+  readonly issuedAtSec: number;
+  readonly expiresAtSec: number;
+  readonly contentId: ContentId;
 }
 
 export interface PublishersDeps {
@@ -36,27 +48,31 @@ export interface PublishersDeps {
 }
 
 export class Publishers {
+  /** What they have said of other people's URLs. */
+  readonly announcements: Announcements;
+  readonly trusted: readonly Publisher[];
   readonly #deps: PublishersDeps;
-  readonly #trusted: readonly Publisher[];
   /** The latest of every key and product, by both; the one accepted last comes last. */
   readonly #accepted = new Map<string, AcceptedManifest>();
 
   constructor(deps: PublishersDeps, trusted: readonly Publisher[]) {
     this.#deps = deps;
-    this.#trusted = trusted;
+    this.trusted = trusted;
+    this.announcements = new Announcements({ outbox: deps.outbox, publishers: this });
   }
 
   /** Nobody is trusted: there is no reason to look for signatures. */
   get isEmpty(): boolean {
-    return this.#trusted.length === 0;
+    return this.trusted.length === 0;
   }
 
   /**
    * Takes up what earlier runs accepted, the earliest first. Returns the contents that peers may
    * have: not those for which only keys have vouched that are not trusted any more (R-MAN-13).
    */
-  load({ accepted = [], contents }: LoadedState): StoredContent[] {
+  load({ accepted = [], contents, announcements = [] }: LoadedState): StoredContent[] {
     for (const item of accepted) this.#remember(item);
+    this.announcements.load(announcements);
     return contents.filter(({ contentId }) => this.mayContinue(contentId, true));
   }
 
@@ -66,23 +82,32 @@ export class Publishers {
    * `ERR_MANIFEST_EXPIRED` or `ERR_MANIFEST_ROLLBACK`.
    */
   accept(bytes: Uint8Array, url: string, now: Millis): AcceptResult {
-    const result = openSignedManifest(bytes, this.#trusted);
+    const result = openSignedManifest(bytes, this.trusted);
     if (!result.ok) return result;
     const { opened } = result;
     const { publisher, signers, statement, contentId } = opened;
     if (!isAbout(opened, url)) {
       return refused("ERR_MANIFEST_MISMATCH", `it describes ${statement.product.slice(0, 100)}`);
     }
-    const problem = this.#checkAge(publisher, statement, now);
+    const error = this.acceptStatement({ publisher, signers, contentId, ...statement }, now);
+    return error === undefined ? result : { ok: false, error };
+  }
+
+  /**
+   * Whether anything may start with a statement whose signatures are right; if so, that is
+   * remembered. Refuses with `ERR_MANIFEST_EXPIRED` or `ERR_MANIFEST_ROLLBACK`.
+   */
+  acceptStatement(statement: DatedStatement, now: Millis): ErrorInfo | undefined {
+    const problem = this.checkAge(statement, now);
     if (problem !== undefined) return problem;
-    const { product, sequence, issuedAtSec } = statement;
+    const { publisher, signers, product, sequence, issuedAtSec, contentId } = statement;
     const accepted = publisher.keys.map(({ keyId }) => {
       const issuedAt = issuedAtSec * 1_000;
       return { keyId, hasSigned: signers.has(keyId), product, sequence, issuedAt, contentId };
     });
     for (const item of accepted) this.#remember(item);
     this.#deps.outbox.store({ type: "saveAccepted", accepted });
-    return result;
+    return undefined;
   }
 
   /**
@@ -95,14 +120,14 @@ export class Publishers {
       if (item.contentId === contentId && item.hasSigned) signers.add(item.keyId);
     }
     if (signers.size === 0) return mayBeTls;
-    return this.#trusted.some(({ keys, signaturesMin }) => {
+    return this.trusted.some(({ keys, signaturesMin }) => {
       return keys.filter(({ keyId }) => signers.has(keyId)).length >= signaturesMin;
     });
   }
 
   /** R-MAN-07 by the clock of R-TIME-04, then R-MAN-06. */
-  #checkAge(publisher: Publisher, statement: Statement, now: Millis): AcceptResult | undefined {
-    const { product, sequence, expiresAtSec } = statement;
+  checkAge(statement: DatedStatement, now: Millis): ErrorInfo | undefined {
+    const { publisher, product, sequence, expiresAtSec } = statement;
     const keyIds = new Set(publisher.keys.map(({ keyId }) => keyId));
     let highest = 0;
     let latestAt = this.#deps.wallClock.at(now);
@@ -112,13 +137,19 @@ export class Publishers {
       if (earlier.product === product) highest = Math.max(highest, earlier.sequence);
     }
     if (latestAt >= expiresAtSec * 1_000) {
-      return refused("ERR_MANIFEST_EXPIRED", `its time is over since second ${expiresAtSec}`);
+      return errorInfo("ERR_MANIFEST_EXPIRED", `its time is over since second ${expiresAtSec}`);
     }
     if (sequence < highest) {
-      return refused("ERR_MANIFEST_ROLLBACK", `it is number ${sequence}, and ${highest} was seen`);
+      return errorInfo(
+        "ERR_MANIFEST_ROLLBACK",
+        `it is number ${sequence}, and ${highest} was seen`,
+      );
     }
     if (sequence - highest > SEQUENCE_JUMP_MAX) {
-      return refused("ERR_MANIFEST_ROLLBACK", `number ${sequence} is too far ahead of ${highest}`);
+      return errorInfo(
+        "ERR_MANIFEST_ROLLBACK",
+        `number ${sequence} is too far ahead of ${highest}`,
+      );
     }
     return undefined;
   }

@@ -7,7 +7,6 @@
  *   events ─▶ handle ─▶ ┌ JobTable ─── TransferTable ─── Transfer … ┐ ─▶ pollCommand ─▶ ports
  *   verbs  ─▶ create…   └ PeerTable    UploadQueue                  ┘ ─▶ pollNotice ─▶ watchers
  */
-import type { Publisher } from "../content/publisher.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { NetworkState } from "../job/network.ts";
 import type { JobChange, JobRequest, VerbGuard } from "../job/request.ts";
@@ -15,13 +14,12 @@ import type { JobState, PlainVerb } from "../job/states.ts";
 import type { SchedulerCommand, SchedulerEvent } from "../ports/events.ts";
 import type { OriginResponse } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Random } from "../random.ts";
 import { Counters } from "../registry/counters.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { PaceSettings } from "../registry/pace-settings.ts";
-import type { Settings } from "../registry/settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
 import { Pacer } from "../pace/pacer.ts";
+import type { Announcements } from "./announcements.ts";
 import { CacheHosts } from "./cache-hosts.ts";
 import { Demand } from "./demand.ts";
 import { FlowGate } from "./flow-gate.ts";
@@ -34,23 +32,13 @@ import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
 import { PeerTable } from "./peer-table.ts";
 import { Publishers } from "./publishers.ts";
+import type { SchedulerDeps } from "./scheduler-deps.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { LinkEvent, PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { UploadQueue } from "./upload-queue.ts";
 import { WallClock } from "./wall-clock.ts";
-
-export interface SchedulerDeps {
-  readonly random: Random;
-  readonly settings: Settings;
-  /** This agent's own peer id. */
-  readonly selfId: PeerId;
-  /** Cache servers to ask before the origin, each one that `isCacheHost` accepts. Default: none. */
-  readonly cacheHosts?: readonly string[];
-  /** Whose signed manifests are believed, no key in two of them. Default: nobody's. */
-  readonly publishers?: readonly Publisher[];
-}
 
 export class Scheduler {
   readonly counters = new Counters();
@@ -87,7 +75,9 @@ export class Scheduler {
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue({ ...base, pace: this.#pacer.uploads });
-    this.#serving = new Serving(this.#outbox, this.#uploads, this.#transfers);
+    const { announcements } = this.#deps.publishers;
+    const [uploads, transfers] = [this.#uploads, this.#transfers];
+    this.#serving = new Serving({ ...base, uploads, transfers, announcements });
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -209,6 +199,11 @@ export class Scheduler {
     return this.#transfers.servedContents();
   }
 
+  /** What trusted publishers have announced, to add to. */
+  get announcements(): Announcements {
+    return this.#deps.publishers.announcements;
+  }
+
   /** Peers and addresses that are refused. */
   get bans(): BanList {
     return this.#peers;
@@ -245,11 +240,13 @@ export class Scheduler {
       case "peerClaimed":
       case "peerPiece":
       case "peerManifest":
+      case "peerAnnouncement":
       case "requestRefused":
         this.#handlePeer(event, now);
         break;
       case "pieceRequested":
       case "manifestRequested":
+      case "announcementRequested":
       case "requestCancelled":
       case "uploadFinished":
         this.#serving.handle(event, now);
@@ -302,6 +299,7 @@ export class Scheduler {
         if (this.#peers.connected(event, now) === undefined) break;
         this.#uploads.connected(event.peerId);
         this.#membership.connected(event.peerId);
+        this.#transfers.handleTimeout(now);
         break;
       case "dialFailed":
         this.#peers.dialFailed(event.peerId, now);

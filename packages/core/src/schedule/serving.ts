@@ -3,7 +3,9 @@
  * sent is `UploadQueue`'s. Called by the scheduler.
  */
 import type { SwarmEvent } from "../ports/swarm-port.ts";
+import type { Counters } from "../registry/counters.ts";
 import type { ContentId, Millis, PieceIndex } from "../units.ts";
+import type { Announcements } from "./announcements.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
@@ -11,18 +13,37 @@ import type { UploadQueue } from "./upload-queue.ts";
 
 export type ServingEvent = Extract<
   SwarmEvent,
-  { type: "pieceRequested" | "manifestRequested" | "requestCancelled" | "uploadFinished" }
+  {
+    type:
+      | "pieceRequested"
+      | "manifestRequested"
+      | "announcementRequested"
+      | "requestCancelled"
+      | "uploadFinished";
+  }
 >;
+
+export interface ServingDeps {
+  readonly outbox: Outbox;
+  readonly counters: Counters;
+  readonly uploads: UploadQueue;
+  readonly transfers: TransferTable;
+  readonly announcements: Announcements;
+}
 
 export class Serving {
   readonly #outbox: Outbox;
+  readonly #counters: Counters;
   readonly #uploads: UploadQueue;
   readonly #transfers: TransferTable;
+  readonly #announcements: Announcements;
 
-  constructor(outbox: Outbox, uploads: UploadQueue, transfers: TransferTable) {
+  constructor({ outbox, counters, uploads, transfers, announcements }: ServingDeps) {
     this.#outbox = outbox;
+    this.#counters = counters;
     this.#uploads = uploads;
     this.#transfers = transfers;
+    this.#announcements = announcements;
   }
 
   handle(event: ServingEvent, now: Millis): void {
@@ -36,12 +57,15 @@ export class Serving {
       }
       case "manifestRequested": {
         const bytes = this.#serverOf(event.contentId)?.manifestBytes;
-        if (bytes !== undefined) {
-          this.#outbox.swarm({ type: "sendManifest", peerId, requestId, bytes });
-        } else {
-          const reason = "notFound";
-          this.#outbox.swarm({ type: "refuseRequest", peerId, requestId, reason });
-        }
+        if (bytes === undefined) this.#notFound(event);
+        else this.#outbox.swarm({ type: "sendManifest", peerId, requestId, bytes });
+        break;
+      }
+      case "announcementRequested": {
+        this.#counters.add("shoal_announcement_requests_total");
+        const bytes = this.#announcements.find(event.tag, now)?.bytes;
+        if (bytes === undefined) this.#notFound(event);
+        else this.#outbox.swarm({ type: "sendAnnouncement", peerId, requestId, bytes });
         break;
       }
       case "requestCancelled":
@@ -54,6 +78,11 @@ export class Serving {
         break;
       }
     }
+  }
+
+  /** The same whether it is unknown here or not for the peer (R-PRIV-03). */
+  #notFound({ peerId, requestId }: ServingEvent): void {
+    this.#outbox.swarm({ type: "refuseRequest", peerId, requestId, reason: "notFound" });
   }
 
   #serverOf(contentId: ContentId, piece?: PieceIndex): Transfer | undefined {

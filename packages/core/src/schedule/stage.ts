@@ -19,7 +19,8 @@ export type PeerEvent = Extract<
       | "peerClaimed"
       | "peerPiece"
       | "requestRefused"
-      | "peerManifest";
+      | "peerManifest"
+      | "peerAnnouncement";
   }
 >;
 

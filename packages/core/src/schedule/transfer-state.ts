@@ -10,8 +10,8 @@ import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobId, TransferId } from "../units.ts";
 import type { Urgency } from "./demand.ts";
 import type { Fetcher } from "./fetcher.ts";
+import type { AnnouncedResolver } from "./announced-resolver.ts";
 import type { Resolution } from "./resolution.ts";
-import type { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { Stage } from "./stage.ts";
 
@@ -41,7 +41,7 @@ export type TransferReport =
   | { readonly type: "closed" };
 
 export type TransferState =
-  | { readonly name: "resolving"; readonly resolver: Resolver }
+  | { readonly name: "resolving"; readonly resolver: AnnouncedResolver }
   | { readonly name: "opening" }
   | { readonly name: "fetching"; readonly fetcher: Fetcher }
   | { readonly name: "resetting" }

@@ -28,6 +28,7 @@ import type {
   TransferId,
   UnixMillis,
 } from "../units.ts";
+import { AnnouncedResolver } from "./announced-resolver.ts";
 import { countBytes } from "./count-bytes.ts";
 import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -36,7 +37,6 @@ import type { Link } from "./peer-table.ts";
 import { FileSources } from "./file-sources.ts";
 import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
-import { Resolver } from "./resolver.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
@@ -302,12 +302,13 @@ export class Transfer {
   }
 
   /** resolving -> opening, or failed */
-  #afterResolver({ outcome }: Resolver, now: Millis): void {
-    if (outcome === undefined) return;
-    if (outcome.name === "failed") return this.#fail(outcome.error, outcome.transient);
-    this.#resolution = outcome.resolution;
-    this.#contentId = outcome.resolution.manifest?.contentId;
-    this.#open(now);
+  #afterResolver({ outcome, contentId }: AnnouncedResolver, now: Millis): void {
+    if (outcome?.name === "failed") return this.#fail(outcome.error, outcome.transient);
+    if (outcome === undefined && contentId === undefined) return;
+    if (contentId !== this.#contentId) this.#early.clear();
+    this.#contentId = contentId;
+    this.#resolution = outcome?.resolution;
+    if (outcome !== undefined) this.#open(now);
   }
 
   #open(now: Millis): void {
@@ -381,8 +382,7 @@ export class Transfer {
 
   #resolve(file: JobFileSpec, now: Millis): void {
     const options = { transferId: this.transferId, file, sources: this.sources };
-    const resolver = new Resolver(this.#deps, options, now);
-    this.#state = { name: "resolving", resolver };
+    this.#state = { name: "resolving", resolver: new AnnouncedResolver(this.#deps, options, now) };
     this.#advance(now);
   }
 

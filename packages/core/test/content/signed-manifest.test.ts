@@ -4,12 +4,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeManifest, parsePublisher } from "@shoal/core";
 import type { Publisher, Statement } from "@shoal/core";
+import { decodeEnvelope, encodeEnvelope, messageToSign } from "../../src/content/envelope.ts";
 import {
-  decodeEnvelope,
   decodeStatement,
-  encodeEnvelope,
   encodeStatement,
-  messageToSign,
   openSignedManifest,
 } from "../../src/content/signed-manifest.ts";
 import { manifests } from "./manifest-arbitrary.ts";

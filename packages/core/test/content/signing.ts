@@ -7,13 +7,13 @@ import {
   keyIdOf,
   messageToSign,
 } from "@shoal/core";
-import type { ManifestSignature, Statement } from "@shoal/core";
+import type { ManifestSignature, SignedKind, Statement } from "@shoal/core";
 
 export interface TestKey {
   readonly publicKey: Uint8Array;
   /** The public key as users name it. */
   readonly text: string;
-  sign(statementBytes: Uint8Array): ManifestSignature;
+  sign(statementBytes: Uint8Array, kind?: SignedKind): ManifestSignature;
 }
 
 export function makeKey(): TestKey {
@@ -23,9 +23,9 @@ export function makeKey(): TestKey {
   return {
     publicKey: raw,
     text: formatPublicKey(raw),
-    sign: (statementBytes) => ({
+    sign: (statementBytes, kind) => ({
       keyId: keyIdOf(raw),
-      signature: new Uint8Array(sign(null, messageToSign(statementBytes), privateKey)),
+      signature: new Uint8Array(sign(null, messageToSign(statementBytes, kind), privateKey)),
     }),
   };
 }

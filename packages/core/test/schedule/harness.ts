@@ -29,6 +29,7 @@ import type {
   SchedulerCommand,
   SchedulerEvent,
   Settings,
+  StoredAnnouncement,
   StoreCommand,
   SwarmCommand,
   VerbGuard,
@@ -100,6 +101,7 @@ export interface HarnessOptions {
   readonly publishers?: readonly Publisher[];
   /** What earlier runs accepted of them. */
   readonly accepted?: readonly AcceptedManifest[];
+  readonly announcements?: readonly StoredAnnouncement[];
 }
 
 export class Harness {
@@ -122,8 +124,9 @@ export class Harness {
     });
     this.#act(() => this.scheduler.start());
     const loaded = options.conduct && { conduct: options.conduct };
-    const { accepted = [] } = options;
-    this.send({ type: "stateLoaded", jobs, resumable, contents: [], accepted, ...loaded });
+    const { accepted = [], announcements = [] } = options;
+    const kept = { contents: [], accepted, announcements, ...loaded };
+    this.send({ type: "stateLoaded", jobs, resumable, ...kept });
     this.take("loadState");
   }
 

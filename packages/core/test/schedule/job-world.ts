@@ -228,6 +228,7 @@ export class JobWorld {
         return;
       case "openShared":
       case "saveAccepted":
+      case "saveAnnouncement":
       case "saveConduct":
         return;
       default: {

@@ -4,7 +4,12 @@
  */
 import { errorInfo } from "@shoal/core";
 import type { ErrorInfo, JobChange, JobId, PlainVerb, VerbGuard } from "@shoal/core";
-import type { FileKey, JobService, ServiceJobRequest } from "../job-service.ts";
+import type {
+  FileKey,
+  JobService,
+  ServiceAnnouncement,
+  ServiceJobRequest,
+} from "../job-service.ts";
 import { CALL_ARGS } from "./messages.ts";
 import type { CallName } from "./messages.ts";
 
@@ -25,6 +30,7 @@ interface CallArgs {
   readonly fileSpec: FileKey;
   readonly fileResponse: FileKey;
   readonly attachStream: FileKey;
+  readonly announce: ServiceAnnouncement;
 }
 
 /** A call whose arguments have the shape of their declarations. */
@@ -48,7 +54,7 @@ export function parseCall(name: string, args: unknown): Call | ErrorInfo {
 
 /** Whether the call may take as long as a disk or the job's files do. */
 export function isVerb({ name }: Call): boolean {
-  return name === "createJob" || name === "applyVerb" || name === "changeJob";
+  return ["createJob", "applyVerb", "changeJob", "announce"].includes(name);
 }
 
 export async function runCall(
@@ -75,6 +81,9 @@ export async function runCall(
       await service.changeJob(jobId, change, guard);
       return {};
     }
+    case "announce":
+      await service.announce(call.args);
+      return {};
     case "fileSpec":
       return { value: await service.fileSpec(call.args) };
     case "fileResponse":

@@ -117,6 +117,10 @@ export const CALL_ARGS: Readonly<Record<CallName, Check>> = {
   fileSpec: FILE_KEY,
   fileResponse: FILE_KEY,
   attachStream: FILE_KEY,
+  announce: isRecordOf({
+    path: isText(LIMITS.pathBytesMax),
+    signed: isText(2 * LIMITS.announcementBytesMax),
+  }),
 };
 
 const isNothing: Check = (value) => value === undefined;
@@ -132,6 +136,7 @@ export const CALL_VALUES: Readonly<Record<CallName, Check>> = {
   fileSpec: isObjectOrNothing,
   fileResponse: isObjectOrNothing,
   attachStream: isNothing,
+  announce: isNothing,
 };
 
 /** The items of a long answer in runs, each of which fits into one message. */

@@ -25,6 +25,7 @@ import type {
 import type {
   FileKey,
   JobService,
+  ServiceAnnouncement,
   ServiceJobRequest,
   ServiceWatcher,
   StreamTaker,
@@ -113,6 +114,11 @@ export class RemoteJobService implements JobService {
       throw error;
     }
     return detach;
+  }
+
+  /** Takes as long as the file's length does: all of it is read. */
+  async announce({ path, signed }: ServiceAnnouncement): Promise<void> {
+    await this.#call("announce", { path, signed }, { timeoutMs: Infinity });
   }
 
   watch(watcher: ServiceWatcher): () => void {

@@ -1,0 +1,12 @@
+/** How a connection is ended when nothing is left to be said on it. Called by links and the swarm. */
+import type { Connection } from "@libp2p/interface";
+
+/** Ends a connection without waiting for anything, whatever state it is in. */
+export function abortConnection(connection: Connection, reason: string): void {
+  try {
+    connection.abort(new Error(reason));
+  } catch {
+    // Yamux says goodbye after it has closed its streams, whose listeners may have ended the
+    // connection already; then it has nothing to say it on.
+  }
+}
