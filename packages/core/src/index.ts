@@ -123,7 +123,13 @@ export type {
   StoredContent,
   StoreEvent,
 } from "./ports/store-port.ts";
-export type { Offence, RefusalReason, SwarmCommand, SwarmEvent } from "./ports/swarm-port.ts";
+export type {
+  Offence,
+  PresenceRole,
+  RefusalReason,
+  SwarmCommand,
+  SwarmEvent,
+} from "./ports/swarm-port.ts";
 export { hashText32, mix32, Random } from "./random.ts";
 export { COUNTERS, Counters } from "./registry/counters.ts";
 export type { CounterName } from "./registry/counters.ts";

@@ -20,6 +20,7 @@ export type Addressed = Exclude<
       | "setRefusal"
       | "sendHave"
       | "sendClaim"
+      | "publishPresence"
       | "sendPiece"
       | "sendManifest";
   }

@@ -118,6 +118,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
       case "sendHave":
       case "sendClaim":
         return this.#announce(command);
+      case "publishPresence":
+        return;
       case "sendPiece":
         assert(payload !== undefined, "sendPiece comes with a payload");
         return this.#sendPiece(command.peerId, command.requestId, payload);

@@ -2,11 +2,11 @@
  * A link: the one stream that carries all frames between us and one peer, and the protocol on it.
  * docs/wire.md is the specification.
  *
- *   greeting ──HELLO both ways──▶ open ──▶ closed
- *       └──── deadline, offence, connection lost ────┘
+ *   greeting ──HELLO both ways──▶ (in groups: proving ──PROOF──▶) open ──▶ closed
+ *       └──────────── deadline, offence, connection lost ───────────────────┘
  *
- * Knows frames and both directions' requests. Does not know which link of a peer counts: it asks
- * its host when the peer's HELLO is in. Created by the swarm for every stream of the protocol.
+ * Knows frames and both directions' requests. Which link of a peer counts it asks its host when the
+ * peer's HELLO is in. Created by the swarm for every stream of the protocol.
  */
 import type { Connection, Stream } from "@libp2p/interface";
 import { LIMITS, NO_BUFFER, unreachable } from "@shoal/core";
@@ -20,12 +20,22 @@ import type {
 } from "@shoal/core";
 import { pipe } from "it-pipe";
 import type { Uint8ArrayList } from "uint8arraylist";
+import { abortConnection } from "./abort-connection.ts";
 import { AskedRequests } from "./asked-requests.ts";
-import { explainEnd } from "./dial-failure.ts";
+import { explainEnd, NOT_OF_OUR_GROUP } from "./dial-failure.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { Answer } from "./frame-writer.ts";
-import { encodeFrame, FrameDecoder, FrameError, HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
+import {
+  encodeFrame,
+  FrameDecoder,
+  FrameError,
+  HAVE_PIECES_MAX,
+  placeOf,
+  WIRE_VERSION,
+} from "./frames.ts";
 import type { ControlFrame, Frame, Refusal } from "./frames.ts";
+import type { GroupProof } from "./group-proof.ts";
+import { allowReadAhead } from "./read-ahead.ts";
 import { RequestRates } from "./request-rates.ts";
 
 /** What a link asks and tells its swarm. */
@@ -44,6 +54,8 @@ export interface LinkDeps {
   readonly stream: Stream;
   readonly pool: PieceBufferPool;
   readonly host: LinkHost;
+  /** In groups: what both sides prove before anything else is said. */
+  readonly proof?: GroupProof | undefined;
 }
 
 export interface LinkOptions {
@@ -61,6 +73,7 @@ export class Link {
   readonly isDialler: boolean;
   readonly connection: Connection;
   readonly #host: LinkHost;
+  readonly #proof: GroupProof | undefined;
   readonly #requestsMax: number;
   readonly #decoder = new FrameDecoder();
   readonly #writer: FrameWriter;
@@ -69,7 +82,8 @@ export class Link {
   readonly #served = new Map<number, Served>();
   #lastServedId = 0;
   readonly #rates = new RequestRates();
-  #state: "greeting" | "open" | "closed" = "greeting";
+  #state: "greeting" | "proving" | "open" | "closed" = "greeting";
+  #peerRequestsMax = 0;
   #wasOpen = false;
 
   constructor(deps: LinkDeps, options: LinkOptions) {
@@ -78,6 +92,7 @@ export class Link {
     this.peerId = connection.remotePeer.toString();
     this.isDialler = options.isDialler;
     this.#host = deps.host;
+    this.#proof = deps.proof;
     this.#requestsMax = options.requestsMax;
     this.#asked = new AskedRequests(deps.pool);
     this.#writer = new FrameWriter(
@@ -107,7 +122,7 @@ export class Link {
   /** Sends our HELLO: the dialler's first step, the listener's answer. */
   greet(): void {
     const hello = { version: WIRE_VERSION, requestsMax: this.#requestsMax };
-    this.#writer.sendFirst(encodeFrame({ type: "hello", ...hello }));
+    this.#writer.sendFirst(encodeFrame({ type: "hello", ...hello, nonce: this.#proof?.nonce }));
   }
 
   sendJoin(contentId: ContentId): void {
@@ -245,13 +260,15 @@ export class Link {
   }
 
   #handle(frame: Frame): void {
-    if ((frame.type === "hello") !== (this.#state === "greeting")) {
+    if (placeOf(frame) !== this.#state) {
       throw new FrameError(`${frame.type} out of its place`);
     }
     const { peerId } = this;
     switch (frame.type) {
       case "hello":
-        return this.#greeted(frame.version, frame.requestsMax);
+        return this.#greeted(frame);
+      case "proof":
+        return this.#proved(frame.proof);
       case "join":
         return this.#host.emit({ type: "peerJoined", peerId, contentId: frame.contentId });
       case "leave":
@@ -290,7 +307,7 @@ export class Link {
     }
   }
 
-  #greeted(version: number, requestsMax: number): void {
+  #greeted({ version, requestsMax, nonce }: Extract<Frame, { type: "hello" }>): void {
     if (!this.isDialler) {
       if (!this.#host.admits(this)) return this.close("another connection to the peer is in use");
       this.greet();
@@ -298,9 +315,28 @@ export class Link {
     if (version !== WIRE_VERSION) {
       return this.close(`the peer speaks version ${version} of the protocol`, "farewell");
     }
+    this.#peerRequestsMax = requestsMax;
+    if (this.#proof === undefined) return this.#open();
+    if (!this.#proof.meet(nonce)) return this.close(NOT_OF_OUR_GROUP);
+    this.#state = "proving";
+    if (!this.isDialler) this.#prove(this.#proof);
+  }
+
+  /** proving -> open */
+  #proved(proof: Uint8Array): void {
+    if (this.#proof?.accepts(proof) !== true) return this.close(NOT_OF_OUR_GROUP);
+    if (this.isDialler) this.#prove(this.#proof);
+    this.#open();
+  }
+
+  #prove(proof: GroupProof): void {
+    this.#writer.sendFirst(encodeFrame({ type: "proof", proof: proof.prove() }));
+  }
+
+  #open(): void {
     this.#state = "open";
     this.#wasOpen = true;
-    this.#host.opened(this, requestsMax);
+    this.#host.opened(this, this.#peerRequestsMax);
   }
 
   /** Admits a request of the peer, or refuses it (R-PEER-14, R-PEER-16, R-PEER-17). */
@@ -358,35 +394,7 @@ export class Link {
   }
 }
 
-/** Ends a connection without waiting for anything, whatever state it is in. */
-export function abortConnection(connection: Connection, reason: string): void {
-  try {
-    connection.abort(new Error(reason));
-  } catch {
-    // Yamux says goodbye after it has closed its streams, whose listeners may have ended the
-    // connection already; then it has nothing to say it on.
-  }
-}
-
 /** How long a link that ends politely may take to send what is queued. */
 const FAREWELL_TIMEOUT_MS = 500;
 /** A long HAVE counts as several control frames. */
 const HAVE_PIECES_PER_WORK = 64;
-
-/** The parts of a yamux stream that decide how much its peer may send ahead. */
-interface YamuxCredit {
-  recvWindow?: number;
-  sendWindowUpdate?(): void;
-}
-
-/**
- * Lets the peer send `bytes` ahead from the start. Yamux begins with 256 KiB and doubles that by a
- * measured round trip; measured with pieces of 1 MiB, that costs a seventh of the speed. The field
- * is private to yamux: where it is missing, transfers are slower and all else works.
- */
-function allowReadAhead(stream: Stream, bytes: number): void {
-  const yamux = stream as unknown as YamuxCredit;
-  if (typeof yamux.recvWindow !== "number" || yamux.recvWindow >= bytes) return;
-  yamux.recvWindow = bytes;
-  yamux.sendWindowUpdate?.();
-}

@@ -18,7 +18,7 @@
 import type { Connection } from "@libp2p/interface";
 import { assert } from "@shoal/core";
 import type { PeerId, PieceBytes, SwarmEvent } from "@shoal/core";
-import { abortConnection } from "./link.ts";
+import { abortConnection } from "./abort-connection.ts";
 import type { Link, LinkHost } from "./link.ts";
 
 interface Peer {

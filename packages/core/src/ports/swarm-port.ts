@@ -18,6 +18,9 @@ export type Offence =
   | "stall"
   | "requestFlood";
 
+/** What a member of a content's swarm does there. `left` takes back the others. */
+export type PresenceRole = "fetching" | "holding" | "left";
+
 export type SwarmCommand =
   /** `peerConnected` or `dialFailed`. Addresses are tried in order. */
   | { readonly type: "dialPeer"; readonly peerId: PeerId; readonly addresses: readonly string[] }
@@ -42,6 +45,16 @@ export type SwarmCommand =
       readonly contentId: ContentId;
       readonly pieceCount: number;
       readonly bits: Uint8Array;
+    }
+  /**
+   * Tells all members of the group that can be reached over others, near and far, what we do in a
+   * content. Best effort: it may be lost or come late. Only those who know the content learn of
+   * which it is.
+   */
+  | {
+      readonly type: "publishPresence";
+      readonly contentId: ContentId;
+      readonly role: PresenceRole;
     }
   /** Announces committed pieces to several peers. */
   | {
@@ -118,6 +131,17 @@ export type SwarmEvent =
   | { readonly type: "peerDisconnected"; readonly peerId: PeerId; readonly reason: string }
   | { readonly type: "peerJoined"; readonly peerId: PeerId; readonly contentId: ContentId }
   | { readonly type: "peerLeft"; readonly peerId: PeerId; readonly contentId: ContentId }
+  /**
+   * A member's `publishPresence` of a content that we have published presence in ourselves and not
+   * left since. The peer's id is proved; addresses are hints. Never our own.
+   */
+  | {
+      readonly type: "presenceHeard";
+      readonly peerId: PeerId;
+      readonly addresses: readonly string[];
+      readonly contentId: ContentId;
+      readonly role: PresenceRole;
+    }
   /** `bits` is as the peer sent it: at most `haveMapBytesMax`, not yet checked against the content. */
   | {
       readonly type: "peerBitfield";
