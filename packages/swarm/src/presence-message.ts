@@ -74,10 +74,11 @@ function encodeAddress(text: string): Uint8Array | undefined {
   if (parsed === undefined) return undefined;
   const family = isIPv4(parsed.host) ? 4 : 6;
   if (family === 6 && linkLocal.check(parsed.host, "ipv6")) return undefined;
-  // A multiaddr's own bytes: protocol, IP address, protocol, port.
-  const ip = parsed.address.getComponents()[0]?.bytes?.slice(1);
-  if (ip?.length !== FAMILY_LENGTHS[family]) return undefined;
-  return Uint8Array.of(family, ...ip!, parsed.port >> 8, parsed.port & 0xff);
+  // A multiaddr's own bytes: u8 protocol, IP address, u8 protocol, u16 port.
+  const { bytes } = parsed.address;
+  const portAt = bytes.length - 2;
+  if (portAt - 2 !== FAMILY_LENGTHS[family]) return undefined;
+  return Uint8Array.of(family, ...bytes.subarray(1, portAt - 1), ...bytes.subarray(portAt));
 }
 
 /** Takes the IP address and the port behind it. */

@@ -159,8 +159,12 @@ export class RawPeer {
   }
 
   /** Dials a swarm and opens the protocol's stream, without greeting. */
-  static async dial(target: TestSwarm, privateKey?: PrivateKey): Promise<RawPeer> {
-    const node = await rawNode({ privateKey });
+  static async dial(
+    target: TestSwarm,
+    privateKey?: PrivateKey,
+    encrypter?: RawEncrypter,
+  ): Promise<RawPeer> {
+    const node = await rawNode({ privateKey, encrypter });
     const [address] = target.swarm.addresses;
     const connection = await node.dial(multiaddr(address));
     return new RawPeer(connection, await connection.newStream(SWARM_PROTOCOL));
@@ -201,16 +205,19 @@ export class RawPeer {
   }
 }
 
+type RawEncrypter = ReturnType<typeof noise>;
+
 /** A bare libp2p node; `onStream` makes it answer the swarm protocol. */
 export async function rawNode(options: {
   privateKey?: PrivateKey | undefined;
+  encrypter?: RawEncrypter | undefined;
   onStream?: (peer: RawPeer) => void;
 }): Promise<Libp2p> {
   const node = await createLibp2p({
     ...(options.privateKey === undefined ? {} : { privateKey: options.privateKey }),
     addresses: { listen: options.onStream === undefined ? [] : ["/ip4/127.0.0.1/tcp/0"] },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [options.encrypter ?? noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
   });
