@@ -39,6 +39,8 @@ interface Neighbour {
 
 /** Beyond GossipSub's interface; a test watches that it is there. */
 export interface GossipInternals {
+  readonly status: { readonly heartbeatTimeout?: NodeJS.Timeout };
+  stop(): Promise<void>;
   readonly score: { rejectInvalidMessage(peerId: string, topic: string): void };
 }
 
@@ -72,8 +74,15 @@ export class Gossip {
       peerStore: NOBODY as GossipSubComponents["peerStore"],
       connectionManager: NOBODY as GossipSubComponents["connectionManager"],
     });
-    const { score } = pubsub as unknown as GossipInternals;
-    score.rejectInvalidMessage = (neighbourId) =>
+    const internals = pubsub as unknown as GossipInternals;
+    const stop = internals.stop.bind(internals);
+    internals.stop = async () => {
+      // It leaves its timer running, which would keep the process for a second.
+      const { heartbeatTimeout } = internals.status;
+      await stop();
+      clearTimeout(heartbeatTimeout);
+    };
+    internals.score.rejectInvalidMessage = (neighbourId) =>
       this.#deps.offended(neighbourId, "malformedFrame", "the peer passed on a forged message");
     for (const topic of this.#deps.topics) {
       pubsub.topicValidators.set(topic, (from, message) =>
@@ -213,7 +222,9 @@ function facadeOf(connection: Connection, stream: Stream): Connection {
 /** Stands for what GossipSub would dial with or remember peers in, which it does for nobody here. */
 const NOBODY: unknown = {};
 
-/** Nobody is on two networks, so what is short here is memory and round trips, not spread. */
+/** R-PEER-01 */
+const CONNECTIONS_USUAL_MAX = 64;
+/** What goes round reaches everybody in seconds; half of GossipSub's default keeps memory small. */
 const SEEN_MS = 60_000;
 
 function options(topics: readonly string[]): Parameters<typeof gossipsub>[0] {
@@ -227,7 +238,8 @@ function options(topics: readonly string[]): Parameters<typeof gossipsub>[0] {
     // The mesh reaches everybody in a few steps; to more neighbours than these nothing is sent.
     D: 6,
     Dlo: 4,
-    Dhi: 12,
+    // No neighbour is turned away: whoever knows a bootstrap peer only hears at once.
+    Dhi: CONNECTIONS_USUAL_MAX,
     floodPublish: false,
     fallbackToFloodsub: false,
     // Peers make themselves known by presence, and are dialled by core alone.

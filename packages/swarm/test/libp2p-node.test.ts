@@ -120,4 +120,6 @@ test("what we use of gossip beyond its interface is there", async () => {
   const { services } = (await startNode()) as unknown as { services: { gossip: GossipInternals } };
   expect(Object.hasOwn(services.gossip.score, "rejectInvalidMessage")).toBe(true); // ours
   expect(Object.getPrototypeOf(services.gossip.score)).toHaveProperty("rejectInvalidMessage");
+  expect(Object.getPrototypeOf(services.gossip)).toHaveProperty("stop");
+  expect(services.gossip.status.heartbeatTimeout).toBeDefined();
 });
