@@ -49,6 +49,7 @@ import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
+import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
@@ -67,6 +68,11 @@ export interface AgentOptions {
    * machine is in. Default: none.
    */
   readonly peerNetworks?: readonly string[];
+  /**
+   * Files that `shoal group create` made: the group's current key and, while it is being changed,
+   * the previous one. Only agents that have one of them are talked to. Default: no group, everybody.
+   */
+  readonly groupKeyFiles?: readonly string[];
   /** Look for peers on the local network. Default true. */
   readonly mdns?: boolean;
   /** Whether agents on this machine may connect. Default: when `listen` names a loopback address. */
@@ -168,6 +174,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const logger = options.logger ?? silentLogger;
   const stateDirectory = resolvePath(options.stateDirectory);
   const originOptions = await originOptionsOf(options);
+  const groupKeys = await readGroupKeys(options.groupKeyFiles ?? []);
   const pool = new PieceBufferPool();
   await using opened = new AsyncDisposableStack();
 
@@ -200,6 +207,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       listen: options.listen ?? DEFAULT_LISTEN,
       staticPeers: options.peers ?? [],
       networks: options.peerNetworks ?? [],
+      groupKeys,
       mdns: options.mdns ?? true,
       connectionsMax: settings.connectionsMax,
       dialsMax: settings.dialsMax,

@@ -114,7 +114,7 @@ export class Gossip {
       stream = await connection.newStream(GOSSIP_PROTOCOL, { signal });
     } catch {
       // It does not speak it, or has gone: there is nothing to tell it or to hear from it.
-      return;
+      return this.#waiting.get(connection)?.abort(new Error("gossip goes both ways"));
     }
     if (this.#neighbours.get(peerId) !== neighbour || this.#topology === undefined) {
       return stream.abort(new Error("the link has closed"));

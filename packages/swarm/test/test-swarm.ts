@@ -11,6 +11,7 @@ import { createLibp2p } from "libp2p";
 import { afterEach } from "vitest";
 import { encodeFrame, FrameDecoder } from "../src/frames.ts";
 import type { ControlFrame, Frame } from "../src/frames.ts";
+import { GOSSIP_PROTOCOL } from "../src/gossip.ts";
 import { createSwarm, SWARM_PROTOCOL } from "../src/index.ts";
 import type { Swarm, SwarmOptions } from "../src/index.ts";
 
@@ -221,6 +222,8 @@ export async function rawNode(options: {
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
   });
+  // Presence comes to it and is not read.
+  await node.handle(GOSSIP_PROTOCOL, () => {});
   const { onStream } = options;
   if (onStream !== undefined) {
     await node.handle(SWARM_PROTOCOL, (stream, connection) => {
