@@ -44,7 +44,7 @@ import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
-import type { Swarm } from "@shoal/swarm";
+import type { Swarm, SwarmOptions } from "@shoal/swarm";
 import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
@@ -174,7 +174,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const logger = options.logger ?? silentLogger;
   const stateDirectory = resolvePath(options.stateDirectory);
   const originOptions = await originOptionsOf(options);
-  const groupKeys = await readGroupKeys(options.groupKeyFiles ?? []);
+  const peering = await peeringOf(options);
   const pool = new PieceBufferPool();
   await using opened = new AsyncDisposableStack();
 
@@ -199,19 +199,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
-  const { allowLoopbackPeers: allowLoopback } = options;
   const swarm = await createSwarm(
     { pool, sink },
     {
       privateKey,
       listen: options.listen ?? DEFAULT_LISTEN,
       staticPeers: options.peers ?? [],
-      networks: options.peerNetworks ?? [],
-      groupKeys,
-      mdns: options.mdns ?? true,
+      ...peering,
       connectionsMax: settings.connectionsMax,
       dialsMax: settings.dialsMax,
-      ...(allowLoopback === undefined ? {} : { allowLoopback }),
     },
   );
   opened.adopt(swarm, () => swarm.close());
@@ -235,6 +231,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
+}
+
+/** With whom the swarm talks, and how it finds them. */
+async function peeringOf(options: AgentOptions): Promise<Partial<SwarmOptions>> {
+  const { allowLoopbackPeers: allowLoopback } = options;
+  return {
+    networks: options.peerNetworks ?? [],
+    groupKeys: await readGroupKeys(options.groupKeyFiles ?? []),
+    mdns: options.mdns ?? true,
+    ...(allowLoopback === undefined ? {} : { allowLoopback }),
+  };
 }
 
 function schedulerOf(

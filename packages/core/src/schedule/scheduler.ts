@@ -251,10 +251,8 @@ export class Scheduler {
       case "uploadFinished":
         this.#serving.handle(event);
         break;
-      case "presenceHeard":
-        break;
       default:
-        this.#handleStore(event, now);
+        if (event.type !== "presenceHeard") this.#handleStore(event, now);
     }
     this.#settle(now);
   }
