@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { MiB } from "@shoal/core";
 import { benchChunker } from "./chunker-bench.ts";
 import { benchDigest, benchManifest } from "./content-bench.ts";
+import { benchDiscovery } from "./discovery-bench.ts";
 import type { Figure } from "./measure.ts";
 import { benchOrigin } from "./origin-bench.ts";
 import { benchPicker } from "./picker-bench.ts";
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   digest: benchDigest,
   chunker: benchChunker,
   update: () => benchUpdate({ length: 512 * MiB }),
+  discovery: () => benchDiscovery([8, 24]),
   origin: () => benchOrigin({ length: 1024 * MiB, rounds: 5 }),
   originLimited: () => benchOrigin({ length: 256 * MiB, rounds: 5, rateBytesPerSec: 20_000_000 }),
 };

@@ -44,11 +44,12 @@ import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
-import type { Swarm } from "@shoal/swarm";
+import type { Swarm, SwarmOptions } from "@shoal/swarm";
 import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
+import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
@@ -67,6 +68,11 @@ export interface AgentOptions {
    * machine is in. Default: none.
    */
   readonly peerNetworks?: readonly string[];
+  /**
+   * Files that `shoal group create` made: the group's current key and, while it is being changed,
+   * the previous one. Only agents that have one of them are talked to. Default: no group, everybody.
+   */
+  readonly groupKeyFiles?: readonly string[];
   /** Look for peers on the local network. Default true. */
   readonly mdns?: boolean;
   /** Whether agents on this machine may connect. Default: when `listen` names a loopback address. */
@@ -175,6 +181,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const logger = options.logger ?? silentLogger;
   const stateDirectory = resolvePath(options.stateDirectory);
   const originOptions = await originOptionsOf(options);
+  const peering = await peeringOf(options);
   const pool = new PieceBufferPool();
   await using opened = new AsyncDisposableStack();
 
@@ -199,18 +206,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
-  const { allowLoopbackPeers: allowLoopback } = options;
   const swarm = await createSwarm(
     { pool, sink },
     {
       privateKey,
       listen: options.listen ?? DEFAULT_LISTEN,
       staticPeers: options.peers ?? [],
-      networks: options.peerNetworks ?? [],
-      mdns: options.mdns ?? true,
+      ...peering,
       connectionsMax: settings.connectionsMax,
       dialsMax: settings.dialsMax,
-      ...(allowLoopback === undefined ? {} : { allowLoopback }),
     },
   );
   opened.adopt(swarm, () => swarm.close());
@@ -234,6 +238,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
+}
+
+/** With whom the swarm talks, and how it finds them. */
+async function peeringOf(options: AgentOptions): Promise<Partial<SwarmOptions>> {
+  const { allowLoopbackPeers: allowLoopback } = options;
+  return {
+    networks: options.peerNetworks ?? [],
+    groupKeys: await readGroupKeys(options.groupKeyFiles ?? []),
+    mdns: options.mdns ?? true,
+    ...(allowLoopback === undefined ? {} : { allowLoopback }),
+  };
 }
 
 function schedulerOf(

@@ -1,4 +1,4 @@
-/** How a connection is ended when nothing is left to be said on it. Called by links and the swarm. */
+/** Ends connections. Knows how libp2p may fail at that. Used by the swarm, its links and their table. */
 import type { Connection } from "@libp2p/interface";
 
 /** Ends a connection without waiting for anything, whatever state it is in. */

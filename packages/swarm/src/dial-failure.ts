@@ -6,11 +6,11 @@
 /** One sentence without a full stop, at most 200 characters. */
 export function explainDialFailure(
   error: unknown,
-  context: { timedOut: boolean; protocol: string },
+  context: { timedOut: boolean; protocol: string; isGroup: boolean },
 ): string {
   if (context.timedOut) return "the peer did not answer in time";
   const causes = error instanceof AggregateError ? error.errors : [error];
-  const reasons = new Set(causes.map((cause: unknown) => explainOne(cause, context.protocol)));
+  const reasons = new Set(causes.map((cause: unknown) => explainOne(cause, context)));
   return [...reasons].join("; ").slice(0, REASON_LENGTH_MAX);
 }
 
@@ -21,6 +21,12 @@ export function explainEnd(error: Error | undefined): string {
     : explainOne(error).slice(0, REASON_LENGTH_MAX);
 }
 
+/** Of a peer that has not the key of our group. */
+export const NOT_OF_OUR_GROUP = "the peer is not of our group";
+
+/** What libp2p says, without a code, of peers with other keys or none (R-GRP-01), and of others. */
+const NO_COMMON_HANDSHAKE = /could not negotiate|decryption/;
+const ANOTHER_IDENTITY = /does not match expected remote identity/;
 const REASON_LENGTH_MAX = 200;
 
 /** By what system and library errors call themselves. */
@@ -41,10 +47,15 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ["ConnectionClosedError", "the peer closed the connection"],
 ]);
 
-function explainOne(error: unknown, protocol = ""): string {
+function explainOne(error: unknown, context?: { protocol: string; isGroup: boolean }): string {
   if (!(error instanceof Error)) return "the connection was lost";
+  const { name, message } = error;
+  if (name === "EncryptionFailedError" && NO_COMMON_HANDSHAKE.test(message)) {
+    return context?.isGroup === true ? NOT_OF_OUR_GROUP : "the peer is of a group, or no agent";
+  }
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  const known = REASONS.get(code) ?? REASONS.get(error.name);
-  if (known === undefined) return error.message;
-  return error.name === "UnsupportedProtocolError" ? `${known} ${protocol}` : known;
+  const isAnother = name === "EncryptionFailedError" && ANOTHER_IDENTITY.test(message);
+  const known = REASONS.get(code) ?? REASONS.get(isAnother ? "UnexpectedPeerError" : name);
+  if (known === undefined) return message;
+  return name === "UnsupportedProtocolError" ? `${known} ${context?.protocol ?? ""}` : known;
 }

@@ -34,10 +34,27 @@ const MINUTE_MS = 60_000;
 /** What libp2p calls to make its discovery modules. */
 export type DiscoveryFactory = (components: MulticastDNSComponents) => PeerDiscovery & Startable;
 
+/**
+ * Modules for libp2p that report what may be dialled to `onSeen`: one for each of the service tags,
+ * which are those of our group; without any, one for the tag in `mdns`.
+ */
+export function createDiscoveries(
+  deps: { rules: AddressRules; onSeen: (peerId: PeerId, addresses: readonly string[]) => void },
+  options: { mdns: boolean | MdnsOptions; serviceTags: readonly string[] },
+): DiscoveryFactory[] {
+  if (options.mdns === false) return [];
+  const mdns = options.mdns === true ? {} : options.mdns;
+  const filter = new SightingFilter(deps.rules);
+  const serviceTags: readonly (string | undefined)[] = options.serviceTags;
+  return (serviceTags.length === 0 ? [mdns.serviceTag] : serviceTags).map((serviceTag) =>
+    createDiscovery({ filter, onSeen: deps.onSeen }, { ...mdns, serviceTag }),
+  );
+}
+
 /** A module for libp2p that reports sightings to `onSeen` and none to libp2p. */
-export function createDiscovery(
+function createDiscovery(
   deps: { filter: SightingFilter; onSeen: (peerId: PeerId, addresses: readonly string[]) => void },
-  options: MdnsOptions,
+  options: Omit<MdnsOptions, "serviceTag"> & { readonly serviceTag: string | undefined },
 ): DiscoveryFactory {
   return (components) => {
     const module = mdns({

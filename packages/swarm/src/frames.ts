@@ -19,12 +19,15 @@ import {
   unreachable,
 } from "@shoal/core";
 import type { ContentId, Offence, PieceIndex, RefusalReason } from "@shoal/core";
+import { NONCE_LENGTH, PROOF_LENGTH } from "./group-proof.ts";
 
 /** Version of the protocol, in HELLO. */
 export const WIRE_VERSION = 1;
 export const FRAME_HEADER_LENGTH = 8;
 /** Bytes of piece data or manifest that fit into one frame. */
 export const SLICE_LENGTH_MAX = LIMITS.dataFrameBytesMax - 4;
+/** What every HELLO has; in groups a nonce follows. */
+const HELLO_LENGTH = 8;
 const CONTROL_BODY_MAX = LIMITS.controlFrameBytesMax - FRAME_HEADER_LENGTH;
 /** Pieces that fit into one HAVE. */
 export const HAVE_PIECES_MAX = Math.floor((CONTROL_BODY_MAX - DIGEST_LENGTH) / 4);
@@ -44,7 +47,7 @@ const row = (code: number, bodyMin: number, bodyMax = bodyMin): FrameRow => ({
 
 /** Every type of frame, by its name in code. */
 export const FRAMES = {
-  hello: row(1, 8, 4 * KiB),
+  hello: row(1, HELLO_LENGTH, 4 * KiB),
   join: row(2, DIGEST_LENGTH),
   leave: row(3, DIGEST_LENGTH),
   bitfield: row(4, DIGEST_LENGTH + 4, DIGEST_LENGTH + 4 + LIMITS.haveMapBytesMax),
@@ -56,6 +59,7 @@ export const FRAMES = {
   refuse: row(10, 5),
   pieceData: row(11, 5, LIMITS.dataFrameBytesMax),
   manifest: row(12, 8),
+  proof: row(13, PROOF_LENGTH),
   announcementRequest: row(14, DIGEST_LENGTH + 4),
   announcement: row(15, 5, 4 + LIMITS.announcementBytesMax),
 } as const satisfies Record<string, FrameRow>;
@@ -78,7 +82,10 @@ export type ControlFrame =
       /** Bits of `FEATURES`. Default 0. */
       readonly features?: number;
       readonly requestsMax: number;
+      /** Only in groups. */
+      readonly nonce?: Uint8Array | undefined;
     }
+  | { readonly type: "proof"; readonly proof: Uint8Array }
   | { readonly type: "join" | "leave"; readonly contentId: ContentId }
   | {
       readonly type: "bitfield";
@@ -122,6 +129,12 @@ export interface PieceDataPart {
 
 export type Frame = ControlFrame | PieceDataPart;
 
+/** The part of a link's life in which a frame may come. */
+export function placeOf({ type }: Frame): "greeting" | "proving" | "open" {
+  if (type === "hello") return "greeting";
+  return type === "proof" ? "proving" : "open";
+}
+
 /** A peer broke the protocol; `offence` says how. The only error decoding throws. */
 export class FrameError extends Error {
   override readonly name = "FrameError";
@@ -157,6 +170,10 @@ export function encodeFrame(frame: ControlFrame): Uint8Array {
       view.setUint16(body, frame.version);
       view.setUint16(body + 2, frame.features ?? 0);
       view.setUint32(body + 4, frame.requestsMax);
+      if (frame.nonce !== undefined) bytes.set(frame.nonce, body + HELLO_LENGTH);
+      break;
+    case "proof":
+      bytes.set(frame.proof, body);
       break;
     case "bitfield":
       view.setUint32(rest, frame.pieceCount);
@@ -206,6 +223,7 @@ function bodyLength(frame: ControlFrame): number {
   if (frame.type === "bitfield") return DIGEST_LENGTH + 4 + frame.bits.length;
   if (frame.type === "have") return DIGEST_LENGTH + 4 * frame.pieces.length;
   if (frame.type === "announcement") return 4 + frame.bytes.length;
+  if (frame.type === "hello") return HELLO_LENGTH + (frame.nonce?.length ?? 0);
   return FRAMES[frame.type].bodyMin;
 }
 
@@ -305,12 +323,9 @@ function decodeBody(type: Exclude<FrameName, "pieceData">, body: Uint8Array): Co
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   switch (type) {
     case "hello":
-      return {
-        type,
-        version: view.getUint16(0),
-        features: view.getUint16(2),
-        requestsMax: view.getUint32(4),
-      };
+      return decodeHello(body, view);
+    case "proof":
+      return { type, proof: Uint8Array.from(body) };
     case "join":
     case "leave":
       return { type, contentId: contentIdAt(body, 0) };
@@ -347,6 +362,15 @@ function decodeBody(type: Exclude<FrameName, "pieceData">, body: Uint8Array): Co
     default:
       return unreachable(type);
   }
+}
+
+function decodeHello(body: Uint8Array, view: DataView): ControlFrame {
+  const version = view.getUint16(0);
+  const features = view.getUint16(2);
+  const hello = { version, features, requestsMax: view.getUint32(4) };
+  if (body.length < HELLO_LENGTH + NONCE_LENGTH) return { type: "hello", ...hello };
+  const nonce = Uint8Array.from(body.subarray(HELLO_LENGTH, HELLO_LENGTH + NONCE_LENGTH));
+  return { type: "hello", ...hello, nonce };
 }
 
 /** A have-map: exactly ⌈n/8⌉ bytes, spare bits zero (R-PEER-13). */

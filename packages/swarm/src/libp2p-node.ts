@@ -1,5 +1,6 @@
 /**
- * Puts libp2p together: TCP, Noise, Yamux, identify, and nothing else (R-PEER-09), with every limit
+ * Puts libp2p together: TCP, Noise, Yamux, identify, gossip among our own links, and nothing else
+ * (R-PEER-09), with every limit
  * of threat-model section 12 written down, because libp2p's defaults are wider than ours and its
  * documentation differs from its code.
  *
@@ -7,13 +8,15 @@
  */
 import { noise } from "@chainsafe/libp2p-noise";
 import { identify } from "@libp2p/identify";
-import type { ConnectionGater, Libp2p } from "@libp2p/interface";
+import type { ConnectionEncrypter, ConnectionGater, Libp2p } from "@libp2p/interface";
 import { LIMITS } from "@shoal/core";
 import { createLibp2p } from "libp2p";
 import { hostOf } from "./address-rules.ts";
 import type { AddressRules } from "./address-rules.ts";
 import { corkedTcp } from "./corked-tcp.ts";
 import type { DiscoveryFactory } from "./discovery.ts";
+import type { Gossip } from "./gossip.ts";
+import type { Group } from "./group.ts";
 import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
 import type { PeerBuffers } from "./peer-buffers.ts";
@@ -23,11 +26,14 @@ export interface Libp2pNodeDeps {
   readonly gater: ConnectionGater;
   readonly rules: AddressRules;
   readonly buffers: PeerBuffers;
-  readonly discovery: DiscoveryFactory | undefined;
+  readonly discoveries: readonly DiscoveryFactory[];
+  readonly gossip: Gossip;
 }
 
 export interface Libp2pNodeOptions {
   readonly listen: readonly string[];
+  /** With any, only those who have a key of one get past the encrypted handshake (R-GRP-01). */
+  readonly groups: readonly Group[];
   readonly connectionsMax: number;
   readonly dialsMax: number;
   readonly inboundPerHostPerSecMax: number;
@@ -54,9 +60,9 @@ export function createLibp2pNode(
         addresses.filter((address) => deps.rules.isAllowedHost(hostOf(address) ?? "")),
     },
     transports: [transport(options)],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: options.groups.length === 0 ? [noise()] : options.groups.map(groupNoise),
     streamMuxers: [muxer(deps.buffers)],
-    peerDiscovery: deps.discovery === undefined ? [] : [deps.discovery],
+    peerDiscovery: [...deps.discoveries],
     connectionGater: deps.gater,
     connectionManager: {
       maxConnections: options.connectionsMax,
@@ -86,9 +92,21 @@ export function createLibp2pNode(
         maxMessageSize: IDENTIFY_BYTES_MAX,
         timeout: LIMITS.negotiationTimeoutMs,
       }),
+      gossip: deps.gossip.createService,
     },
   });
 }
+
+/**
+ * The encrypted handshake of a group, under a name of its own, so that one with the current key and
+ * one with the previous key can be offered side by side (R-GRP-04).
+ */
+function groupNoise(group: Group): (components: NoiseComponents) => ConnectionEncrypter {
+  const { noiseProtocol: protocol, noisePrologue: prologueBytes } = group;
+  return (components) => Object.assign(noise({ prologueBytes })(components), { protocol });
+}
+
+type NoiseComponents = Parameters<ReturnType<typeof noise>>[0];
 
 function transport(options: Libp2pNodeOptions): ReturnType<typeof corkedTcp> {
   const socketOptions = {

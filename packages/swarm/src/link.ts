@@ -2,11 +2,11 @@
  * A link: the one stream that carries all frames between us and one peer, and the protocol on it.
  * docs/wire.md is the specification.
  *
- *   greeting ──HELLO both ways──▶ open ──▶ closed
- *       └──── deadline, offence, connection lost ────┘
+ *   greeting ──HELLO both ways──▶ (in groups: proving ──PROOF──▶) open ──▶ closed
+ *       └──────────── deadline, offence, connection lost ───────────────────┘
  *
- * Knows frames and both directions' requests. Does not know which link of a peer counts: it asks
- * its host when the peer's HELLO is in. Created by the swarm for every stream of the protocol.
+ * Knows frames and both directions' requests. Which link of a peer counts it asks its host when the
+ * peer's HELLO is in. Created by the swarm for every stream of the protocol.
  */
 import type { Connection, Stream } from "@libp2p/interface";
 import { LIMITS, NO_BUFFER, unreachable } from "@shoal/core";
@@ -23,12 +23,13 @@ import type { Uint8ArrayList } from "uint8arraylist";
 import { abortConnection } from "./abort-connection.ts";
 import { AskedRequests } from "./asked-requests.ts";
 import type { AskedKind } from "./asked-requests.ts";
-import { explainEnd } from "./dial-failure.ts";
+import { explainEnd, NOT_OF_OUR_GROUP } from "./dial-failure.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import type { Answer } from "./frame-writer.ts";
 import { encodeFrame, FEATURES, FrameDecoder, FrameError } from "./frames.ts";
-import { HAVE_PIECES_MAX, WIRE_VERSION } from "./frames.ts";
+import { HAVE_PIECES_MAX, placeOf, WIRE_VERSION } from "./frames.ts";
 import type { ControlFrame, Frame, Refusal } from "./frames.ts";
+import type { GroupProof } from "./group-proof.ts";
 import { allowReadAhead } from "./read-ahead.ts";
 import { RequestRates } from "./request-rates.ts";
 
@@ -48,6 +49,8 @@ export interface LinkDeps {
   readonly stream: Stream;
   readonly pool: PieceBufferPool;
   readonly host: LinkHost;
+  /** In groups: what both sides prove before anything else is said. */
+  readonly proof?: GroupProof | undefined;
 }
 
 export interface LinkOptions {
@@ -65,6 +68,7 @@ export class Link {
   readonly isDialler: boolean;
   readonly connection: Connection;
   readonly #host: LinkHost;
+  readonly #proof: GroupProof | undefined;
   readonly #requestsMax: number;
   readonly #decoder = new FrameDecoder();
   readonly #writer: FrameWriter;
@@ -73,7 +77,8 @@ export class Link {
   readonly #served = new Map<number, Served>();
   #lastServedId = 0;
   readonly #rates = new RequestRates();
-  #state: "greeting" | "open" | "closed" = "greeting";
+  #state: "greeting" | "proving" | "open" | "closed" = "greeting";
+  #peerRequestsMax = 0;
   #wasOpen = false;
   #features = 0;
 
@@ -83,6 +88,7 @@ export class Link {
     this.peerId = connection.remotePeer.toString();
     this.isDialler = options.isDialler;
     this.#host = deps.host;
+    this.#proof = deps.proof;
     this.#requestsMax = options.requestsMax;
     this.#asked = new AskedRequests(deps.pool);
     this.#writer = new FrameWriter(
@@ -113,7 +119,7 @@ export class Link {
   greet(): void {
     const { announcements: features } = FEATURES;
     const hello = { version: WIRE_VERSION, features, requestsMax: this.#requestsMax };
-    this.#writer.sendFirst(encodeFrame({ type: "hello", ...hello }));
+    this.#writer.sendFirst(encodeFrame({ type: "hello", ...hello, nonce: this.#proof?.nonce }));
   }
 
   sendJoin(contentId: ContentId): void {
@@ -269,14 +275,16 @@ export class Link {
   }
 
   #handle(frame: Frame): void {
-    if ((frame.type === "hello") !== (this.#state === "greeting")) {
+    if (placeOf(frame) !== this.#state) {
       throw new FrameError(`${frame.type} out of its place`);
     }
     const { peerId } = this;
     switch (frame.type) {
       case "hello":
         this.#features = frame.features ?? 0;
-        return this.#greeted(frame.version, frame.requestsMax);
+        return this.#greeted(frame);
+      case "proof":
+        return this.#proved(frame.proof);
       case "join":
         return this.#host.emit({ type: "peerJoined", peerId, contentId: frame.contentId });
       case "leave":
@@ -326,7 +334,7 @@ export class Link {
     }
   }
 
-  #greeted(version: number, requestsMax: number): void {
+  #greeted({ version, requestsMax, nonce }: Extract<Frame, { type: "hello" }>): void {
     if (!this.isDialler) {
       if (!this.#host.admits(this)) return this.close("another connection to the peer is in use");
       this.greet();
@@ -334,9 +342,28 @@ export class Link {
     if (version !== WIRE_VERSION) {
       return this.close(`the peer speaks version ${version} of the protocol`, "farewell");
     }
+    this.#peerRequestsMax = requestsMax;
+    if (this.#proof === undefined) return this.#open();
+    if (!this.#proof.meet(nonce)) return this.close(NOT_OF_OUR_GROUP);
+    this.#state = "proving";
+    if (!this.isDialler) this.#prove(this.#proof);
+  }
+
+  /** proving -> open */
+  #proved(proof: Uint8Array): void {
+    if (this.#proof?.accepts(proof) !== true) return this.close(NOT_OF_OUR_GROUP);
+    if (this.isDialler) this.#prove(this.#proof);
+    this.#open();
+  }
+
+  #prove(proof: GroupProof): void {
+    this.#writer.sendFirst(encodeFrame({ type: "proof", proof: proof.prove() }));
+  }
+
+  #open(): void {
     this.#state = "open";
     this.#wasOpen = true;
-    this.#host.opened(this, requestsMax);
+    this.#host.opened(this, this.#peerRequestsMax);
   }
 
   /** Admits a request of the peer, or refuses it (R-PEER-14, R-PEER-16, R-PEER-17). */

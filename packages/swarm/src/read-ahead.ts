@@ -1,4 +1,6 @@
-/** How much a peer may send on a stream before it is read. Knows yamux; called by the link. */
+/**
+ * Lets a peer send ahead on a stream from its first byte. Knows yamux's flow control. Used by links.
+ */
 import type { Stream } from "@libp2p/interface";
 
 /** The parts of a yamux stream that decide how much its peer may send ahead. */

@@ -7,8 +7,8 @@
  */
 import { LIMITS } from "@shoal/core";
 
-/** Times that something may be done: so many at once, and then at a rate. */
-class Allowance {
+/** So much that may be done: so many at once, and then at a rate. */
+export class Allowance {
   readonly #max: number;
   readonly #perMs: number;
   #left: number;
@@ -20,13 +20,13 @@ class Allowance {
     this.#left = max;
   }
 
-  /** False: there is none left. */
-  take(): boolean {
+  /** False: there is not that much left. */
+  take(amount = 1): boolean {
     const now = performance.now();
     this.#left = Math.min(this.#max, this.#left + (now - this.#countedAt) * this.#perMs);
     this.#countedAt = now;
-    if (this.#left < 1) return false;
-    this.#left--;
+    if (this.#left < amount) return false;
+    this.#left -= amount;
     return true;
   }
 

@@ -9,21 +9,26 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Connection, Libp2p, PeerId as Libp2pPeerId, Stream } from "@libp2p/interface";
 import { peerIdFromPrivateKey, peerIdFromString } from "@libp2p/peer-id";
-import { assert, LIMITS, ShoalError, unreachable } from "@shoal/core";
+import { assert, LIMITS, ShoalError } from "@shoal/core";
 import type { EventSink, PeerId, PieceBufferPool, PieceBytes, Port } from "@shoal/core";
 import type { SwarmCommand, SwarmEvent } from "@shoal/core";
+import { abortConnection } from "./abort-connection.ts";
 import { AddressRules, hostOf, isLoopbackHost, parsePeerAddress } from "./address-rules.ts";
 import type { PeerAddress } from "./address-rules.ts";
 import { explainDialFailure } from "./dial-failure.ts";
-import { createDiscovery, SightingFilter } from "./discovery.ts";
+import { createDiscoveries } from "./discovery.ts";
 import type { MdnsOptions } from "./discovery.ts";
 import { createGater, Refusals } from "./gater.ts";
+import { GroupProof } from "./group-proof.ts";
+import { groupsOf } from "./group.ts";
+import type { Group } from "./group.ts";
 import { createIdentity } from "./identity.ts";
 import type { PrivateKey } from "./identity.ts";
-import { abortConnection } from "./abort-connection.ts";
+import { executeOn } from "./link-commands.ts";
 import { Link } from "./link.ts";
 import { LinkTable } from "./links.ts";
 import { createLibp2pNode } from "./libp2p-node.ts";
+import { Neighbourhood } from "./neighbourhood.ts";
 import { PeerBuffers } from "./peer-buffers.ts";
 import type { BufferHolder } from "./peer-buffers.ts";
 
@@ -42,7 +47,12 @@ export interface SwarmOptions {
   readonly listen: readonly string[];
   /** Peers the user named, as for `addPeer`. Default none. */
   readonly staticPeers?: readonly string[];
-  /** Discovery on the local network. Default off. */
+  /**
+   * Keys of the group, 32 bytes each: the current one and, while it is being changed, the previous
+   * one (R-GRP-04). Only those who have one of them are talked to. Default: no group, everybody.
+   */
+  readonly groupKeys?: readonly Uint8Array[];
+  /** Discovery on the local network; a group has its own service tag. Default off. */
   readonly mdns?: boolean | MdnsOptions;
   /** Default 64 (R-PEER-01). */
   readonly connectionsMax?: number;
@@ -88,7 +98,7 @@ type Resolved = Required<Omit<SwarmOptions, "privateKey">>;
 
 /**
  * Starts to listen and to look for peers. Static peers are reported before it resolves. Rejects
- * with `ERR_LISTEN_FAILED`, `ERR_NETWORK_INVALID` or `ERR_PEER_ADDRESS_INVALID`.
+ * with `ERR_LISTEN_FAILED`, `ERR_NETWORK_INVALID`, `ERR_PEER_ADDRESS_INVALID` or `ERR_KEY_INVALID`.
  */
 export async function createSwarm(deps: SwarmDeps, options: SwarmOptions): Promise<Swarm> {
   const privateKey = options.privateKey ?? (await createIdentity());
@@ -105,6 +115,7 @@ function resolve(options: SwarmOptions): Resolved {
   const turnMs = (LIMITS.dataFrameBytesMax / LIMITS.uploadRateBytesPerSecMin) * 1_000;
   return {
     listen,
+    groupKeys: options.groupKeys ?? [],
     staticPeers: options.staticPeers ?? [],
     mdns: options.mdns ?? false,
     networks: options.networks ?? [],
@@ -151,6 +162,9 @@ class Libp2pSwarm implements Swarm {
   readonly #refusals = new Refusals();
   readonly #buffers: PeerBuffers;
   readonly #links: LinkTable;
+  /** None: everybody may connect. */
+  readonly #groups: readonly Group[];
+  readonly #neighbourhood: Neighbourhood;
   readonly #closing = new AbortController();
   #node: Libp2p | undefined;
   #closed: Promise<void> | undefined;
@@ -164,9 +178,18 @@ class Libp2pSwarm implements Swarm {
     this.#rules = new AddressRules(options);
     this.#buffers = new PeerBuffers(options.peerBufferBytesMax);
     this.#links = new LinkTable(
-      { selfId: this.peerId, emit: (event, payload) => this.#emit(event, payload) },
+      { selfId: this.peerId, emit: (event, payload) => this.#emitOfLinks(event, payload) },
       { handshakeTimeoutMs: options.handshakeTimeoutMs },
     );
+    this.#groups = groupsOf(options.groupKeys);
+    this.#neighbourhood = new Neighbourhood({
+      selfId: this.peerId,
+      groups: this.#groups,
+      rules: this.#rules,
+      ownAddresses: () => this.addresses,
+      emit: (event) => this.#emit(event),
+      disconnect: (peerId, reason) => this.#links.disconnect(peerId, reason),
+    });
   }
 
   get addresses(): readonly string[] {
@@ -186,6 +209,7 @@ class Libp2pSwarm implements Swarm {
         { maxInboundStreams: 1, maxOutboundStreams: 1 },
       );
       await node.start();
+      this.#neighbourhood.gossip.start();
     } catch (cause) {
       throw new ShoalError("ERR_LISTEN_FAILED", this.#options.listen.join(", "), { cause });
     }
@@ -203,6 +227,9 @@ class Libp2pSwarm implements Swarm {
       return;
     }
     if (command.type === "setRefusal") return this.#refusals.set(command);
+    if (command.type === "publishPresence") {
+      return this.#neighbourhood.publish(command.contentId, command.role);
+    }
     const { peerId } = command;
     if (command.type === "dialPeer") return void this.#dial(peerId, command.addresses);
     if (command.type === "disconnectPeer") return this.#links.disconnect(peerId, command.reason);
@@ -227,6 +254,7 @@ class Libp2pSwarm implements Swarm {
 
   async #stop(): Promise<void> {
     this.#closing.abort(new Error("the agent is closing"));
+    this.#neighbourhood.close();
     this.#links.close();
     const stopped = Promise.resolve(this.#node?.stop()).catch(() => {});
     await Promise.race([stopped, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
@@ -254,19 +282,26 @@ class Libp2pSwarm implements Swarm {
     const onSeen = (peerId: PeerId, addresses: readonly string[]): void => {
       this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false });
     };
-    const filter = new SightingFilter(this.#rules);
-    const discovery =
-      mdns === false ? undefined : createDiscovery({ filter, onSeen }, mdns === true ? {} : mdns);
+    const serviceTags = this.#groups.map(({ serviceTag }) => serviceTag);
     return createLibp2pNode(
       {
         privateKey: this.#privateKey,
         gater,
         rules: this.#rules,
         buffers: this.#buffers,
-        discovery,
+        discoveries: createDiscoveries({ rules: this.#rules, onSeen }, { mdns, serviceTags }),
+        gossip: this.#neighbourhood.gossip,
       },
-      { listen, connectionsMax, dialsMax, inboundPerHostPerSecMax },
+      { listen, groups: this.#groups, connectionsMax, dialsMax, inboundPerHostPerSecMax },
     );
+  }
+
+  #emitOfLinks(event: SwarmEvent, payload?: PieceBytes): void {
+    if (event.type === "peerDisconnected") this.#neighbourhood.linkClosed(event.peerId);
+    this.#emit(event, payload);
+    if (event.type !== "peerConnected") return;
+    const link = this.#links.get(event.peerId);
+    if (link !== undefined) this.#neighbourhood.linkOpened(link.connection);
   }
 
   #running(): Libp2p {
@@ -309,7 +344,9 @@ class Libp2pSwarm implements Swarm {
     } catch (error) {
       if (connection === undefined) this.#forget(peerIdFromString(peerId));
       else abortConnection(connection, "the dial failed");
-      failure = explainDialFailure(error, { timedOut: timeout.aborted, protocol: SWARM_PROTOCOL });
+      const isGroup = this.#groups.length > 0;
+      const context = { timedOut: timeout.aborted, protocol: SWARM_PROTOCOL, isGroup };
+      failure = explainDialFailure(error, context);
     }
     this.#links.endDial(peerId, failure);
   }
@@ -336,8 +373,16 @@ class Libp2pSwarm implements Swarm {
   #createLink(stream: Stream, connection: Connection, isDialler: boolean): void {
     const { requestsPerPeerMax: requestsMax, stallTimeoutMs } = this.#options;
     const host = this.#links;
+    const peerId = connection.remotePeer.toString();
+    const group = this.#groups.find(({ noiseProtocol }) => noiseProtocol === connection.encryption);
+    assert(
+      group !== undefined || this.#groups.length === 0,
+      "members speak in a group's handshake",
+    );
+    const ends = { isDialler, selfId: this.peerId, peerId };
+    const proof = group === undefined ? undefined : new GroupProof(group.proofKey, ends);
     const link = new Link(
-      { connection, stream, pool: this.#pool, host },
+      { connection, stream, pool: this.#pool, host, proof },
       { isDialler, requestsMax, stallTimeoutMs },
     );
     const holder: BufferHolder = {
@@ -347,43 +392,5 @@ class Libp2pSwarm implements Swarm {
     this.#buffers.add(holder);
     connection.addEventListener("close", () => this.#buffers.remove(holder));
     this.#links.add(link, hostOf(connection.remoteAddr) ?? "");
-  }
-}
-
-/** Commands that are about one connected peer. */
-type LinkCommand = Exclude<
-  SwarmCommand,
-  { type: "dialPeer" | "disconnectPeer" | "setRefusal" | "sendHave" | "sendClaim" }
->;
-
-function executeOn(link: Link, command: LinkCommand, payload: PieceBytes | undefined): void {
-  switch (command.type) {
-    case "sendJoin":
-      return link.sendJoin(command.contentId);
-    case "sendLeave":
-      return link.sendLeave(command.contentId);
-    case "sendBitfield":
-      return link.sendBitfield(command.contentId, command.pieceCount, command.bits);
-    case "requestPiece": {
-      const { requestId, contentId, piece, length } = command;
-      return link.requestPiece(requestId, contentId, piece, length);
-    }
-    case "requestManifest":
-      return link.requestManifest(command.requestId, command.contentId);
-    case "requestAnnouncement":
-      return link.requestAnnouncement(command.requestId, command.tag);
-    case "cancelRequest":
-      return link.cancelRequest(command.requestId);
-    case "sendPiece":
-      if (payload !== undefined) link.sendPiece(command.requestId, payload);
-      return;
-    case "sendManifest":
-      return link.sendManifest(command.requestId, command.bytes);
-    case "sendAnnouncement":
-      return link.sendAnnouncement(command.requestId, command.bytes);
-    case "refuseRequest":
-      return link.refuseRequest(command.requestId, command.reason);
-    default:
-      unreachable(command);
   }
 }

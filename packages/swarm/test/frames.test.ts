@@ -24,6 +24,13 @@ const GOLDEN: ReadonlyArray<readonly [ControlFrame, string]> = [
     { type: "hello", version: 1, features: 1, requestsMax: 8 },
     "00000008 01000000 0001 0001 00000008",
   ],
+  // 40 bytes, type 1: version 1, no features, 8 requests, a nonce
+  [
+    { type: "hello", version: 1, requestsMax: 8, nonce: digest },
+    `00000028 01000000 0001 0000 00000008 ${DIGEST}`,
+  ],
+  // 32 bytes, type 13: a proof
+  [{ type: "proof", proof: digest }, `00000020 0d000000 ${DIGEST}`],
   // 32 bytes, type 2: the digest
   [{ type: "join", contentId }, `00000020 02000000 ${DIGEST}`],
   [{ type: "leave", contentId }, `00000020 03000000 ${DIGEST}`],
@@ -118,6 +125,10 @@ const anyControlFrame: fc.Arbitrary<ControlFrame> = fc.oneof(
     version: fc.integer({ min: 0, max: 0xffff }),
     features: fc.integer({ min: 0, max: 0xffff }),
     requestsMax: id,
+  }),
+  fc.record({
+    type: fc.constant("proof" as const),
+    proof: fc.uint8Array({ minLength: 32, maxLength: 32 }),
   }),
   fc.record({ type: fc.constantFrom("join" as const, "leave" as const), contentId: anyContentId }),
   fc

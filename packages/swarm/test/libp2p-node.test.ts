@@ -6,6 +6,8 @@ import { afterEach, expect, test } from "vitest";
 import { AddressRules } from "../src/address-rules.ts";
 import { createGater, Refusals } from "../src/gater.ts";
 import { PeerBuffers } from "../src/peer-buffers.ts";
+import { Gossip, GOSSIP_PROTOCOL } from "../src/gossip.ts";
+import type { GossipInternals } from "../src/gossip.ts";
 import { createIdentity } from "../src/index.ts";
 import { createLibp2pNode } from "../src/libp2p-node.ts";
 
@@ -25,10 +27,17 @@ async function startNode(): Promise<Libp2p> {
     { connectionsPerHostMax: 8 },
   );
   const buffers = new PeerBuffers(LIMITS.peerBufferBytesMax);
+  const gossip = new Gossip({
+    topics: ["test"],
+    judge: () => "ignore",
+    listenerFound: () => {},
+    offended: () => {},
+  });
   const node = await createLibp2pNode(
-    { privateKey: await createIdentity(), gater, rules, buffers, discovery: undefined },
+    { privateKey: await createIdentity(), gater, rules, buffers, discoveries: [], gossip },
     {
       listen: ["/ip4/127.0.0.1/tcp/0"],
+      groups: [],
       connectionsMax: 64,
       dialsMax: 8,
       inboundPerHostPerSecMax: 5,
@@ -102,7 +111,15 @@ test("R-PEER-01 to R-PEER-04: the connection manager has our limits", async () =
   });
 });
 
-test("R-PEER-09: speaks the swarm's protocol and identify, and nothing else", async () => {
+test("R-PEER-09: speaks the swarm's protocol, identify and gossip, and nothing else", async () => {
   const node = await startNode();
-  expect(node.getProtocols()).toEqual(["/ipfs/id/1.0.0"]);
+  expect(node.getProtocols()).toEqual(["/ipfs/id/1.0.0", GOSSIP_PROTOCOL]);
+});
+
+test("what we use of gossip beyond its interface is there", async () => {
+  const { services } = (await startNode()) as unknown as { services: { gossip: GossipInternals } };
+  expect(Object.hasOwn(services.gossip.score, "rejectInvalidMessage")).toBe(true); // ours
+  expect(Object.getPrototypeOf(services.gossip.score)).toHaveProperty("rejectInvalidMessage");
+  expect(Object.getPrototypeOf(services.gossip)).toHaveProperty("stop");
+  expect(services.gossip.status.heartbeatTimeout).toBeDefined();
 });

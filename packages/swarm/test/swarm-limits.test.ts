@@ -134,7 +134,8 @@ function belowMuxer(peer: RawPeer): { send(bytes: Uint8Array): boolean } {
 function burden(peer: RawPeer, byteLength: number): void {
   const header = Buffer.alloc(12);
   header.writeUInt32BE(1, 4);
-  header.writeUInt32BE(byteLength + 1, 8);
+  // So much is missing that what the peer's muxer still says does not complete it.
+  header.writeUInt32BE(byteLength + 64 * KiB, 8);
   belowMuxer(peer).send(header);
   belowMuxer(peer).send(new Uint8Array(byteLength));
 }

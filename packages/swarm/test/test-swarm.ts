@@ -11,6 +11,7 @@ import { createLibp2p } from "libp2p";
 import { afterEach } from "vitest";
 import { encodeFrame, FrameDecoder } from "../src/frames.ts";
 import type { ControlFrame, Frame } from "../src/frames.ts";
+import { GOSSIP_PROTOCOL } from "../src/gossip.ts";
 import { createSwarm, SWARM_PROTOCOL } from "../src/index.ts";
 import type { Swarm, SwarmOptions } from "../src/index.ts";
 
@@ -159,8 +160,12 @@ export class RawPeer {
   }
 
   /** Dials a swarm and opens the protocol's stream, without greeting. */
-  static async dial(target: TestSwarm, privateKey?: PrivateKey): Promise<RawPeer> {
-    const node = await rawNode({ privateKey });
+  static async dial(
+    target: TestSwarm,
+    privateKey?: PrivateKey,
+    encrypter?: RawEncrypter,
+  ): Promise<RawPeer> {
+    const node = await rawNode({ privateKey, encrypter });
     const [address] = target.swarm.addresses;
     const connection = await node.dial(multiaddr(address));
     return new RawPeer(connection, await connection.newStream(SWARM_PROTOCOL));
@@ -201,19 +206,24 @@ export class RawPeer {
   }
 }
 
+type RawEncrypter = ReturnType<typeof noise>;
+
 /** A bare libp2p node; `onStream` makes it answer the swarm protocol. */
 export async function rawNode(options: {
   privateKey?: PrivateKey | undefined;
+  encrypter?: RawEncrypter | undefined;
   onStream?: (peer: RawPeer) => void;
 }): Promise<Libp2p> {
   const node = await createLibp2p({
     ...(options.privateKey === undefined ? {} : { privateKey: options.privateKey }),
     addresses: { listen: options.onStream === undefined ? [] : ["/ip4/127.0.0.1/tcp/0"] },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [options.encrypter ?? noise()],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
   });
+  // Presence comes to it and is not read.
+  await node.handle(GOSSIP_PROTOCOL, () => {});
   const { onStream } = options;
   if (onStream !== undefined) {
     await node.handle(SWARM_PROTOCOL, (stream, connection) => {

@@ -21,6 +21,7 @@ export interface AgentCommandOptions {
   readonly listen?: readonly string[];
   readonly cacheHost?: readonly string[];
   readonly trust?: readonly string[];
+  readonly groupKey?: readonly string[];
   readonly share?: readonly string[];
   readonly jobSocket?: string;
   readonly mdns: boolean;
@@ -43,6 +44,7 @@ export async function runAgentCommand(
     mdns: options.mdns,
     cacheHosts: options.cacheHost ?? [],
     trustedKeys: options.trust ?? [],
+    groupKeyFiles: options.groupKey ?? [],
     ...wayOut(options, env),
     settings: options.setting ?? {},
     logger: log,

@@ -27,6 +27,7 @@ export interface GetOptions {
   readonly listen?: readonly string[];
   readonly cacheHost?: readonly string[];
   readonly trust?: readonly string[];
+  readonly groupKey?: readonly string[];
   readonly mdns: boolean;
   readonly ca?: string;
   readonly overwrite?: true;
@@ -82,6 +83,7 @@ export async function runGet(
       ...(options.listen === undefined ? {} : { listen: options.listen }),
       cacheHosts: options.cacheHost ?? [],
       trustedKeys: options.trust ?? [],
+      groupKeyFiles: options.groupKey ?? [],
       settings: settingsOf(options),
     });
   } catch (error) {

@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import type { Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
 import type { GetOptions } from "./get-command.ts";
+import type { GroupOptions } from "./group-command.ts";
 import type { KeyOptions } from "./key-command.ts";
 import {
   parseContentIdText,
@@ -26,6 +27,7 @@ export interface CommandActions {
   get(url: string | undefined, options: GetOptions): Promise<void>;
   agent(options: AgentCommandOptions): Promise<void>;
   generateKey(file: string, options: KeyOptions): Promise<void>;
+  createGroup(file: string, options: GroupOptions): Promise<void>;
 }
 
 export interface ProgramOutput {
@@ -49,6 +51,7 @@ export function createProgram(actions: CommandActions, output: ProgramOutput): C
   addGet(program, actions);
   addAgent(program, actions);
   addKey(program, actions);
+  addGroup(program, actions);
   program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
   return program;
 }
@@ -157,6 +160,19 @@ function addKey(program: Command, actions: CommandActions): void {
     .action((file: string, options: KeyOptions) => actions.generateKey(file, options));
 }
 
+function addGroup(program: Command, actions: CommandActions): void {
+  const command = subcommand(program, "group", ["shoal group create office.group"])
+    .summary("make keys that the members of a group share")
+    .description("Makes keys for --group-key.")
+    .helpCommand(false);
+  subcommand(command, "create", ["shoal group create office.group"])
+    .summary("make a group's key")
+    .description("Writes a new group key to FILE, for every member.")
+    .argument("<FILE>", "where to put the key")
+    .option("--json", "print one JSON object")
+    .action((file: string, options: GroupOptions) => actions.createGroup(file, options));
+}
+
 function subcommand(program: Command, name: string, examples: readonly string[]): Command {
   const lines = examples.map((example) => `  ${example}\n`).join("");
   return program
@@ -173,6 +189,12 @@ function addNetworkOptions(command: Command): Command {
     .addOption(listed("--cache-host <HOST>", "ask this cache server first (repeatable)"))
     .addOption(
       listed("--trust <KEYS>", "believe manifests signed with this public key (repeatable)"),
+    )
+    .addOption(
+      listed(
+        "--group-key <FILE>",
+        "talk only to agents that have this key, or the previous one (twice, current first)",
+      ),
     )
     .option("--no-mdns", "do not look for peers on the local network")
     .option("--ca <FILE>", "trust the certificate authorities in this PEM file too")

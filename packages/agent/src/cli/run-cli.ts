@@ -8,6 +8,7 @@ import { runAgentCommand } from "./agent-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
+import { runGroupCreate } from "./group-command.ts";
 import { runKeyGenerate } from "./key-command.ts";
 import { GetFailure, runGet } from "./get-command.ts";
 import { watchSignals } from "./interruption.ts";
@@ -33,6 +34,7 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       get: (url, options) => runGet(url, options, context),
       agent: (options) => runAgentCommand(options, context),
       generateKey: (file, options) => runKeyGenerate(file, options, context),
+      createGroup: (file, options) => runGroupCreate(file, options, context),
     },
     { version: readVersion(), writeOut: (text) => terminal.out(text) },
   );

@@ -22,6 +22,7 @@ async function run(line: string): Promise<void> {
     get: note("get"),
     agent: note("agent"),
     generateKey: note("generateKey"),
+    createGroup: note("createGroup"),
   };
   const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
   const argv = line.split(" ").filter((word) => word !== "");
@@ -47,6 +48,7 @@ test.each<[string, unknown[]]>([
   ],
   ["publish http://a/f --job-socket j", ["publish", "http://a/f", { jobSocket: "j" }]],
   ["key generate k --json", ["generateKey", "k", { json: true }]],
+  ["group create g --json", ["createGroup", "g", { json: true }]],
   ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],
   ["publish f --chunking content", ["publish", "f", { chunking: "content" }]],
   ["get http://a/f -o f", ["get", "http://a/f", { output: "f", mdns: true }]],

@@ -99,6 +99,23 @@ export const LIMITS = {
   /** R-PEER-17: requests of one peer that are not answered in full, at once and then a second. */
   requestBurstMax: 128,
   requestsPerSecMax: 64,
+  /** R-PEER-21: what one member says about one content to all; today's take at most 196 bytes. */
+  presenceBytesMax: KiB,
+  /** Presence of one member that is passed on: at once, and then a second. */
+  presenceBurstMax: 64,
+  presencePerSecMax: 2,
+  /** Presence that we publish, a second: half of what others put up with. */
+  presencePublishedPerSecMax: 1,
+  /** Contents that we publish presence in; the oldest are forgotten first. */
+  presenceContentsMax: 1_024,
+  /** Members whose latest presence is remembered; the oldest are forgotten first. */
+  presenceAuthorsMax: 4_096,
+  /** Gossip from one neighbour: one message, at once, and then a second. */
+  gossipFrameBytesMax: 256 * KiB,
+  gossipBurstBytesMax: MiB,
+  gossipBytesPerSecMax: 64 * KiB,
+  /** R-GRP-04: the current key of a group and the previous one. */
+  groupKeysMax: 2,
   /** R-PEER-17: what one peer may ask for in vain. */
   notFoundPerMinMax: 60,
   /** R-PEER-20: of all peers together, without pieces. */

@@ -148,7 +148,7 @@ export const SOURCE_ERRORS = {
   ),
   ERR_KEY_INVALID: row(
     "The key cannot be used",
-    "Use what `shoal key generate` made: its file to sign, the line it printed to trust.",
+    "Use what `shoal key generate` or `shoal group create` made; others may not read its file.",
     2,
     400,
     "CRYPT_E_FILE_ERROR",

@@ -221,7 +221,8 @@ describe("the origin among peers", () => {
 
   test("overlapping claims of many members are counted in full", () => {
     const layout = PieceLayout.fixed(32 * PIECE_LENGTH, PIECE_LENGTH);
-    const options = { selfId: "self", extentBytes: PIECE_LENGTH, stallTimeoutMs: 2_000 };
+    const bounds = { extentBytes: PIECE_LENGTH, stallTimeoutMs: 2_000 };
+    const options = { contentId: undefined, selfId: "self", ...bounds };
     const swarm = new ContentSwarm(layout, options);
     for (let member = 0; member < 16; member++) {
       swarm.join(`member ${member}`, 0);
