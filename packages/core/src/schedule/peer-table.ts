@@ -229,6 +229,11 @@ export class PeerTable implements BanList {
     this.#conduct.offended({ peerId, address }, offence, now);
     this.#applyBan(peer, `banned: ${offence}`);
     if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
+    // The adapter ends what it sees itself; what cannot be true of a content is seen only here.
+    if (offence === "malformedFrame" && peer.state.name === "connected") {
+      peer.state.link.busyUntil = Infinity;
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: "it broke the protocol" });
+    }
   }
 
   /**
