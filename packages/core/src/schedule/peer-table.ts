@@ -229,11 +229,16 @@ export class PeerTable implements BanList {
     this.#conduct.offended({ peerId, address }, offence, now);
     this.#applyBan(peer, `banned: ${offence}`);
     if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
-    // The adapter ends what it sees itself; what cannot be true of a content is seen only here.
-    if (offence === "malformedFrame" && peer.state.name === "connected") {
-      peer.state.link.busyUntil = Infinity;
-      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: "it broke the protocol" });
-    }
+  }
+
+  /** What the peer said of a content cannot be true; the adapter, which cannot know, is told. */
+  lied(peerId: PeerId, now: Millis): void {
+    this.offended(peerId, "malformedFrame", now);
+    const link = this.#links.get(peerId);
+    if (link === undefined || link.busyUntil === Infinity) return;
+    link.busyUntil = Infinity;
+    const reason = "what it said of a content cannot be true";
+    this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason });
   }
 
   /**

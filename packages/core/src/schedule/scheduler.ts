@@ -329,7 +329,7 @@ export class Scheduler {
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.of(event.contentId)) {
       if (transfer.peerEvent(event, link, now)) continue;
-      this.#peers.offended(event.peerId, "malformedFrame", now);
+      this.#peers.lied(event.peerId, now);
     }
   }
 
