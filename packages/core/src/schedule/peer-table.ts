@@ -98,6 +98,12 @@ export class PeerTable implements BanList {
     return this.#links;
   }
 
+  /** Where the connected peer with the slot is. */
+  addressOf(slot: number): string {
+    for (const link of this.#links.values()) if (link.slot === slot) return link.address;
+    return "";
+  }
+
   /** Whether some peer is being dialled or waits for its turn; so that waiting for it makes sense. */
   get hopeful(): boolean {
     if (this.#dialling > 0) return true;
