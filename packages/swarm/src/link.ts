@@ -99,6 +99,11 @@ export class Link {
     return this.#wasOpen;
   }
 
+  /** When the peer was last of use, by `performance.now()` (R-PEER-19). */
+  get usefulAt(): number {
+    return this.#rates.usefulAt;
+  }
+
   /** Bytes held because of the peer, without pieces. */
   get heldBytes(): number {
     return this.#writer.controlBytes + this.#asked.manifestBytes;
@@ -231,6 +236,7 @@ export class Link {
         (frames) => {
           for (const frame of frames) {
             if (frame.type !== "pieceData") this.#countControl(frame);
+            this.#rates.heard(frame.type);
             this.#handle(frame);
             if (this.#state === "closed") return;
           }
@@ -318,6 +324,7 @@ export class Link {
       return false;
     }
     this.#served.set(id, { kind, phase: "asked" });
+    this.#rates.admitted();
     return true;
   }
 

@@ -46,13 +46,17 @@ export class LinkTable implements LinkHost {
   readonly #handshakeTimeoutMs: number;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #hostByLink = new Map<Link, string>();
+  readonly #idleTimeoutMs: number;
+  /** Open links, and when each is looked at to see whether it is idle (R-PEER-19). */
+  readonly #idleTimers = new Map<Link, NodeJS.Timeout>();
   /** Connections without an open link, and the deadline of each (R-PEER-25). */
   readonly #deadlines = new Map<Connection, NodeJS.Timeout>();
   #isClosed = false;
 
-  constructor(deps: LinkTableDeps, options: { handshakeTimeoutMs: number }) {
+  constructor(deps: LinkTableDeps, options: { handshakeTimeoutMs: number; idleTimeoutMs: number }) {
     this.#selfId = deps.selfId;
     this.#emit = deps.emit;
+    this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs;
   }
 
@@ -109,6 +113,7 @@ export class LinkTable implements LinkHost {
       this.#choose(peer, link);
     }
     this.#unwatch(link.connection);
+    this.#watchIdle(link);
     peer.isAwaited = false;
     const host = this.#hostByLink.get(link) ?? "";
     this.#emit({ type: "peerConnected", peerId, host, requestsMax });
@@ -117,6 +122,8 @@ export class LinkTable implements LinkHost {
 
   closed(link: Link, reason: string): void {
     this.#hostByLink.delete(link);
+    clearTimeout(this.#idleTimers.get(link));
+    this.#idleTimers.delete(link);
     const { peerId } = link;
     const peer = this.#peers.get(peerId);
     if (peer === undefined) return;
@@ -177,6 +184,8 @@ export class LinkTable implements LinkHost {
       assert(chosen === undefined || !candidates.has(chosen), "a chosen link is no candidate");
       assert(chosen === undefined || chosen.peerId === peerId, "a link belongs to its peer");
       for (const link of candidates) assert(!link.isOpen, "a candidate is not open");
+      const isWatched = chosen !== undefined && this.#idleTimers.has(chosen);
+      assert(isWatched === (chosen?.isOpen === true), "an open link is watched");
       assert(this.#isUsed(peer), "a peer without links and dials is forgotten");
     }
   }
@@ -210,6 +219,14 @@ export class LinkTable implements LinkHost {
   #unwatch(connection: Connection): void {
     clearTimeout(this.#deadlines.get(connection));
     this.#deadlines.delete(connection);
+  }
+
+  /** Ends a link of no use for the time allowed; looks again when that time may be over. */
+  #watchIdle(link: Link): void {
+    const leftMs = link.usefulAt + this.#idleTimeoutMs - performance.now();
+    if (leftMs <= 0) return link.close(`of no use for ${this.#idleTimeoutMs} ms`);
+    const timer = setTimeout(() => this.#watchIdle(link), leftMs).unref();
+    this.#idleTimers.set(link, timer);
   }
 
   #isUsed(peer: Peer): boolean {
