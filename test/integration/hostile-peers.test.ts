@@ -156,7 +156,7 @@ describe("peers that break the protocol are dropped, each for what it did", () =
     ["a piece beyond the end", () => new HaveBeyondTheEnd(), "malformedFrame", "cannot be true"],
     ["HAVEs without end", () => new HaveSpam(), "requestFlood", "control frames"],
     [
-      "requests without end (R-PEER-17)",
+      "requests without end (R-PEER-17, R-PEER-23)",
       () => new RequestFlood("known"),
       "requestFlood",
       "control frames",
@@ -236,7 +236,7 @@ describe("peers that deliver nothing hold nobody up", () => {
 });
 
 describe("connections that lead to nothing", () => {
-  test("half-open ones, and streams by the hundred, take no more than their places (R-PEER-02, R-PEER-05, R-PEER-08, R-PEER-25)", async () => {
+  test("half-open ones, and streams by the hundred, take no more than their places (R-PEER-02, R-PEER-04, R-PEER-05, R-PEER-08, R-PEER-25)", async () => {
     await siege.start();
     await using halfOpen = new HalfOpen();
     const pressed = halfOpen.press(siege.address, 200);

@@ -1,5 +1,6 @@
 /** Peers that core refuses, that ask too often, or that make us hold too much: over real sockets. */
 import { connect } from "node:net";
+import type { Socket } from "node:net";
 import { KiB, MiB } from "@shoal/core";
 import { expect, test } from "vitest";
 import { encodeFrame } from "../src/frames.ts";
@@ -206,4 +207,18 @@ test("R-PEER-19: a connection stays on which something useful is said now and th
   expect(a.all("peerDisconnected")).toEqual([]);
   clearInterval(timer);
   await a.next("peerDisconnected");
+});
+
+test("R-PEER-22: bytes that would shrink to nothing travel as they are", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  const { maConn } = peer.connection as unknown as { maConn: { socket: Socket } };
+  const before = maConn.socket.bytesRead;
+  peer.send({ type: "request", id: 1, contentId, piece: 0 });
+  const { peerId, requestId } = await a.next("pieceRequested");
+  const zeros = a.pool.take(MiB);
+  zeros.bytes.fill(0);
+  a.sendPiece(peerId, requestId, zeros);
+  await a.next("uploadFinished");
+  await expect.poll(() => maConn.socket.bytesRead - before).toBeGreaterThan(MiB);
 });
