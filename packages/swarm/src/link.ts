@@ -35,8 +35,8 @@ export interface LinkHost {
   admits(link: Link): boolean;
   /** Both sides have greeted. */
   opened(link: Link, requestsMax: number): void;
-  /** Called once, with the link already silent. */
-  closed(link: Link, reason: string): void;
+  /** Called once, with the link already silent. A farewell: it speaks another version. */
+  closed(link: Link, reason: string, manner: "abort" | "farewell"): void;
 }
 
 export interface LinkDeps {
@@ -182,7 +182,7 @@ export class Link {
     this.#writer.close();
     this.#asked.close();
     this.#served.clear();
-    this.#host.closed(this, reason);
+    this.#host.closed(this, reason, manner);
   }
 
   /** Lets our HELLO reach a peer of another version before the connection goes. */

@@ -33,6 +33,8 @@ interface Peer {
   isAwaited: boolean;
   /** Why the last attempt failed. */
   failure: string;
+  /** It speaks another version of the protocol. */
+  isForeign: boolean;
 }
 
 interface LinkTableDeps {
@@ -120,7 +122,7 @@ export class LinkTable implements LinkHost {
     for (const candidate of peer.candidates) candidate.close(RIVAL);
   }
 
-  closed(link: Link, reason: string): void {
+  closed(link: Link, reason: string, manner: "abort" | "farewell"): void {
     this.#hostByLink.delete(link);
     clearTimeout(this.#idleTimers.get(link));
     this.#idleTimers.delete(link);
@@ -133,6 +135,7 @@ export class LinkTable implements LinkHost {
       if (link.wasOpen) this.#emit({ type: "peerDisconnected", peerId, reason });
     }
     if (reason !== RIVAL) peer.failure = reason;
+    if (manner === "farewell") peer.isForeign = true;
     this.#settle(peerId, peer);
   }
 
@@ -200,6 +203,7 @@ export class LinkTable implements LinkHost {
         dial: undefined,
         isAwaited: false,
         failure: "",
+        isForeign: false,
       };
       this.#peers.set(peerId, peer);
     }
@@ -238,7 +242,8 @@ export class LinkTable implements LinkHost {
     if (this.#isUsed(peer)) return;
     this.#peers.delete(peerId);
     if (!peer.isAwaited) return;
-    this.#emit({ type: "dialFailed", peerId, reason: peer.failure });
+    const { failure: reason, isForeign } = peer;
+    this.#emit({ type: "dialFailed", peerId, reason, ...(isForeign && { isForeign }) });
   }
 }
 

@@ -198,6 +198,18 @@ test("greets a peer of another version and closes politely", async () => {
   expect(a.events).toEqual([]);
 });
 
+test("R-PEER-25: says of a peer it has dialled that it speaks another version", async () => {
+  const a = await TestSwarm.start();
+  const node = await rawNode({
+    onStream: (peer) => peer.send({ type: "hello", version: 2, requestsMax: 8 }),
+  });
+  const addresses = node.getMultiaddrs().map(String);
+  a.dial({ peerId: node.peerId.toString(), addresses });
+  const failed = await a.next("dialFailed");
+  expect(failed).toMatchObject({ isForeign: true });
+  expect(failed.reason).toContain("version 2");
+});
+
 test("reads a HELLO that is longer than ours", async () => {
   const a = await TestSwarm.start();
   const peer = await RawPeer.dial(a);

@@ -206,11 +206,12 @@ export class PeerTable implements BanList {
   }
 
   /** dialling -> known, to be dialled again after a growing wait. */
-  dialFailed(peerId: PeerId, now: Millis): void {
+  dialFailed(peerId: PeerId, isForeign: boolean, now: Millis): void {
     const peer = this.#peers.get(peerId);
     if (peer?.state.name !== "dialling") return;
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
+    if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
     this.dial(now);
   }

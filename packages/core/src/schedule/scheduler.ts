@@ -299,7 +299,7 @@ export class Scheduler {
         this.#membership.connected(event.peerId);
         break;
       case "dialFailed":
-        this.#peers.dialFailed(event.peerId, now);
+        this.#peers.dialFailed(event.peerId, event.isForeign === true, now);
         this.#transfers.handleTimeout(now);
         break;
       case "peerDisconnected":

@@ -337,6 +337,24 @@ describe("what counts against an address", () => {
   });
 });
 
+test("a peer of another version is not dialled for ten minutes, though the user named it (R-PEER-25)", () => {
+  const { h } = fetching(pieces("...."));
+  const of = (peerId: string) => ({
+    peerId,
+    addresses: [`/ip4/10.0.0.${peerId.length}/tcp/4001`],
+    isStatic: true,
+  });
+  h.send({ type: "peerDiscovered", ...of("old") });
+  h.send({ type: "peerDiscovered", ...of("gone") });
+  expect(h.take("dialPeer")).toHaveLength(2);
+  h.send({ type: "dialFailed", peerId: "old", reason: "version 2", isForeign: true });
+  h.send({ type: "dialFailed", peerId: "gone", reason: "refused" });
+  h.advanceTo(h.now + 599_000);
+  expect(new Set(h.take("dialPeer").map(({ peerId }) => peerId))).toEqual(new Set(["gone"]));
+  h.advanceTo(h.now + 1_000);
+  expect(h.take("dialPeer").map(({ peerId }) => peerId)).toContain("old");
+});
+
 describe("dials by address", () => {
   test("ids and ports announced for one host are dialled no more often than one (R-PEER-29)", () => {
     const { h } = fetching(pieces("...."));
