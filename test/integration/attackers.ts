@@ -344,8 +344,9 @@ export class HalfOpen implements AsyncDisposable {
     this.#strangers.push(stranger);
     const bare = await stranger.connect(agent).catch(() => undefined);
     await stranger.dial(agent).catch(() => undefined);
+    if (bare === undefined) return;
     const streams = Array.from({ length: count }, () =>
-      bare?.newStream("/never/1.0.0", { maxOutboundStreams: count }).catch(() => undefined),
+      bare.newStream("/never/1.0.0", { maxOutboundStreams: count }).catch(() => undefined),
     );
     await Promise.all(streams);
   }

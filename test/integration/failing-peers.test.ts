@@ -23,10 +23,11 @@ import type { AgentProcess, TestContent, TestOrigin } from "./harness.ts";
 import { Siege } from "./siege.ts";
 import type { Outcome, SiegeOptions } from "./siege.ts";
 
-const LENGTH = 32 * MiB;
+const LENGTH = scale(16, 32) * MiB;
 const ORIGIN_BYTES_PER_SEC = 16 * MiB;
 /** Pairs of runs with and without a swarm, in turns. */
 const PAIRS = scale(3, 11);
+const LONG_MS = scale(60_000, 300_000);
 /** Nobody listens there. */
 const GHOST = "/ip4/127.0.0.1/tcp/1024/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 
@@ -70,7 +71,7 @@ function tell({ elapsedMs, snapshot }: Outcome): void {
   );
 }
 
-test("a job without peers takes no longer than HTTP alone", async () => {
+test("a job without peers takes no longer than HTTP alone", { timeout: LONG_MS }, async () => {
   const [without, withSwarm]: [number[], number[]] = [[], []];
   for (let pair = 0; pair < PAIRS; pair++) {
     without.push((await download()).elapsedMs);
