@@ -15,6 +15,7 @@ import {
 } from "./checks/manifests.ts";
 import { checkProjectReferences } from "./checks/project-references.ts";
 import { checkErrorsDocumented, checkRegistryUse } from "./checks/registry-use.ts";
+import { checkRuleTests, PEER_RULES } from "./checks/rule-tests.ts";
 import { checkSchedulerCallers } from "./checks/scheduler-callers.ts";
 import { checkPages, checkShape } from "./checks/shape.ts";
 import {
@@ -54,6 +55,12 @@ describe("sources", () => {
 
   test("keep the bounds on length, are well named, introduced and finished", () => {
     expect(checkShape(sources)).toEqual([]);
+  });
+});
+
+describe("tests", () => {
+  test("name every rule about peers, so that one sees what provokes it", () => {
+    expect(checkRuleTests(sources, PEER_RULES)).toEqual([]);
   });
 });
 

@@ -40,8 +40,8 @@ export interface LinkHost {
   admits(link: Link): boolean;
   /** Both sides have greeted. */
   opened(link: Link, requestsMax: number): void;
-  /** Called once, with the link already silent. */
-  closed(link: Link, reason: string): void;
+  /** Called once, with the link already silent. A farewell: it speaks another version. */
+  closed(link: Link, reason: string, manner: "abort" | "farewell"): void;
 }
 
 export interface LinkDeps {
@@ -108,6 +108,11 @@ export class Link {
   /** Whether it is open, or was before it closed. */
   get wasOpen(): boolean {
     return this.#wasOpen;
+  }
+
+  /** When the peer was last of use, by `performance.now()` (R-PEER-19). */
+  get usefulAt(): number {
+    return this.#rates.usefulAt;
   }
 
   /** Bytes held because of the peer, without pieces. */
@@ -207,7 +212,7 @@ export class Link {
     this.#writer.close();
     this.#asked.close();
     this.#served.clear();
-    this.#host.closed(this, reason);
+    this.#host.closed(this, reason, manner);
   }
 
   /** Lets our HELLO reach a peer of another version before the connection goes. */
@@ -261,6 +266,7 @@ export class Link {
         (frames) => {
           for (const frame of frames) {
             if (frame.type !== "pieceData") this.#countControl(frame);
+            this.#rates.heard(frame.type);
             this.#handle(frame);
             if (this.#state === "closed") return;
           }
@@ -381,6 +387,7 @@ export class Link {
       return false;
     }
     this.#served.set(id, { kind, phase: "asked" });
+    this.#rates.admitted();
     return true;
   }
 

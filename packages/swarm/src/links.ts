@@ -33,6 +33,8 @@ interface Peer {
   isAwaited: boolean;
   /** Why the last attempt failed. */
   failure: string;
+  /** It speaks another version of the protocol. */
+  isForeign: boolean;
 }
 
 interface LinkTableDeps {
@@ -46,13 +48,17 @@ export class LinkTable implements LinkHost {
   readonly #handshakeTimeoutMs: number;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #hostByLink = new Map<Link, string>();
+  readonly #idleTimeoutMs: number;
+  /** Open links, and when each is looked at to see whether it is idle (R-PEER-19). */
+  readonly #idleTimers = new Map<Link, NodeJS.Timeout>();
   /** Connections without an open link, and the deadline of each (R-PEER-25). */
   readonly #deadlines = new Map<Connection, NodeJS.Timeout>();
   #isClosed = false;
 
-  constructor(deps: LinkTableDeps, options: { handshakeTimeoutMs: number }) {
+  constructor(deps: LinkTableDeps, options: { handshakeTimeoutMs: number; idleTimeoutMs: number }) {
     this.#selfId = deps.selfId;
     this.#emit = deps.emit;
+    this.#idleTimeoutMs = options.idleTimeoutMs;
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs;
   }
 
@@ -109,14 +115,17 @@ export class LinkTable implements LinkHost {
       this.#choose(peer, link);
     }
     this.#unwatch(link.connection);
+    this.#watchIdle(link);
     peer.isAwaited = false;
     const host = this.#hostByLink.get(link) ?? "";
     this.#emit({ type: "peerConnected", peerId, host, requestsMax });
     for (const candidate of peer.candidates) candidate.close(RIVAL);
   }
 
-  closed(link: Link, reason: string): void {
+  closed(link: Link, reason: string, manner: "abort" | "farewell"): void {
     this.#hostByLink.delete(link);
+    clearTimeout(this.#idleTimers.get(link));
+    this.#idleTimers.delete(link);
     const { peerId } = link;
     const peer = this.#peers.get(peerId);
     if (peer === undefined) return;
@@ -126,6 +135,7 @@ export class LinkTable implements LinkHost {
       if (link.wasOpen) this.#emit({ type: "peerDisconnected", peerId, reason });
     }
     if (reason !== RIVAL) peer.failure = reason;
+    if (manner === "farewell") peer.isForeign = true;
     this.#settle(peerId, peer);
   }
 
@@ -177,6 +187,8 @@ export class LinkTable implements LinkHost {
       assert(chosen === undefined || !candidates.has(chosen), "a chosen link is no candidate");
       assert(chosen === undefined || chosen.peerId === peerId, "a link belongs to its peer");
       for (const link of candidates) assert(!link.isOpen, "a candidate is not open");
+      const isWatched = chosen !== undefined && this.#idleTimers.has(chosen);
+      assert(isWatched === (chosen?.isOpen === true), "an open link is watched");
       assert(this.#isUsed(peer), "a peer without links and dials is forgotten");
     }
   }
@@ -191,6 +203,7 @@ export class LinkTable implements LinkHost {
         dial: undefined,
         isAwaited: false,
         failure: "",
+        isForeign: false,
       };
       this.#peers.set(peerId, peer);
     }
@@ -212,6 +225,14 @@ export class LinkTable implements LinkHost {
     this.#deadlines.delete(connection);
   }
 
+  /** Ends a link of no use for the time allowed; looks again when that time may be over. */
+  #watchIdle(link: Link): void {
+    const leftMs = link.usefulAt + this.#idleTimeoutMs - performance.now();
+    if (leftMs <= 0) return link.close(`of no use for ${this.#idleTimeoutMs} ms`);
+    const timer = setTimeout(() => this.#watchIdle(link), leftMs).unref();
+    this.#idleTimers.set(link, timer);
+  }
+
   #isUsed(peer: Peer): boolean {
     return peer.chosen !== undefined || peer.candidates.size > 0 || peer.dial !== undefined;
   }
@@ -221,7 +242,8 @@ export class LinkTable implements LinkHost {
     if (this.#isUsed(peer)) return;
     this.#peers.delete(peerId);
     if (!peer.isAwaited) return;
-    this.#emit({ type: "dialFailed", peerId, reason: peer.failure });
+    const { failure: reason, isForeign } = peer;
+    this.#emit({ type: "dialFailed", peerId, reason, ...(isForeign && { isForeign }) });
   }
 }
 

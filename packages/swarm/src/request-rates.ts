@@ -6,6 +6,7 @@
  * Knows counts and times. Used by the link.
  */
 import { LIMITS } from "@shoal/core";
+import type { Frame } from "./frames.ts";
 
 /** So much that may be done: so many at once, and then at a rate. */
 export class Allowance {
@@ -43,6 +44,25 @@ export class RequestRates {
   #controlSecondAt = Number.NEGATIVE_INFINITY;
   #controlWork = 0;
   #floodAt = Number.NEGATIVE_INFINITY;
+  #usefulAt = performance.now();
+
+  /**
+   * When the peer last said something of the protocol, or took an answer. Bytes below the protocol,
+   * parts of a frame and requests that were not admitted keep no connection open (R-PEER-19).
+   */
+  get usefulAt(): number {
+    return this.#usefulAt;
+  }
+
+  /** A frame has come. */
+  heard(type: Frame["type"]): void {
+    if (!ASKING.has(type)) this.#usefulAt = performance.now();
+  }
+
+  /** A request is waiting for its answer. */
+  admitted(): void {
+    this.#usefulAt = performance.now();
+  }
 
   /** False: the peer asks too often. */
   admitRequest(): boolean {
@@ -52,6 +72,7 @@ export class RequestRates {
   /** A request got all its bytes. */
   served(): void {
     this.#requests.giveBack();
+    this.#usefulAt = performance.now();
   }
 
   /** Something was asked for that we do not have. False: that happens too often. */
@@ -80,3 +101,5 @@ export class RequestRates {
 }
 
 const FLOOD_INTERVAL_MS = 1_000;
+/** Frames by which a peer asks for something, or takes that back. */
+const ASKING: ReadonlySet<Frame["type"]> = new Set(["request", "manifestRequest", "cancel"]);

@@ -73,6 +73,8 @@ export interface SwarmOptions {
   readonly inboundPerHostPerSecMax?: number;
   /** Time for our greeting, in milliseconds. Default and most: 5,000 (R-PEER-25). */
   readonly handshakeTimeoutMs?: number;
+  /** Time a peer may be of no use, in milliseconds. Default and most: 300,000 (R-PEER-19). */
+  readonly idleTimeoutMs?: number;
   /** Memory that all peers together may hold, in bytes. Default and most: 256 MiB (R-PEER-20). */
   readonly peerBufferBytesMax?: number;
   /** Time a peer may take for 256 KiB. Default: by the least rate of R-PEER-27, 16 s. */
@@ -132,6 +134,10 @@ function resolve(options: SwarmOptions): Resolved {
       options.handshakeTimeoutMs ?? LIMITS.handshakeTimeoutMs,
       LIMITS.handshakeTimeoutMs,
     ),
+    idleTimeoutMs: Math.min(
+      options.idleTimeoutMs ?? LIMITS.connectionIdleTimeoutMs,
+      LIMITS.connectionIdleTimeoutMs,
+    ),
     peerBufferBytesMax: Math.min(
       options.peerBufferBytesMax ?? LIMITS.peerBufferBytesMax,
       LIMITS.peerBufferBytesMax,
@@ -179,7 +185,7 @@ class Libp2pSwarm implements Swarm {
     this.#buffers = new PeerBuffers(options.peerBufferBytesMax);
     this.#links = new LinkTable(
       { selfId: this.peerId, emit: (event, payload) => this.#emitOfLinks(event, payload) },
-      { handshakeTimeoutMs: options.handshakeTimeoutMs },
+      options,
     );
     this.#groups = groupsOf(options.groupKeys);
     this.#neighbourhood = new Neighbourhood({

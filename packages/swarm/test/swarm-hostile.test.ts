@@ -223,6 +223,18 @@ test("drops a peer that answers a question for an announcement with a manifest",
   expect(await dropped(a, peer)).toEqual(byOffence("malformedFrame"));
 });
 
+test("R-PEER-25: says of a peer it has dialled that it speaks another version", async () => {
+  const a = await TestSwarm.start();
+  const node = await rawNode({
+    onStream: (peer) => peer.send({ type: "hello", version: 2, requestsMax: 8 }),
+  });
+  const addresses = node.getMultiaddrs().map(String);
+  a.dial({ peerId: node.peerId.toString(), addresses });
+  const failed = await a.next("dialFailed");
+  expect(failed).toMatchObject({ isForeign: true });
+  expect(failed.reason).toContain("version 2");
+});
+
 test("reads a HELLO that is longer than ours", async () => {
   const a = await TestSwarm.start();
   const peer = await RawPeer.dial(a);

@@ -1,7 +1,9 @@
 /** Peers that core refuses, that ask too often, or that make us hold too much: over real sockets. */
 import { connect } from "node:net";
+import type { Socket } from "node:net";
 import { KiB, MiB } from "@shoal/core";
 import { expect, test } from "vitest";
+import { encodeFrame } from "../src/frames.ts";
 import { createIdentity } from "../src/index.ts";
 import { contentId, RawPeer, TestSwarm } from "./test-swarm.ts";
 
@@ -182,4 +184,42 @@ test("R-PEER-20: beyond the memory for peers the connection ends that holds most
   honest.send({ type: "join", contentId });
   await a.next("peerJoined");
   expect(a.all("peerDisconnected")).toHaveLength(1);
+});
+
+test("R-PEER-19: a connection ends on which nothing useful is said, whatever else is", async () => {
+  const a = await TestSwarm.start({ idleTimeoutMs: 400 });
+  const idler = await RawPeer.greet(a);
+  // The half of a frame, byte by byte.
+  const half = encodeFrame({ type: "have", contentId, pieces: [1, 2, 3] }).subarray(0, 40);
+  let at = 0;
+  const timer = setInterval(() => idler.sendBytes(half.subarray(at, ++at)), 50);
+  const ended = await a.next("peerDisconnected");
+  clearInterval(timer);
+  expect(ended.reason).toBe("of no use for 400 ms");
+  await idler.untilClosed();
+});
+
+test("R-PEER-19: a connection stays on which something useful is said now and then", async () => {
+  const a = await TestSwarm.start({ idleTimeoutMs: 400 });
+  const peer = await RawPeer.greet(a);
+  const join = (): void => peer.send({ type: "join", contentId });
+  const timer = setInterval(join, 50);
+  await a.next("peerJoined", 16);
+  expect(a.all("peerDisconnected")).toEqual([]);
+  clearInterval(timer);
+  await a.next("peerDisconnected");
+});
+
+test("R-PEER-22: bytes that would shrink to nothing travel as they are", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  const { maConn } = peer.connection as unknown as { maConn: { socket: Socket } };
+  const before = maConn.socket.bytesRead;
+  peer.send({ type: "request", id: 1, contentId, piece: 0 });
+  const { peerId, requestId } = await a.next("pieceRequested");
+  const zeros = a.pool.take(MiB);
+  zeros.bytes.fill(0);
+  a.sendPiece(peerId, requestId, zeros);
+  await a.next("uploadFinished");
+  await expect.poll(() => maConn.socket.bytesRead - before).toBeGreaterThan(MiB);
 });

@@ -13,10 +13,11 @@
  *             |---------------------------------------------------+
  *
  * Rank of a piece: 2 × (partial sources that have it) + (0 when it was asked for before and came
- * back, else 1). Complete sources are counted once, apart, so they change no rank.
+ * back, else 1). Complete sources are counted once, apart, so they change no rank. Of the sources
+ * of one address two at most count for a piece (R-SCH-04).
  *
  * Cost, for M pieces and P partial sources: a HAVE or a loss moves one piece across two group
- * boundaries, whatever M is. `mark…` touches one bit per partial source. A large bitfield costs
+ * boundaries, whatever M is, and looks at the sources of its address. `mark…` touches one bit per partial source. A large bitfield costs
  * O(M) and makes the next pick sort anew, O(M + P). A pick costs a step per piece it skips, or
  * M/32 steps where the source has few free pieces; nothing when it has none.
  */
@@ -27,8 +28,8 @@ import type { PieceIndex } from "../units.ts";
 import { Bitmap } from "./bitmap.ts";
 import { RarityOrder } from "./rarity-order.ts";
 import { Selection } from "./selection.ts";
-import { isSeed, SourceTable } from "./source-table.ts";
-import type { Source } from "./source-table.ts";
+import { addCounted, isCounted, isSeed, partialsCountedMax, SourceTable } from "./source-table.ts";
+import type { Source, SourceGroup } from "./source-table.ts";
 
 /** Pieces held before rarity counts; until then any piece is good to have something to give. */
 const COLD_START_PIECES = 4;
@@ -45,6 +46,7 @@ const HELD = 0b100;
 export class Picker {
   readonly #pieceCount: number;
   readonly #random: Random;
+  readonly #addressOf: (slot: number) => string;
   readonly #sources = new SourceTable();
   readonly #ranks: Uint32Array;
   readonly #states: Uint8Array;
@@ -60,9 +62,11 @@ export class Picker {
   /** Room for a list of one source's pieces, used and done with inside one call. */
   readonly #listed: Uint32Array;
 
-  constructor(pieceCount: number, random: Random) {
+  /** `addressOf` is asked when a source comes. Default: no two sources share an address. */
+  constructor(pieceCount: number, random: Random, addressOf: (slot: number) => string = String) {
     this.#pieceCount = pieceCount;
     this.#random = random;
+    this.#addressOf = addressOf;
     this.#ranks = new Uint32Array(pieceCount).fill(1);
     this.#states = new Uint8Array(pieceCount);
     this.#free = new Bitmap(pieceCount);
@@ -94,9 +98,9 @@ export class Picker {
     return this.#order.steps + this.#selection.steps;
   }
 
-  /** How many sources have the piece, complete ones included. */
+  /** How many sources have the piece, complete ones included, and two at most of one address. */
   availability(piece: PieceIndex): number {
-    return this.#sources.seedCount + (this.#ranks[piece]! >>> 1);
+    return this.#sources.countedSeeds + (this.#ranks[piece]! >>> 1);
   }
 
   isHeld(piece: PieceIndex): boolean {
@@ -127,17 +131,20 @@ export class Picker {
   addSource(slot: number, have: PieceSet): void {
     assert(have.pieceCount === this.#pieceCount, "a source's pieces must be those of the content");
     if (this.#sources.has(slot)) this.removeSource(slot);
-    const source = this.#sources.add(slot, have);
-    if (isSeed(source)) return;
+    const group = this.#sources.group(this.#addressOf(slot));
+    const add = (): Source => this.#sources.add(slot, have, group);
+    if (have.isFull) return this.#changeSeeds(group, add);
+    const source = add();
     this.#countPieces(source);
     this.#changeRanks(source, 2);
   }
 
   removeSource(slot: number): void {
     const source = this.#sources.get(slot);
-    const wasSeed = isSeed(source);
-    this.#sources.remove(slot);
-    if (!wasSeed) this.#changeRanks(source, -2);
+    const remove = (): void => this.#sources.remove(slot);
+    if (isSeed(source)) return this.#changeSeeds(source.group, remove);
+    this.#changeRanks(source, -2);
+    remove();
   }
 
   /** A HAVE. Does nothing when the source has the piece already. */
@@ -145,14 +152,16 @@ export class Picker {
     this.#checkPiece(piece);
     const source = this.#sources.get(slot);
     if (source.have.has(piece)) return;
-    source.have.add(piece);
     source.haveCount++;
     if (source.haveCount === this.#pieceCount) {
-      this.#sources.makeSeed(source);
-      this.#changeOtherRanks(piece, -2);
+      this.#changeSeeds(source.group, () => {
+        source.have.add(piece);
+        this.#sources.makeSeed(source);
+      });
       return;
     }
-    this.#changeRank(piece, 2);
+    source.have.add(piece);
+    if (isCounted(source, piece)) this.#changeRank(piece, 2);
     const state = this.#states[piece]!;
     if ((state & HELD) === 0) source.missingCount++;
     if (state !== 0) return;
@@ -165,18 +174,21 @@ export class Picker {
     this.#checkPiece(piece);
     const source = this.#sources.get(slot);
     if (!source.have.has(piece)) return;
-    source.have.delete(piece);
     source.haveCount--;
     if (isSeed(source)) {
-      this.#sources.makePartial(source);
+      this.#changeSeeds(source.group, () => {
+        source.have.delete(piece);
+        this.#sources.makePartial(source);
+      });
       this.#countPieces(source);
-      this.#changeOtherRanks(piece, 2);
       return;
     }
+    const didCount = isCounted(source, piece);
+    source.have.delete(piece);
     const state = this.#states[piece]!;
     if ((state & HELD) === 0) source.missingCount--;
     if (state === 0) source.freeCount--;
-    this.#changeRank(piece, -2);
+    if (didCount) this.#changeRank(piece, -2);
   }
 
   /** missing -> held: verified, or on its way to the disk. Does nothing when it is held already. */
@@ -279,7 +291,8 @@ export class Picker {
       const isInFlight = isFree[piece] === 0 && isHeld[piece] === 0;
       assert(this.#inFlight.includes(piece) === isInFlight, `piece ${piece}: in flight`);
       const owners = this.#sources.partials.filter(({ have }) => have.has(piece));
-      assert(this.#ranks[piece]! >>> 1 === owners.length, `piece ${piece}: availability`);
+      const counted = this.#sources.partialsCounted(piece);
+      assert(this.#ranks[piece]! >>> 1 === counted, `piece ${piece}: availability`);
       if (this.#isDirty || isFree[piece] === 0) continue;
       for (const { rankMin } of owners) assert(rankMin <= this.#ranks[piece]!, "lowest rank");
     }
@@ -296,7 +309,7 @@ export class Picker {
     source.freeCount = source.have.intersect(this.#free, this.#listed);
     source.missingCount = source.freeCount;
     for (const piece of this.#inFlight) if (source.have.has(piece)) source.missingCount++;
-    source.rankMin = PARTIAL_RANK_MIN;
+    source.rankMin = rankMinOf(source);
   }
 
   /**
@@ -306,7 +319,10 @@ export class Picker {
   #changeRanks(source: Source, by: 2 | -2): void {
     const count = source.have.intersect(source.have, this.#listed);
     if (count >= Math.min(FEW_PIECES, this.#pieceCount / 2)) this.#isDirty = true;
-    for (let i = 0; i < count; i++) this.#changeRank(this.#listed[i]!, by);
+    for (let i = 0; i < count; i++) {
+      const piece = this.#listed[i]!;
+      if (isCounted(source, piece)) this.#changeRank(piece, by);
+    }
   }
 
   #changeRank(piece: PieceIndex, by: 2 | -2): void {
@@ -322,18 +338,19 @@ export class Picker {
       source.rankMin = Math.min(source.rankMin, rank + by);
   }
 
-  /** A source became complete or ceased to be: all its pieces but one change rank. */
-  #changeOtherRanks(piece: PieceIndex, by: 2 | -2): void {
-    this.#isDirty = true;
-    for (let other = 0; other < this.#pieceCount; other++) this.#ranks[other]! += by;
-    this.#ranks[piece]! -= by;
+  /** Complete sources of a group come or go, so its partial ones count for more pieces or fewer. */
+  #changeSeeds(group: SourceGroup, change: () => void): void {
+    const hadPartials = addCounted(group, this.#ranks, -2);
+    change();
+    const hasPartials = addCounted(group, this.#ranks, 2);
+    if (hadPartials || hasPartials) this.#isDirty = true;
   }
 
   #sortAnew(): void {
     if (!this.#isDirty) return;
     this.#isDirty = false;
     this.#order.rebuild(this.#ranks, this.#states);
-    for (const source of this.#sources.partials) source.rankMin = PARTIAL_RANK_MIN;
+    for (const source of this.#sources.partials) source.rankMin = rankMinOf(source);
   }
 
   #enterFree(piece: PieceIndex): void {
@@ -365,4 +382,9 @@ export class Picker {
   #checkPiece(piece: PieceIndex): void {
     assert(piece >= 0 && piece < this.#pieceCount, `piece ${piece} of ${this.#pieceCount}`);
   }
+}
+
+/** No piece of a partial source ranks lower, whether the source counts for it or not. */
+function rankMinOf({ group }: Source): number {
+  return partialsCountedMax(group) === 0 ? 0 : PARTIAL_RANK_MIN;
 }

@@ -1,7 +1,9 @@
 /**
  * The sources of one content, by slot: which pieces each one has, and counts over those pieces that
  * `Picker` keeps right. Complete sources are only counted; partial ones are also kept in a list, for
- * loops over all that may have a piece.
+ * loops over all that may have a piece. Sources of one address form a group, of which two at most
+ * count for any piece, complete ones first: identities are free, and many of them could otherwise
+ * make a piece look common (R-SCH-04).
  *
  * Knows bits and counts. Knows no ranks and no order. Called by `Picker`.
  */
@@ -11,6 +13,7 @@ import { Bitmap } from "./bitmap.ts";
 
 export interface Source {
   readonly have: Bitmap;
+  readonly group: SourceGroup;
   haveCount: number;
   /** Index in `partials`; `COMPLETE` for a source that has every piece. */
   partialIndex: number;
@@ -21,20 +24,80 @@ export interface Source {
   rankMin: number;
 }
 
+/** The sources of one address. */
+export interface SourceGroup {
+  readonly address: string;
+  readonly sources: Source[];
+  seedCount: number;
+}
+
 const COMPLETE = -1;
+/** R-SCH-04 */
+const COUNTED_PER_GROUP_MAX = 2;
 
 export function isSeed(source: Source): boolean {
   return source.partialIndex === COMPLETE;
+}
+
+/** How many partial sources of a group may count for a piece, beside its complete ones. */
+export function partialsCountedMax({ seedCount }: SourceGroup): number {
+  return Math.max(0, COUNTED_PER_GROUP_MAX - seedCount);
+}
+
+/** How many partial sources of a group count for a piece. A step per source of the group. */
+function partialsCounted(group: SourceGroup, piece: number): number {
+  const countedMax = partialsCountedMax(group);
+  const { sources } = group;
+  let count = 0;
+  for (let i = 0; i < sources.length && count < countedMax; i++) {
+    const source = sources[i]!;
+    if (!isSeed(source) && source.have.has(piece)) count++;
+  }
+  return count;
+}
+
+/**
+ * Adds `by` to the rank of each piece for every partial source of the group that counts for it.
+ * False: the group has none. O(pieces × sources of the group).
+ */
+export function addCounted(group: SourceGroup, ranks: Uint32Array, by: 2 | -2): boolean {
+  if (group.sources.length === group.seedCount) return false;
+  for (let piece = 0; piece < ranks.length; piece++) {
+    ranks[piece]! += by * partialsCounted(group, piece);
+  }
+  return true;
+}
+
+/** Whether a piece that the partial source has would count for less without it. */
+export function isCounted(source: Source, piece: number): boolean {
+  const { sources } = source.group;
+  let room = partialsCountedMax(source.group);
+  for (let i = 0; i < sources.length && room > 0; i++) {
+    const other = sources[i]!;
+    if (other !== source && !isSeed(other) && other.have.has(piece)) room--;
+  }
+  return room > 0;
 }
 
 export class SourceTable {
   /** In no order; read only. */
   readonly partials: Source[] = [];
   readonly #bySlot: Array<Source | undefined> = [];
+  readonly #groups = new Map<string, SourceGroup>();
   #seedCount = 0;
 
-  get seedCount(): number {
-    return this.#seedCount;
+  /** Complete sources that count. */
+  get countedSeeds(): number {
+    let count = 0;
+    for (const { seedCount } of this.#groups.values()) {
+      count += Math.min(seedCount, COUNTED_PER_GROUP_MAX);
+    }
+    return count;
+  }
+
+  /** The sources of an address; an empty group is not kept until a source is added to it. */
+  group(address: string): SourceGroup {
+    return this.#groups.get(address) ?? { address, sources: [], seedCount: 0 };
   }
 
   has(slot: number): boolean {
@@ -48,10 +111,11 @@ export class SourceTable {
   }
 
   /** Copies `have`. The counts of a partial source are the caller's to set. */
-  add(slot: number, have: PieceSet): Source {
+  add(slot: number, have: PieceSet, group: SourceGroup): Source {
     assert(!this.has(slot), `slot ${slot} is taken`);
     const source: Source = {
       have: new Bitmap(have.pieceCount),
+      group,
       haveCount: have.size,
       partialIndex: COMPLETE,
       freeCount: 0,
@@ -60,6 +124,9 @@ export class SourceTable {
     };
     source.have.load(have.toBytes());
     this.#bySlot[slot] = source;
+    this.#groups.set(group.address, group);
+    group.sources.push(source);
+    group.seedCount++;
     this.#seedCount++;
     if (!have.isFull) this.makePartial(source);
     return source;
@@ -68,7 +135,11 @@ export class SourceTable {
   remove(slot: number): void {
     const source = this.get(slot);
     if (!isSeed(source)) this.makeSeed(source);
+    const { group } = source;
     this.#seedCount--;
+    group.seedCount--;
+    group.sources.splice(group.sources.indexOf(source), 1);
+    if (group.sources.length === 0) this.#groups.delete(group.address);
     this.#bySlot[slot] = undefined;
   }
 
@@ -80,6 +151,7 @@ export class SourceTable {
       last.partialIndex = source.partialIndex;
     }
     source.partialIndex = COMPLETE;
+    source.group.seedCount++;
     this.#seedCount++;
   }
 
@@ -87,7 +159,15 @@ export class SourceTable {
   makePartial(source: Source): void {
     source.partialIndex = this.partials.length;
     this.partials.push(source);
+    source.group.seedCount--;
     this.#seedCount--;
+  }
+
+  /** How many partial sources count for a piece, of all groups together. */
+  partialsCounted(piece: number): number {
+    let count = 0;
+    for (const group of this.#groups.values()) count += partialsCounted(group, piece);
+    return count;
   }
 
   /** Both tables by piece: 1 where it is so. O(pieces × sources). */
@@ -95,7 +175,12 @@ export class SourceTable {
     const sources = this.#bySlot.filter((source) => source !== undefined);
     assert(sources.filter(isSeed).length === this.#seedCount, "complete sources must be counted");
     assert(this.partials.length === sources.length - this.#seedCount, "partial sources");
+    for (const { address, sources: members, seedCount } of this.#groups.values()) {
+      assert(members.length > 0, `nobody is at ${address}`);
+      assert(members.filter(isSeed).length === seedCount, "complete sources of a group");
+    }
     for (const source of sources) {
+      assert(source.group.sources.includes(source), "a source must be in its group");
       const counts = { have: 0, free: 0, missing: 0 };
       for (let piece = 0; piece < isFree.length; piece++) {
         if (!source.have.has(piece)) continue;

@@ -144,7 +144,13 @@ export type SwarmEvent =
       /** Requests the peer accepts at a time. */
       readonly requestsMax: number;
     }
-  | { readonly type: "dialFailed"; readonly peerId: PeerId; readonly reason: string }
+  | {
+      readonly type: "dialFailed";
+      readonly peerId: PeerId;
+      readonly reason: string;
+      /** It is there, and speaks another version of the protocol. */
+      readonly isForeign?: boolean;
+    }
   | { readonly type: "peerDisconnected"; readonly peerId: PeerId; readonly reason: string }
   | { readonly type: "peerJoined"; readonly peerId: PeerId; readonly contentId: ContentId }
   | { readonly type: "peerLeft"; readonly peerId: PeerId; readonly contentId: ContentId }

@@ -130,6 +130,8 @@ export const LIMITS = {
   dialBackoffsMax: 1_024,
   /** R-PEER-25: our handshake after Noise. */
   handshakeTimeoutMs: 5_000,
+  /** R-PEER-25: how soon a peer of another version is dialled again. */
+  foreignRetryMs: 600_000,
   /** R-PEER-02 */
   pendingConnectionsMax: 10,
   /** R-PEER-03: new connections from one host per second. */

@@ -79,7 +79,7 @@ export class EarlyWords {
         const have = { type: "peerHave", peerId, contentId, pieces: [...later] } as const;
         isTrue = stage.peerEvent(have, link, now) && isTrue;
       }
-      if (!isTrue) peers.offended(peerId, "malformedFrame", now);
+      if (!isTrue) peers.lied(peerId, now);
     }
   }
 

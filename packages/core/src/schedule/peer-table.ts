@@ -103,6 +103,12 @@ export class PeerTable implements BanList {
     return this.#links;
   }
 
+  /** Where the connected peer with the slot is. */
+  addressOf(slot: number): string {
+    for (const link of this.#links.values()) if (link.slot === slot) return link.address;
+    return "";
+  }
+
   /** Whether some peer is being dialled or waits for its turn; so that waiting for it makes sense. */
   get hopeful(): boolean {
     if (this.#dialling > 0) return true;
@@ -221,11 +227,12 @@ export class PeerTable implements BanList {
   }
 
   /** dialling -> known, to be dialled again after a growing wait. */
-  dialFailed(peerId: PeerId, now: Millis): void {
+  dialFailed(peerId: PeerId, isForeign: boolean, now: Millis): void {
     const peer = this.#peers.get(peerId);
     if (peer?.state.name !== "dialling") return;
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
+    if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
     this.dial(now);
   }
@@ -250,6 +257,16 @@ export class PeerTable implements BanList {
     this.#conduct.offended({ peerId, address }, offence, now);
     this.#applyBan(peer, `banned: ${offence}`);
     if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
+  }
+
+  /** What the peer said of a content cannot be true; the adapter, which cannot know, is told. */
+  lied(peerId: PeerId, now: Millis): void {
+    this.offended(peerId, "malformedFrame", now);
+    const link = this.#links.get(peerId);
+    if (link === undefined || link.busyUntil === Infinity) return;
+    link.busyUntil = Infinity;
+    const reason = "what it said of a content cannot be true";
+    this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason });
   }
 
   /**

@@ -18,7 +18,7 @@ import type { Millis, PieceIndex, TransferId } from "../units.ts";
 import type { FlowGate } from "./flow-gate.ts";
 import type { FetcherOptions } from "./fetcher-options.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Link } from "./peer-table.ts";
+import type { Link, PeerTable } from "./peer-table.ts";
 
 /** Who sent a piece; `reuse`: nobody, the store has it in another place. */
 export type PieceOrigin = "origin" | "reuse" | Link;
@@ -28,6 +28,7 @@ export interface PieceLedgerDeps {
   readonly random: Random;
   readonly settings: Settings;
   readonly flowGate: FlowGate;
+  readonly peers: PeerTable;
 }
 
 export class PieceLedger {
@@ -57,7 +58,8 @@ export class PieceLedger {
     this.#committed = options.have;
     this.#storedCount = options.have.size;
     this.#storedBytes = 0;
-    this.picker = new Picker(this.layout.pieceCount, deps.random);
+    const addressOf = (slot: number): string => deps.peers.addressOf(slot);
+    this.picker = new Picker(this.layout.pieceCount, deps.random, addressOf);
     for (const piece of options.have) {
       this.picker.markHeld(piece);
       this.#storedBytes += this.layout.length(piece);

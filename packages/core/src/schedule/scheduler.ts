@@ -302,7 +302,7 @@ export class Scheduler {
         this.#transfers.handleTimeout(now);
         break;
       case "dialFailed":
-        this.#peers.dialFailed(event.peerId, now);
+        this.#peers.dialFailed(event.peerId, event.isForeign === true, now);
         this.#transfers.handleTimeout(now);
         break;
       case "peerDisconnected":
@@ -332,7 +332,7 @@ export class Scheduler {
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.of(event.contentId)) {
       if (transfer.peerEvent(event, link, now)) continue;
-      this.#peers.offended(event.peerId, "malformedFrame", now);
+      this.#peers.lied(event.peerId, now);
     }
   }
 

@@ -59,8 +59,10 @@ class Pair {
 
   constructor(pieceCount: number, seed: number) {
     this.#pieceCount = pieceCount;
-    this.picker = new Picker(pieceCount, new Random(seed));
-    this.reference = new ReferencePicker(pieceCount);
+    // All apart, all at one address, or three at each of two.
+    const addressOf = (each: number): string => String([each, 0, each % 2][seed % 3]);
+    this.picker = new Picker(pieceCount, new Random(seed), addressOf);
+    this.reference = new ReferencePicker(pieceCount, addressOf);
   }
 
   apply(step: Step): void {

@@ -129,6 +129,36 @@ describe("the order of picks", () => {
   });
 });
 
+describe("sources of one address (R-SCH-04)", () => {
+  /** Slots 0 to 9 share an address; the others have one each. */
+  const crowd = (slot: number): string => (slot < 10 ? "crowd" : String(slot));
+
+  it("count as two at most, so that many identities make no piece look common", () => {
+    const picker = new Picker(8, new Random(1), crowd);
+    for (let piece = 4; piece < 8; piece++) picker.markHeld(piece);
+    for (let slot = 0; slot < 10; slot++) picker.addSource(slot, pieces("*       "));
+    for (const slot of [10, 11, 12]) picker.addSource(slot, pieces(" **     "));
+    picker.addSource(ASKED, PieceSet.full(8));
+    expect([0, 1, 2, 3].map((piece) => picker.availability(piece))).toEqual([3, 4, 4, 1]);
+    expect(pick(picker, ASKED, 2)).toEqual([3, 0]);
+    for (let slot = 0; slot < 9; slot++) picker.removeSource(slot);
+    expect(picker.availability(0)).toBe(2);
+    picker.checkInvariants();
+  });
+
+  it("count as two at most when some of them say they are complete", () => {
+    const picker = new Picker(8, new Random(1), crowd);
+    for (let slot = 0; slot < 3; slot++) picker.addSource(slot, PieceSet.full(8));
+    for (let slot = 3; slot < 6; slot++) picker.addSource(slot, pieces("*       "));
+    expect([picker.availability(0), picker.availability(1)]).toEqual([2, 2]);
+    for (let slot = 0; slot < 3; slot++) picker.sourceLost(slot, 0);
+    expect([picker.availability(0), picker.availability(1)]).toEqual([2, 2]);
+    for (let slot = 1; slot < 6; slot++) picker.removeSource(slot);
+    expect([picker.availability(0), picker.availability(1)]).toEqual([0, 1]);
+    picker.checkInvariants();
+  });
+});
+
 describe("the cold start", () => {
   it("picks at random until four pieces are held", () => {
     const picksCommon = (have: string): boolean => {

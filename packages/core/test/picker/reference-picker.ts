@@ -6,14 +6,16 @@ import type { PieceSet } from "../../src/content/piece-set.ts";
 
 export class ReferencePicker {
   readonly #pieceCount: number;
+  readonly #addressOf: (slot: number) => string;
   readonly #sources = new Map<number, Set<number>>();
   readonly #held = new Set<number>();
   readonly #requests = new Map<number, number>();
   /** Asked for or held once, and come back. */
   readonly #returned = new Set<number>();
 
-  constructor(pieceCount: number) {
+  constructor(pieceCount: number, addressOf = (slot: number): string => String(slot)) {
     this.#pieceCount = pieceCount;
+    this.#addressOf = addressOf;
   }
 
   get slots(): number[] {
@@ -78,9 +80,12 @@ export class ReferencePicker {
   }
 
   availability(piece: number): number {
-    let count = 0;
-    for (const have of this.#sources.values()) if (have.has(piece)) count++;
-    return count;
+    const byAddress = new Map<string, number>();
+    for (const [slot, have] of this.#sources) {
+      const address = this.#addressOf(slot);
+      if (have.has(piece)) byAddress.set(address, (byAddress.get(address) ?? 0) + 1);
+    }
+    return byAddress.values().reduce((sum, count) => sum + Math.min(2, count), 0);
   }
 
   interesting(slot: number): boolean {

@@ -226,6 +226,45 @@ test("a piece that a peer claims and does not have costs score, and is not asked
   expect(stored(h)).toMatchObject([{ subject: "liar", score: -10 }]);
 });
 
+describe("who is blamed", () => {
+  /** Everybody that has been named for an offence. */
+  const blamed = (h: Harness): string[] =>
+    h.notices.flatMap((notice) => (notice.type === "peerOffended" ? [notice.peerId] : []));
+
+  test("nobody, for what went wrong after the disk had it (R-BAN-04)", () => {
+    const { h, contentId } = fetching(pieces(".."), { url: undefined });
+    h.peer("honest", contentId, pieces("11"));
+    const { requestId } = h.takeOne("requestPiece");
+    h.send({ type: "peerPiece", peerId: "honest", requestId, bufferId: 7 });
+    const { transferId, piece: lost } = h.takeOne("storePiece");
+    h.send({ type: "pieceStored", transferId, piece: lost });
+    h.advanceTo(h.now + 3_000);
+    h.commit([lost]);
+    const next = h.takeOne("requestPiece");
+    h.send({ type: "pieceLost", transferId, piece: lost, requestId: 0 });
+    h.deliver(next);
+    // The lost piece is asked for again, of the same peer.
+    expect(h.takeOne("requestPiece")).toMatchObject({ peerId: "honest", piece: lost });
+    expect(blamed(h)).toEqual([]);
+  });
+
+  test("whoever did it, whatever others say (R-BAN-06)", () => {
+    const { h, contentId } = fetching(pieces("...."), { url: undefined });
+    for (const peerId of ["honest", "accuser"]) h.peer(peerId, contentId, pieces("1111"));
+    for (const { peerId, requestId } of h.take("requestPiece")) {
+      if (peerId === "accuser") {
+        h.send({ type: "requestRefused", peerId, requestId, reason: "notFound" });
+      }
+    }
+    h.send({ type: "peerHave", peerId: "accuser", contentId, pieces: [99] });
+    h.bitfield("accuser", contentId, pieces("11111"));
+    offend(h, "accuser", "surplusBytes", 4);
+    expect(new Set(blamed(h))).toEqual(new Set(["accuser"]));
+    expect(banned(h)).toEqual(["accuser"]);
+    expect(sentAway(h)).not.toContain("honest");
+  });
+});
+
 describe("what counts against an address", () => {
   test("three corrupt pieces of three identities refuse their address for an hour (R-BAN-02)", () => {
     const h = new Harness();
@@ -296,6 +335,24 @@ describe("what counts against an address", () => {
     });
     expect(h.takeOne("dialPeer").peerId).toBe("named");
   });
+});
+
+test("a peer of another version is not dialled for ten minutes, though the user named it (R-PEER-25)", () => {
+  const { h } = fetching(pieces("...."));
+  const of = (peerId: string) => ({
+    peerId,
+    addresses: [`/ip4/10.0.0.${peerId.length}/tcp/4001`],
+    isStatic: true,
+  });
+  h.send({ type: "peerDiscovered", ...of("old") });
+  h.send({ type: "peerDiscovered", ...of("gone") });
+  expect(h.take("dialPeer")).toHaveLength(2);
+  h.send({ type: "dialFailed", peerId: "old", reason: "version 2", isForeign: true });
+  h.send({ type: "dialFailed", peerId: "gone", reason: "refused" });
+  h.advanceTo(h.now + 599_000);
+  expect(new Set(h.take("dialPeer").map(({ peerId }) => peerId))).toEqual(new Set(["gone"]));
+  h.advanceTo(h.now + 1_000);
+  expect(h.take("dialPeer").map(({ peerId }) => peerId)).toContain("old");
 });
 
 describe("dials by address", () => {

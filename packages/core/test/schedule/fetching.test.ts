@@ -80,10 +80,11 @@ describe("fetching from peers", () => {
     expect(h.takeOne("cancelRequest")).toMatchObject({ peerId: "a", requestId: first?.requestId });
   });
 
-  test("a bitfield of the wrong length is an offence and changes nothing (R-PEER-13)", () => {
+  test("a bitfield of the wrong length is an offence that ends the connection (R-PEER-13)", () => {
     const { h, contentId } = fetching(pieces("...."), { url: undefined });
     h.peer("liar", contentId, pieces("11111"));
     expect(h.take("requestPiece")).toEqual([]);
+    expect(h.takeOne("disconnectPeer")).toMatchObject({ peerId: "liar" });
     expect(h.notices).toContainEqual({
       type: "peerOffended",
       peerId: "liar",

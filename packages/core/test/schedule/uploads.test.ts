@@ -26,6 +26,26 @@ describe("uploads", () => {
     expect(h.take("refuseRequest").map(({ reason }) => reason)).toEqual(["busy", "busy", "busy"]);
   });
 
+  test("requests of all peers together are bounded (R-PEER-16)", () => {
+    const { h, contentId } = serving("1111");
+    const peerCount = LIMITS.requestsTotalMax / LIMITS.requestsPerPeerMax + 1;
+    for (let peer = 0; peer < peerCount; peer++) {
+      const peerId = `peer ${peer}`;
+      h.send({ type: "peerConnected", peerId, host: `10.0.1.${peer}`, requestsMax: 8 });
+      for (let i = 1; i <= LIMITS.requestsPerPeerMax; i++) ask(h, contentId, i, 0, peerId);
+    }
+    const refused = h.take("refuseRequest").map(({ peerId, reason }) => `${peerId}: ${reason}`);
+    expect(refused).toHaveLength(LIMITS.requestsPerPeerMax);
+    expect(new Set(refused)).toEqual(new Set([`peer ${peerCount - 1}: busy`]));
+  });
+
+  test("one request costs one read, however often it is made (R-PEER-28)", () => {
+    const { h, contentId } = serving("1111");
+    for (let i = 0; i < 5; i++) ask(h, contentId, 1, 0);
+    expect(h.take("readPiece")).toHaveLength(1);
+    expect(h.take("refuseRequest").map(({ reason }) => reason)).toEqual(Array(4).fill("busy"));
+  });
+
   test("at most uploadsMax pieces are under way, and places go round (R-PEER-27)", () => {
     const { h, contentId } = serving("1111");
     h.send({ type: "peerConnected", peerId: "b", host: "10.0.0.2", requestsMax: 8 });
