@@ -1,13 +1,18 @@
 /**
- * An agent process that waits, loaded and with nothing done, for the order to start and download,
- * and says afterwards what happened when. Its first argument is the agent's options as JSON. Times
- * are of the machine's monotonic clock, which all processes share.
+ * An agent process that waits for the order to download, and says afterwards what happened when. Its
+ * first argument is `ColdOptions` as JSON. Times are of the machine's monotonic clock, which all
+ * processes share.
  *
  * It ends when the channel to the process that started it does.
  */
 import type { JobSnapshot, Notice } from "@shoal/core";
 import { startAgent } from "@shoal/agent";
-import type { AgentOptions, CreateJobOptions } from "@shoal/agent";
+import type { Agent, AgentOptions, CreateJobOptions } from "@shoal/agent";
+
+export interface ColdOptions extends AgentOptions {
+  /** Starts the agent at once. Otherwise it starts with the order, with nothing but code loaded. */
+  readonly isRunning: boolean;
+}
 
 export interface ColdOrder {
   readonly type: "download";
@@ -21,7 +26,7 @@ export interface ColdMoment {
 }
 
 export type ColdReport =
-  | { readonly type: "loaded" }
+  | { readonly type: "waiting" }
   | {
       readonly type: "published";
       readonly atMs: number;
@@ -41,21 +46,27 @@ const TOLD = new Set<Notice["type"]>([
   "peerOffended",
 ]);
 
-const options = JSON.parse(process.argv[2] ?? "{}") as AgentOptions;
 let stop = (): void => process.exit(0);
 process.on("disconnect", () => stop());
+const { isRunning, ...options } = JSON.parse(process.argv[2] ?? "{}") as ColdOptions;
+let running = isRunning ? await start() : undefined;
 process.on("message", (message) => {
   download(message as ColdOrder).catch((error: unknown) => {
     report({ type: "failed", error: { message: String(error) } });
   });
 });
-report({ type: "loaded" });
+report({ type: "waiting" });
 
-async function download({ job: request }: ColdOrder): Promise<void> {
-  const cpuBefore = process.cpuUsage();
+async function start(): Promise<Agent> {
   const agent = await startAgent(options);
   // libp2p keeps a process alive for a while after it has stopped.
   stop = () => void agent.close().finally(() => process.exit(0));
+  return agent;
+}
+
+async function download({ job: request }: ColdOrder): Promise<void> {
+  const cpuBefore = process.cpuUsage();
+  const agent = (running ??= await start());
   const moments: ColdMoment[] = [];
   agent.onNotice((notice) => {
     if (moments.length < MOMENTS_MAX && TOLD.has(notice.type)) {
