@@ -35,6 +35,7 @@ test.for([
   { agents: "running agents given a job", isRunning: true },
 ])(
   "eight cold $agents at once fetch about one copy, hardly later than one alone (R-SCH-03)",
+  { timeout: 2 * TIMEOUT_MS },
   async ({ agents, isRunning }, context) => {
     await using site = await TestSite.create();
     const lab = await NetworkLab.create();
@@ -57,7 +58,6 @@ test.for([
     expect(together.wireBytes / LENGTH).toBeLessThanOrEqual(COPIES_MAX * WIRE_OVERHEAD);
     expect(lastOf(together) / lastOf(alone)).toBeLessThanOrEqual(LAST_TO_ALONE_MAX);
   },
-  2 * TIMEOUT_MS,
 );
 
 interface Origin {
