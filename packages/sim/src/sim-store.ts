@@ -81,6 +81,8 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
         return this.#at(this.#disk.read(0), () => this.#loadState());
       case "saveConduct":
         return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
+      case "savePeers":
+        return this.#at(this.#disk.sync(), () => void (this.#disk.peers = command.peers));
       case "saveAccepted":
         return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
       case "saveJob":
@@ -154,10 +156,10 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
-    const { accepted } = this.#disk;
+    const { accepted, peers } = this.#disk;
     const conduct = [...this.#disk.conduct.values()];
     const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
-    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct, peers });
   }
 
   #saveJob(job: JobRecord, revision: number): void {

@@ -36,7 +36,13 @@ type TransferCommand = Exclude<
   StoreCommand,
   | JobCommand
   | Command<
-      "loadState" | "saveAccepted" | "saveConduct" | "openContent" | "openShared" | "readPiece"
+      | "loadState"
+      | "saveAccepted"
+      | "saveConduct"
+      | "savePeers"
+      | "openContent"
+      | "openShared"
+      | "readPiece"
     >
 >;
 
@@ -84,6 +90,9 @@ export class DiskStore {
         return Promise.resolve();
       case "saveConduct":
         this.#context.conductRows.save(command);
+        return Promise.resolve();
+      case "savePeers":
+        this.#context.peerRows.save(command.peers);
         return Promise.resolve();
       case "saveAccepted":
         this.#context.acceptedRows.save(command.accepted);
@@ -145,7 +154,8 @@ export class DiskStore {
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
       const accepted = this.#context.acceptedRows.all();
       const conduct = this.#context.conductRows.all();
-      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+      const peers = this.#context.peerRows.all();
+      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct, peers });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
       emit({ type: "stateFailed", error });

@@ -11,6 +11,7 @@ import {
 } from "@shoal/core";
 import type {
   ConductRecord,
+  RememberedPeer,
   AcceptedManifest,
   ContentId,
   EngineCommand,
@@ -94,6 +95,7 @@ export interface HarnessOptions {
   readonly jobs?: readonly JobRecord[];
   readonly resumable?: readonly ResumableContent[];
   readonly conduct?: readonly ConductRecord[];
+  readonly peers?: readonly RememberedPeer[];
   /** The wall clock when the monotonic one shows 0. */
   readonly wallAt?: number;
   readonly cacheHosts?: readonly string[];
@@ -121,7 +123,10 @@ export class Harness {
       ...(options.publishers && { publishers: options.publishers }),
     });
     this.#act(() => this.scheduler.start());
-    const loaded = options.conduct && { conduct: options.conduct };
+    const loaded = {
+      ...(options.conduct && { conduct: options.conduct }),
+      ...(options.peers && { peers: options.peers }),
+    };
     const { accepted = [] } = options;
     this.send({ type: "stateLoaded", jobs, resumable, contents: [], accepted, ...loaded });
     this.take("loadState");
