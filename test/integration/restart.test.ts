@@ -13,9 +13,9 @@ import type { AgentProcess } from "./harness.ts";
 import type { LabHost } from "./namespaces.ts";
 import { NetworkLab } from "./namespaces.ts";
 
-const LENGTH = 12 * MiB;
-/** The holders' links let the file pass in about 5 s, so that a kill is in its middle. */
-const RATE_BITS_PER_SEC = 10e6;
+const LENGTH = 16 * MiB;
+/** The holders' links let the file pass in about 8 s: peers are stored before the middle. */
+const RATE_BITS_PER_SEC = 8e6;
 const HOLDER_COUNT = 2;
 const FOUND_MS_MAX = 5_000;
 
@@ -49,7 +49,7 @@ test.for([
     await killed.next("ready");
     const { contentId } = content;
     killed.send({ type: "download", job: { files: [{ contentId, destination }] } });
-    await until(() => first.grewBytes > LENGTH / 4, "a quarter has come", 30_000);
+    await until(() => first.grewBytes > LENGTH / 2, "half has come", 30_000);
     await killed.kill();
     if (!remembers) forgetPeers();
     const second = new Watch();
