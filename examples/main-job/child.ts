@@ -66,7 +66,7 @@ export class Child<
   /** Starts the script at once. */
   constructor(script: URL, options: ChildOptions<Report>) {
     const { name, argument, onReport, signal, within = [] } = options;
-    const [execPath = process.execPath, ...before] = [...within, process.execPath];
+    const [execPath, ...before] = [...within, process.execPath];
     this.name = name;
     this.#onReport = onReport;
     this.#signal = signal;
