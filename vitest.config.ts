@@ -9,7 +9,9 @@ const shared = {
 const system = ["test/{integration,contract,simulation,bench}/**/*.test.ts"];
 /** Tests of rates, times and memory: they get the machine to themselves. */
 const measured = ["test/bench/**/*.test.ts"].concat(
-  ["pace", "memory", "memory-flat", "job-scale"].map((name) => `test/integration/${name}.test.ts`),
+  ["pace", "memory", "memory-flat", "job-scale", "cold-start"].map(
+    (name) => `test/integration/${name}.test.ts`,
+  ),
 );
 const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
 

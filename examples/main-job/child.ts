@@ -20,6 +20,8 @@ export interface ChildOptions<Report> {
   readonly onReport?: (report: Report) => void;
   /** Ends every wait. */
   readonly signal?: AbortSignal;
+  /** A command that runs the one that follows it in its own place. Default: none. */
+  readonly within?: readonly string[];
 }
 
 interface Wait<Report> {
@@ -62,12 +64,15 @@ export class Child<
   #lastWords = "";
 
   /** Starts the script at once. */
-  constructor(script: URL, { name, argument, onReport, signal }: ChildOptions<Report>) {
+  constructor(script: URL, options: ChildOptions<Report>) {
+    const { name, argument, onReport, signal, within = [] } = options;
+    const [execPath, ...before] = [...within, process.execPath];
     this.name = name;
     this.#onReport = onReport;
     this.#signal = signal;
     this.#process = fork(fileURLToPath(script), [JSON.stringify(argument)], {
-      execArgv: ["--conditions=shoal-source", ...AGENT_NODE_FLAGS],
+      execPath,
+      execArgv: [...before, "--conditions=shoal-source", ...AGENT_NODE_FLAGS],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -17,11 +17,13 @@ import { setTimeout as delay } from "node:timers/promises";
 export interface ServeFilesOptions {
   /** Most bytes sent per second, all answers together. Default: no limit. */
   readonly rateBytesPerSec?: number;
-  /** Where to listen on 127.0.0.1. Default: any free port. */
+  /** The address to listen on. Default: 127.0.0.1. */
+  readonly host?: string;
+  /** The port to listen on. Default: any free one. */
   readonly port?: number;
 }
 
-/** A running origin on 127.0.0.1. */
+/** A running origin. */
 export interface FileOrigin extends AsyncDisposable {
   /** Where the file given under `name` is. */
   urlOf(name: string): string;
@@ -34,7 +36,7 @@ export interface FileOrigin extends AsyncDisposable {
 /** Serves `files`: the name in the URL, and the path of the file on disk. */
 export async function serveFiles(
   files: Readonly<Record<string, string>>,
-  { rateBytesPerSec = Infinity, port: wantedPort = 0 }: ServeFilesOptions = {},
+  { rateBytesPerSec = Infinity, host = "127.0.0.1", port: wantedPort = 0 }: ServeFilesOptions = {},
 ): Promise<FileOrigin> {
   const closing = new AbortController();
   const pacer = new Pacer(rateBytesPerSec, closing.signal);
@@ -42,7 +44,7 @@ export async function serveFiles(
     // A client that goes away in the middle of an answer is no failure of the server.
     answer(files, request, response, pacer).catch(() => response.destroy());
   });
-  server.listen(wantedPort, "127.0.0.1");
+  server.listen(wantedPort, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const close = async (): Promise<void> => {
@@ -53,7 +55,7 @@ export async function serveFiles(
     await once(server, "close");
   };
   return {
-    urlOf: (name) => `http://127.0.0.1:${port}/${encodeURIComponent(name)}`,
+    urlOf: (name) => `http://${host}:${port}/${encodeURIComponent(name)}`,
     sentBytesOf: (name) => pacer.passedBytes.get(name) ?? 0,
     close,
     [Symbol.asyncDispose]: close,

@@ -5,6 +5,7 @@
 import { NO_BUFFER, PieceLayout, PieceSet } from "@shoal/core";
 import type {
   ConductRecord,
+  RememberedPeer,
   ContentId,
   JobRecord,
   OpenContent,
@@ -205,6 +206,20 @@ export function describeStoreContract<Payload>(
 
     it("begins with nothing", async () => {
       expect(await load()).toMatchObject({ jobs: [], resumable: [], contents: [] });
+    });
+
+    it("keeps the peers that were saved last over a restart, in their order", async () => {
+      const peerOf = (peerId: string): RememberedPeer => ({
+        peerId,
+        addresses: ["/ip4/192.0.2.1/tcp/4001"],
+        seenAt: 1_700_000_000_000,
+      });
+      await load();
+      say({ type: "savePeers", peers: [peerOf("a"), peerOf("b")] });
+      say({ type: "savePeers", peers: [peerOf("c"), peerOf("a")] });
+      await saveJob();
+      await restart();
+      expect((await load()).peers).toEqual([peerOf("c"), peerOf("a")]);
     });
 
     it("keeps the conduct of peers over a restart, in the order in which it was saved", async () => {

@@ -44,6 +44,8 @@ export type AgentProcess = Child<AgentOrder, AgentReport>;
 
 export interface AgentProcessOptions extends Partial<AgentOptions> {
   readonly onReport?: (report: AgentReport) => void;
+  /** A command that runs the agent in its own place. Default: none. */
+  readonly within?: readonly string[];
 }
 
 /** The place of one test. Everything it makes ends and is removed when it is disposed of. */
@@ -106,7 +108,10 @@ export class TestSite implements AsyncDisposable {
   }
 
   /** An agent process; its state directory has its name. */
-  startAgent(name: string, { onReport, ...options }: AgentProcessOptions = {}): AgentProcess {
+  startAgent(
+    name: string,
+    { onReport, within = [], ...options }: AgentProcessOptions = {},
+  ): AgentProcess {
     const argument: AgentOptions = {
       stateDirectory: join(this.directory, `state-${name}`),
       listen: [LOOPBACK],
@@ -116,7 +121,7 @@ export class TestSite implements AsyncDisposable {
     };
     const script = new URL("../../examples/main-job/agent-process.ts", import.meta.url);
     const report = onReport === undefined ? {} : { onReport };
-    return this.use(new Child(script, { name, argument, ...report }));
+    return this.use(new Child(script, { name, argument, within, ...report }));
   }
 
   /** An agent process that has the content, and its addresses. */

@@ -153,6 +153,8 @@ export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts"
 export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { addressKey } from "./schedule/address-key.ts";
+export { parseRememberedPeer } from "./schedule/peer-memory.ts";
+export type { RememberedPeer } from "./schedule/peer-memory.ts";
 export { parseConductRecord } from "./schedule/conduct-record.ts";
 export type { ConductRecord, SubjectKind } from "./schedule/conduct-record.ts";
 export type { Ban, BanList } from "./schedule/conduct.ts";

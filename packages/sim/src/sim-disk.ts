@@ -18,6 +18,7 @@ import type {
   OpenContent,
   PieceIndex,
   PieceLayout,
+  RememberedPeer,
   ResumableContent,
   StoredAnnouncement,
   StoredContent,
@@ -64,6 +65,8 @@ export class SimDisk {
   readonly jobs = new Map<JobId, JobRecord>();
   /** By kind and subject; the one saved last comes last. */
   readonly conduct = new Map<string, ConductRecord>();
+  /** The one seen last comes last. */
+  peers: readonly RememberedPeer[] = [];
   /** The latest of each key and product, in the order of their saving. */
   accepted: readonly AcceptedManifest[] = [];
   /** The bytes kept for each tag, in the order of their saving. */

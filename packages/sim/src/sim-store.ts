@@ -81,6 +81,8 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
         return this.#at(this.#disk.read(0), () => this.#loadState());
       case "saveConduct":
         return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
+      case "savePeers":
+        return this.#at(this.#disk.sync(), () => void (this.#disk.peers = command.peers));
       case "saveAccepted":
         return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
       case "saveAnnouncement": {
@@ -158,11 +160,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
-    const { accepted } = this.#disk;
+    const { accepted, peers } = this.#disk;
     const conduct = [...this.#disk.conduct.values()];
     const announcements = [...this.#disk.announcements].map(([tag, bytes]) => ({ tag, bytes }));
     const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
-    const kept = { accepted, announcements, conduct };
+    const kept = { accepted, announcements, conduct, peers };
     this.#emit({ type: "stateLoaded", jobs, resumable, contents, ...kept });
   }
 

@@ -51,7 +51,8 @@ export class ConductRows {
   }
 }
 
-function parseJson(text: unknown): unknown {
+/** `undefined` for what is no JSON. */
+export function parseJson(text: unknown): unknown {
   try {
     return JSON.parse(String(text));
   } catch {

@@ -40,6 +40,7 @@ type TransferCommand = Exclude<
       | "saveAccepted"
       | "saveAnnouncement"
       | "saveConduct"
+      | "savePeers"
       | "openContent"
       | "openShared"
       | "readPiece"
@@ -90,6 +91,9 @@ export class DiskStore {
         return Promise.resolve();
       case "saveConduct":
         this.#context.conductRows.save(command);
+        return Promise.resolve();
+      case "savePeers":
+        this.#context.peerRows.save(command.peers);
         return Promise.resolve();
       case "saveAccepted":
         this.#context.acceptedRows.save(command.accepted);
@@ -155,7 +159,8 @@ export class DiskStore {
       const accepted = this.#context.acceptedRows.all();
       const announcements = this.#context.announcementRows.all();
       const conduct = this.#context.conductRows.all();
-      const loaded = { jobs, resumable, contents, accepted, announcements, conduct };
+      const peers = this.#context.peerRows.all();
+      const loaded = { jobs, resumable, contents, accepted, announcements, conduct, peers };
       emit({ type: "stateLoaded", ...loaded });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);

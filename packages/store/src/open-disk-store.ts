@@ -11,6 +11,7 @@ import { AcceptedRows } from "./accepted-rows.ts";
 import { AnnouncementRows } from "./announcement-rows.ts";
 import { CacheRows } from "./cache-rows.ts";
 import { ConductRows } from "./conduct-rows.ts";
+import { PeerRows } from "./peer-rows.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { CacheSettings } from "./content-cache.ts";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
@@ -102,6 +103,7 @@ async function start(
     acceptedRows: new AcceptedRows(database, doubt),
     announcementRows: new AnnouncementRows(database, doubt),
     conductRows: new ConductRows(database, doubt),
+    peerRows: new PeerRows(database, doubt),
     now,
     stateDirectory: realPath,
     publishedMode,

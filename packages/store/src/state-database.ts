@@ -78,6 +78,8 @@ const TABLES = {
     subject TEXT NOT NULL,
     record TEXT NOT NULL,
     PRIMARY KEY (kind, subject)`,
+  peers: `
+    record TEXT NOT NULL`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,

@@ -7,6 +7,7 @@ import type { AcceptedRows } from "./accepted-rows.ts";
 import type { AnnouncementRows } from "./announcement-rows.ts";
 import type { CacheRows } from "./cache-rows.ts";
 import type { ConductRows } from "./conduct-rows.ts";
+import type { PeerRows } from "./peer-rows.ts";
 import type { Disk } from "./disk.ts";
 import type { StateTables } from "./state-tables.ts";
 
@@ -17,6 +18,7 @@ export interface StoreContext {
   readonly acceptedRows: AcceptedRows;
   readonly announcementRows: AnnouncementRows;
   readonly conductRows: ConductRows;
+  readonly peerRows: PeerRows;
   /** The time of day, for ages in the cache. */
   readonly now: () => UnixMillis;
   /** Its real path. No file is ever published in it (R-FS-03). */

@@ -9,6 +9,7 @@ import { AcceptedRows } from "../src/accepted-rows.ts";
 import { AnnouncementRows } from "../src/announcement-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
+import { PeerRows } from "../src/peer-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
@@ -39,6 +40,7 @@ function openTable() {
     acceptedRows: new AcceptedRows(database, () => {}),
     announcementRows: new AnnouncementRows(database, () => {}),
     conductRows: new ConductRows(database, () => {}),
+    peerRows: new PeerRows(database, () => {}),
     now: Date.now,
     stateDirectory: state,
     publishedMode: 0o644,

@@ -9,6 +9,7 @@ import type { PieceLayout } from "../content/layout.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobRecord } from "../job/record.ts";
 import type { ConductRecord, SubjectKind } from "../schedule/conduct-record.ts";
+import type { RememberedPeer } from "../schedule/peer-memory.ts";
 import type {
   BufferId,
   ContentId,
@@ -92,6 +93,11 @@ export type StoreCommand =
       readonly records: readonly ConductRecord[];
       readonly forgotten: readonly { readonly kind: SubjectKind; readonly subject: string }[];
     }
+  /**
+   * Remembers these peers as hints for the next run, in the place of all before. No answer: where
+   * there is no room on the disk, they hold for this run only.
+   */
+  | { readonly type: "savePeers"; readonly peers: readonly RememberedPeer[] }
   /** Forgets the record of a job that is over. No answer. */
   | { readonly type: "forgetJob"; readonly jobId: JobId }
   /**
@@ -189,6 +195,8 @@ export type StoreEvent =
       readonly contents: readonly StoredContent[];
       /** The one saved last comes last. Absent: none. */
       readonly conduct?: readonly ConductRecord[];
+      /** The one seen last comes last. Absent: none. */
+      readonly peers?: readonly RememberedPeer[];
       /** The earliest first. Absent: none. */
       readonly accepted?: readonly AcceptedManifest[];
       /** The one saved last comes last. Absent: none. */

@@ -126,6 +126,8 @@ export const LIMITS = {
   addressesPerPeerMax: 8,
   /** R-BAN-03, R-DB-06: peers and addresses whose conduct is remembered. */
   bansMax: 4_096,
+  /** Peers that have delivered and are remembered from run to run. */
+  rememberedPeersMax: 64,
   /** R-PEER-29: addresses whose failed dials are remembered; the oldest go first. */
   dialBackoffsMax: 1_024,
   /** R-PEER-25: our handshake after Noise. */

@@ -12,20 +12,23 @@ import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
+import type { StoreEvent } from "../ports/store-port.ts";
 import type { Offence } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
-import type { ConductRecord } from "./conduct-record.ts";
 import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
+import { PeerMemory } from "./peer-memory.ts";
 import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
 import type { Link } from "./peer-link.ts";
 import type { WallClock } from "./wall-clock.ts";
 
 export type { Link } from "./peer-link.ts";
+
+type StateLoaded = Extract<StoreEvent, { readonly type: "stateLoaded" }>;
 
 type PeerState =
   | { readonly name: "known"; readonly dialAt: Millis }
@@ -59,6 +62,7 @@ export interface PeerTableDeps {
 export class PeerTable implements BanList {
   readonly #deps: PeerTableDeps;
   readonly #conduct: Conduct;
+  readonly #memory: PeerMemory;
   readonly #backoff: DialBackoff;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #links = new Map<PeerId, Link>();
@@ -74,13 +78,17 @@ export class PeerTable implements BanList {
   constructor(deps: PeerTableDeps) {
     this.#deps = deps;
     this.#conduct = new Conduct(deps);
+    this.#memory = new PeerMemory(deps);
     const bannedUntil = (address: string) => this.#conduct.bannedUntil("address", address);
     this.#backoff = new DialBackoff({ ...deps, bannedUntil });
   }
 
   /** Takes over what earlier runs have stored about peers. */
-  load(records: readonly ConductRecord[], now: Millis): void {
-    this.#conduct.load(records, now);
+  load({ conduct = [], peers = [] }: Pick<StateLoaded, "conduct" | "peers">, now: Millis): void {
+    this.#conduct.load(conduct, now);
+    for (const { peerId, addresses } of this.#memory.load(peers, now)) {
+      this.discovered({ peerId, addresses, isStatic: false }, now);
+    }
     for (const peer of this.#peers.values()) this.#applyBan(peer);
     for (const { address } of this.#links.values()) {
       if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
@@ -242,7 +250,10 @@ export class PeerTable implements BanList {
     const link = this.#links.get(peerId);
     if (link === undefined) return;
     this.#conduct.credit(peerId, now);
-    link.goodPieces++;
+    const peer = this.#peers.get(peerId);
+    const isFirst = link.goodPieces++ === 0;
+    // Whom the user names is the user's to name again.
+    if (isFirst && peer?.isStatic === false) this.#memory.delivered(peer, link.address, now);
   }
 
   /** Something only a broken or hostile peer does; may end in a ban (R-BAN-01, R-BAN-02). */
@@ -256,6 +267,7 @@ export class PeerTable implements BanList {
     const address = link?.address ?? "";
     this.#conduct.offended({ peerId, address }, offence, now);
     this.#applyBan(peer, `banned: ${offence}`);
+    if (this.#conduct.isBanned("peer", peerId)) this.#memory.forget(peerId, now);
     if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
   }
 
@@ -309,11 +321,12 @@ export class PeerTable implements BanList {
   /** The next instant at which a peer may be dialled, a ban ends, or conduct is stored. */
   pollDeadline(): Millis {
     this.#deadline ??= this.#nextDeadline();
-    return Math.min(this.#deadline, this.#conduct.pollDeadline());
+    return Math.min(this.#deadline, this.#conduct.pollDeadline(), this.#memory.pollDeadline());
   }
 
   handleTimeout(now: Millis): void {
     this.#conduct.handleTimeout(now);
+    this.#memory.handleTimeout(now);
     this.#endBans(now);
   }
 

@@ -340,7 +340,7 @@ export class Scheduler {
     switch (event.type) {
       case "stateLoaded":
         const offered = this.#deps.publishers.load(event);
-        this.#peers.load(event.conduct ?? [], now);
+        this.#peers.load(event, now);
         this.#jobs.load(event.jobs, event.resumable, now);
         for (const stored of offered) this.#transfers.open({ stored }, now);
         this.#outbox.notice({ type: "ready" });

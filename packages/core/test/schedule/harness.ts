@@ -11,6 +11,7 @@ import {
 } from "@shoal/core";
 import type {
   ConductRecord,
+  RememberedPeer,
   AcceptedManifest,
   ContentId,
   EngineCommand,
@@ -95,6 +96,7 @@ export interface HarnessOptions {
   readonly jobs?: readonly JobRecord[];
   readonly resumable?: readonly ResumableContent[];
   readonly conduct?: readonly ConductRecord[];
+  readonly peers?: readonly RememberedPeer[];
   /** The wall clock when the monotonic one shows 0. */
   readonly wallAt?: number;
   readonly cacheHosts?: readonly string[];
@@ -123,7 +125,10 @@ export class Harness {
       ...(options.publishers && { publishers: options.publishers }),
     });
     this.#act(() => this.scheduler.start());
-    const loaded = options.conduct && { conduct: options.conduct };
+    const loaded = {
+      ...(options.conduct && { conduct: options.conduct }),
+      ...(options.peers && { peers: options.peers }),
+    };
     const { accepted = [], announcements = [] } = options;
     const kept = { contents: [], accepted, announcements, ...loaded };
     this.send({ type: "stateLoaded", jobs, resumable, ...kept });

@@ -230,6 +230,7 @@ export class JobWorld {
       case "saveAccepted":
       case "saveAnnouncement":
       case "saveConduct":
+      case "savePeers":
         return;
       default: {
         // What a piece is must be looked at while its buffer is known.
