@@ -64,6 +64,9 @@ export class Downlink implements Crossing {
   }
 }
 
+/** What a flow with a rate of its own sends at a time, in seconds of that rate. */
+const PACED_SLICE_SEC = 0.1;
+
 /** A sender's link. */
 export class FairLink {
   readonly #clock: VirtualClock;
@@ -145,8 +148,11 @@ export class FairLink {
   }
 
   #send(flow: Flow, now: Millis): void {
-    const bytes = flow.nextSliceBytes(this.#sliceBytesMax);
-    assert(bytes >= 1 && bytes <= this.#sliceBytesMax, "a slice is within its bounds");
+    // A slice goes at the link's rate; one of a flow that is slower must be short to be slow.
+    const pacedBytes = Math.max(1, Math.floor(flow.rateBytesPerSecMax * PACED_SLICE_SEC));
+    const bytesMax = Math.min(this.#sliceBytesMax, pacedBytes);
+    const bytes = flow.nextSliceBytes(bytesMax);
+    assert(bytes >= 1 && bytes <= bytesMax, "a slice is within its bounds");
     const endsAt = now + bytes / this.#rateBytesPerMs;
     const arrivesAt = flow.downlink.cross(bytes, now, endsAt);
     const paceMs = (bytes * 1_000) / flow.rateBytesPerSecMax;

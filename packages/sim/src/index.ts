@@ -10,6 +10,8 @@ export { runCrowd } from "./scenarios/crowd.ts";
 export type { CrowdOptions, PlannedTrouble } from "./scenarios/crowd-options.ts";
 export type { CrowdReport } from "./scenarios/crowd-report.ts";
 export { runFlashCrowd } from "./scenarios/flash-crowd.ts";
+export { runSoak } from "./scenarios/soak.ts";
+export type { SoakOptions, SoakReport } from "./scenarios/soak.ts";
 export { SCENARIOS } from "./scenarios/scenarios.ts";
 export type { ScenarioName, ScenarioRow } from "./scenarios/scenarios.ts";
 export type { PeerBehaviour } from "./peer-behaviour.ts";

@@ -3,13 +3,16 @@
  * JSON. Exit codes: 0 every job completed, 1 some did not, 2 usage.
  *
  *   pnpm sim flash-crowd --peers 100 --seed 42 --json
- *   pnpm sim churn --peers 100 --baseline do
+ *   pnpm sim sites --peers 100 --baseline do
+ *   pnpm sim soak --minutes 120 --seed 7
  */
 import { Command, CommanderError } from "commander";
 import { crowdCommand, crowdOptions, scenarioWords } from "./crowd-flags.ts";
 import { hasBaseline, runBaseline } from "./scenarios/baseline.ts";
 import { runCrowd } from "./scenarios/crowd.ts";
 import type { CrowdReport } from "./scenarios/crowd-report.ts";
+import { runSoak } from "./scenarios/soak.ts";
+import type { SoakOptions } from "./scenarios/soak.ts";
 import { SCENARIOS } from "./scenarios/scenarios.ts";
 import type { ScenarioName } from "./scenarios/scenarios.ts";
 
@@ -18,6 +21,7 @@ for (const name of Object.keys(SCENARIOS) as ScenarioName[]) {
   const command = crowdCommand(name).exitOverride();
   program.addCommand(command.action(() => runAndReport(command)));
 }
+program.addCommand(soakCommand().exitOverride());
 try {
   const [name = "", ...rest] = process.argv.slice(2);
   const isNamed = Object.hasOwn(SCENARIOS, name);
@@ -47,6 +51,16 @@ function runAndReport(command: Command): void {
   if (!words.some((word) => word.startsWith("--seed"))) words.push("--seed", `${options.seed}`);
   process.stderr.write(`Replay with: pnpm sim ${words.join(" ")}\n`);
   process.exitCode = 1;
+}
+
+function soakCommand(): Command {
+  const command = new Command("soak").description("hours of trouble, checked after every event");
+  return command
+    .option("--seed <number>", "what every random choice is made from", Number, 42)
+    .option("--minutes <number>", "how long things go wrong, in virtual time", Number, 120)
+    .action(({ seed, minutes }: SoakOptions) => {
+      process.stdout.write(jsonLine(runSoak({ seed, minutes })));
+    });
 }
 
 function timed(run: () => CrowdReport): CrowdReport & { readonly wallSeconds: number } {

@@ -7,7 +7,10 @@
 export interface PeerBehaviour {
   /** Share of pieces sent with wrong bytes. Default 0. */
   readonly corruptShare?: number;
-  /** Claims to hold every piece. Its honest engine then refuses what it lacks. Default false. */
+  /**
+   * Claims to hold every piece of what it takes part in, as soon as it does. Its honest engine then
+   * refuses what it lacks. Default false.
+   */
   readonly claimsAll?: boolean;
   /** Accepts requests and never sends a piece. Default false. */
   readonly stalls?: boolean;

@@ -12,7 +12,7 @@
  * and by scenarios that introduce peers to each other.
  */
 import { assert } from "@shoal/core";
-import type { Millis, PeerId, Random, SwarmEvent } from "@shoal/core";
+import type { ContentId, Millis, PeerId, Random, SwarmEvent } from "@shoal/core";
 import type { ConnectionEnd } from "./sim-connection.ts";
 import { siteLatencyMs } from "./sim-site.ts";
 import type { SimSwarm } from "./sim-swarm.ts";
@@ -41,6 +41,7 @@ export class SimNetwork {
   readonly #options: Required<SimNetworkOptions>;
   readonly #swarms = new Map<PeerId, SimSwarm>();
   readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
+  readonly #pieceCounts = new Map<ContentId, number>();
   #lostBytes = 0;
 
   constructor(
@@ -73,6 +74,15 @@ export class SimNetwork {
 
   countLost(bytes: number): void {
     this.#lostBytes += bytes;
+  }
+
+  /** Tells those who lie how many pieces there are to lie about. */
+  describe(contentId: ContentId, pieceCount: number): void {
+    this.#pieceCounts.set(contentId, pieceCount);
+  }
+
+  pieceCountOf(contentId: ContentId): number | undefined {
+    return this.#pieceCounts.get(contentId);
   }
 
   /** True in `share` of all cases, by the network's seed. */

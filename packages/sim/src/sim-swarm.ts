@@ -23,7 +23,7 @@ import { completeBehaviour } from "./peer-behaviour.ts";
 import type { PeerBehaviour } from "./peer-behaviour.ts";
 import { ConnectionEnd, Upload } from "./sim-connection.ts";
 import type { Downlink } from "./fair-link.ts";
-import { announcementOf, exaggerated, messageOf } from "./sim-messages.ts";
+import { announcementOf, fullBitfield, messageOf } from "./sim-messages.ts";
 import type { Addressed, Announcement } from "./sim-messages.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
@@ -292,8 +292,14 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   #send(command: Addressed): void {
     const end = this.#openEnd(command.peerId);
     if (end === undefined || !end.sends(command)) return;
-    const message = messageOf(this.peerId, command);
-    this.#network.post(end, this.behaviour.claimsAll ? exaggerated(message) : message);
+    // Who lies about what it holds has said all that there is to say when it joined.
+    if (this.behaviour.claimsAll && command.type === "sendBitfield") return;
+    this.#network.post(end, messageOf(this.peerId, command));
+    if (!this.behaviour.claimsAll || command.type !== "sendJoin") return;
+    const { contentId } = command;
+    const pieceCount = this.#network.pieceCountOf(contentId);
+    if (pieceCount === undefined) return;
+    this.#network.post(end, fullBitfield(this.peerId, contentId, pieceCount));
   }
 
   /** Takes the payload's ownership; `uploadFinished` follows in every case. */

@@ -99,6 +99,7 @@ export class SimWorld {
 
   /** Has an agent download a file. Returns the job's id. */
   download(agent: SimAgent, { content, url, priority = "normal" }: DownloadOptions): string {
+    if (content) this.network.describe(content.contentId, content.layout.pieceCount);
     const jobId = jobIdOf(this.#seed, this.#jobs++);
     const result = agent.createJob({
       jobId,

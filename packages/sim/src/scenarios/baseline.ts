@@ -86,6 +86,8 @@ class Baseline {
     return crowdReport(
       { ...this.#options, scenario },
       {
+        completed: this.#timesMs.length,
+        honestBytes: originBytes,
         timesMs: this.#timesMs,
         originBytes,
         originRequests: this.#server.requests,

@@ -13,7 +13,10 @@ export interface CrowdReport {
   /** Jobs that are complete. The run succeeded when it equals `peers` without the seeds. */
   readonly completed: number;
   readonly lowerBoundMs: Millis;
-  /** Times from the beginning of the crowd, or of an agent that comes late, to a job's end. */
+  /**
+   * Times from the beginning of the crowd, or an agent's own, to its job's end; without those of
+   * agents that harm others.
+   */
   readonly p50Ms: Millis;
   readonly p99Ms: Millis;
   readonly maxMs: Millis;
@@ -23,6 +26,8 @@ export interface CrowdReport {
   readonly maxRatio: number;
   /** Bytes that left the origin over the content's length. */
   readonly originCopies: number;
+  /** The same without what went to agents that harm others. */
+  readonly honestCopies: number;
   readonly originRequests: number;
   /** Share of received piece bytes that were thrown away, or arrived after they were given up. */
   readonly wasteShare: number;
@@ -51,8 +56,10 @@ export interface CrowdReport {
 
 /** Sums and lists that a report is made from. */
 export interface CrowdMeasures {
+  readonly completed: number;
   readonly timesMs: readonly Millis[];
   readonly originBytes: number;
+  readonly honestBytes: number;
   readonly originRequests: number;
   readonly receivedBytes: number;
   readonly wastedBytes: number;
@@ -87,7 +94,7 @@ export function crowdReport(options: CompleteCrowd, measures: CrowdMeasures): Cr
     scenario: options.scenario,
     peers,
     seed: options.seed,
-    completed: timesMs.length,
+    completed: measures.completed,
     lowerBoundMs: round(bound),
     p50Ms: round(p50 ?? 0),
     p99Ms: round(p99 ?? 0),
@@ -96,6 +103,7 @@ export function crowdReport(options: CompleteCrowd, measures: CrowdMeasures): Cr
     p99Ratio: round((p99 ?? 0) / bound),
     maxRatio: round((max ?? 0) / bound),
     originCopies: round(originBytes / lengthBytes),
+    honestCopies: round(measures.honestBytes / lengthBytes),
     originRequests: measures.originRequests,
     wasteShare: round(receivedBytes === 0 ? 0 : wastedBytes / receivedBytes),
     uploadGini: round(gini(measures.sentBytes.map((bytes, index) => bytes / (rates[index] ?? 1)))),

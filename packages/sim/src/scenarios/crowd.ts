@@ -94,14 +94,16 @@ class Crowd {
     const sum = (count: (agent: SimAgent) => number): number =>
       agents.reduce((total, agent) => total + count(agent), 0);
     const { lostBytes } = network;
-    const fromOrigin = sum((agent) => agent.totalCount("shoal_origin_received_bytes_total"));
+    const fromOrigin = sum(originBytesOf);
     const fromPeers = sum((agent) => agent.totalCount("shoal_peer_received_bytes_total"));
     const besideTotal = this.#besideRates.reduce((total, rate) => total + rate, 0);
     return crowdReport(this.#options, {
-      timesMs: Array.from(this.#doneAt, ([agent, at]) => {
-        return at - (fromArrival ? (this.#arrivedAt.get(agent) ?? 0) : 0);
-      }),
+      completed: this.#doneAt.size,
+      timesMs: [...this.#doneAt]
+        .filter(([agent]) => !this.#isHarmful(agent))
+        .map(([agent, at]) => at - (fromArrival ? (this.#arrivedAt.get(agent) ?? 0) : 0)),
       originBytes: server.sentBytes,
+      honestBytes: sum((agent) => (this.#isHarmful(agent) ? 0 : originBytesOf(agent))),
       originRequests: server.requests,
       receivedBytes: fromOrigin + fromPeers + lostBytes,
       wastedBytes: sum((agent) => agent.totalCount("shoal_wasted_bytes_total")) + lostBytes,
@@ -139,6 +141,10 @@ class Crowd {
     if (index < seeds) share(agent, this.#content, "/srv/seed.bin");
     else if (sharedShare > 0) share(agent, old, "/srv/old.bin");
     this.#watch(agent);
+  }
+
+  #isHarmful({ index }: SimAgent): boolean {
+    return Object.hasOwn(this.#options.behaviours, index);
   }
 
   #isDone(agent: SimAgent): boolean {
@@ -258,6 +264,10 @@ class Crowd {
     const { state, error, transferredBytes } = snapshot;
     return `${agent.peerId}: ${state}, ${transferredBytes} bytes ${error?.message ?? ""}`.trim();
   }
+}
+
+function originBytesOf(agent: SimAgent): number {
+  return agent.totalCount("shoal_origin_received_bytes_total");
 }
 
 function share(agent: SimAgent, { layout, contentId, manifestBytes }: SimContent, path: string) {

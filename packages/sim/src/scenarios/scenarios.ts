@@ -41,16 +41,16 @@ export const SCENARIOS = {
     flags: "--connection-life-ms 10000",
   },
   "origin-down": {
-    help: "the origin refuses connections for 20 s in the middle of the job",
-    flags: "--trouble down@30000-50000",
+    help: "the origin refuses connections for 10 s in the middle of the job",
+    flags: "--trouble down@8000-18000",
   },
   "origin-slow": {
-    help: "the origin sends a tenth of its rate for 20 s in the middle of the job",
-    flags: "--trouble slow1024@30000-50000",
+    help: "the origin sends a tenth of its rate for 10 s in the middle of the job",
+    flags: "--trouble slow1024@8000-18000",
   },
   "origin-429": {
-    help: "the origin answers 429 to new requests for 20 s in the middle of the job",
-    flags: "--trouble 429@30000-50000",
+    help: "the origin answers 429 to new requests for 10 s in the middle of the job",
+    flags: "--trouble 429@8000-18000",
   },
   "seed-leaves": {
     help: "one seed leaves when it has sent 1/N of what the others need, which is one copy",
@@ -78,7 +78,7 @@ export const SCENARIOS = {
   },
   background: {
     help: "every agent fetches something else in the background, at a limited rate",
-    flags: "--beside-mib 256 --set backgroundRateBytesPerSec=1048576",
+    flags: "--beside-mib 64 --set backgroundRateBytesPerSec=131072",
   },
 } as const satisfies Readonly<Record<string, ScenarioRow>>;
 
