@@ -66,6 +66,7 @@ export class Downlink implements Crossing {
 
 /** What a flow with a rate of its own sends at a time, in seconds of that rate. */
 const PACED_SLICE_SEC = 0.1;
+const CATCH_UP_MS_MAX = 500;
 
 /** A sender's link. */
 export class FairLink {
@@ -156,8 +157,10 @@ export class FairLink {
     const endsAt = now + bytes / this.#rateBytesPerMs;
     const arrivesAt = flow.downlink.cross(bytes, now, endsAt);
     const paceMs = (bytes * 1_000) / flow.rateBytesPerSecMax;
-    const eligibleAt = Math.max(now + paceMs, flow.downlink.readyAt);
-    if (eligibleAt > now) this.#eligibleAt.set(flow, eligibleAt);
+    // What it lost by waiting for others' slices it may catch up on.
+    const dueAt = Math.max(this.#eligibleAt.get(flow) ?? now, now - CATCH_UP_MS_MAX);
+    const eligibleAt = Math.max(dueAt + paceMs, flow.downlink.readyAt);
+    if (eligibleAt > now || paceMs > 0) this.#eligibleAt.set(flow, eligibleAt);
     else this.#eligibleAt.delete(flow);
     const cancel = this.#clock.schedule(endsAt, () => {
       this.#sentBytes += bytes;
