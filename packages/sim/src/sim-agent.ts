@@ -83,6 +83,7 @@ export class SimAgent {
   /** Of the runs that are over. */
   readonly #pastCounts = new Map<CounterName, number>();
   #pastSentBytes = 0;
+  #eventCount = 0;
 
   constructor(deps: SimAgentDeps, options: SimAgentOptions) {
     this.#deps = deps;
@@ -103,6 +104,11 @@ export class SimAgent {
     this.#disk = disk;
   }
 
+  /** Events that its engines have handled, in all runs. */
+  get eventCount(): number {
+    return this.#eventCount;
+  }
+
   get isRunning(): boolean {
     return this.#run !== undefined;
   }
@@ -121,7 +127,10 @@ export class SimAgent {
       scheduler,
       clock,
       payloads,
-      onEvent: (event, now) => trace.record(now, index, event),
+      onEvent: (event, now) => {
+        this.#eventCount++;
+        trace.record(now, index, event);
+      },
     });
     const { sink } = engine;
     const { site, host } = this.#options;
