@@ -2,13 +2,13 @@
  * The flash crowd as numbers with tolerances. Each run is given by the flags of the `sim` command,
  * and a failure prints them; times are virtual, so they are the same on a slow machine.
  */
-import { parseFlashCrowdFlags, runFlashCrowd } from "@shoal/sim";
-import type { FlashCrowdReport } from "@shoal/sim";
+import { parseCrowdFlags, runCrowd } from "@shoal/sim";
+import type { CrowdReport } from "@shoal/sim";
 import { describe, expect, it } from "vitest";
 import { scale } from "../long.ts";
 
 /** Runs the scenario and, when the checks fail, says how to see the same run again. */
-function checkCrowd(flags: string, check: (report: FlashCrowdReport) => void): void {
+function checkCrowd(flags: string, check: (report: CrowdReport) => void): void {
   const report = runFlags(flags);
   try {
     expect(report.unfinished).toEqual([]);
@@ -19,8 +19,8 @@ function checkCrowd(flags: string, check: (report: FlashCrowdReport) => void): v
   }
 }
 
-function runFlags(flags: string): FlashCrowdReport {
-  return runFlashCrowd(parseFlashCrowdFlags(flags.split(" ")));
+function runFlags(flags: string): CrowdReport {
+  return runCrowd(parseCrowdFlags(flags.split(" ")));
 }
 
 const PEERS = 10;

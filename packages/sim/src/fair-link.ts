@@ -1,6 +1,6 @@
 /**
  * The model of a network link. A piece crosses two links, its sender's uplink and its receiver's
- * downlink, and then takes the latency of the path.
+ * downlink, and then takes the latency of the path. Between sites there are more (`sim-site.ts`).
  *
  *   uplink     one slice at a time, flows in turn, so n active flows get 1/n each
  *                 │ a: ▓▓  ▓▓  ▓▓      a slice of flow a, then one of b, then a again
@@ -21,9 +21,17 @@ import { assert } from "@shoal/core";
 import type { Millis } from "@shoal/core";
 import type { VirtualClock } from "./virtual-clock.ts";
 
+/** What slices cross after the sender's link. */
+export interface Crossing {
+  /** Before this instant it takes nothing more of the flow. */
+  readonly readyAt: Millis;
+  /** When the last of `bytes` that leave the sender from `beginsAt` to `endsAt` has been taken. */
+  cross(bytes: number, beginsAt: Millis, endsAt: Millis): Millis;
+}
+
 /** What a link sends: filled by an upload or an origin's answer. */
 export interface Flow {
-  readonly downlink: Downlink;
+  readonly downlink: Crossing;
   /** What this flow may take of the link at most; `Infinity` for no limit of its own. */
   readonly rateBytesPerSecMax: number;
   /** Length of the next slice, from 1 to `sliceBytesMax`. */
@@ -32,31 +40,42 @@ export interface Flow {
   sliceSent(bytes: number, arrivesAt: Millis): boolean;
 }
 
-/** A receiver's link. */
-export class Downlink {
+/** A receiver's link, or another that takes slices in the order in which they were begun. */
+export class Downlink implements Crossing {
+  readonly readyAt = 0;
   readonly #rateBytesPerMs: number;
   #freeAt: Millis = 0;
+  #crossedBytes = 0;
 
   constructor(rateBytesPerSec: number) {
     assert(rateBytesPerSec > 0, "a link has a rate above zero");
     this.#rateBytesPerMs = rateBytesPerSec / 1_000;
   }
 
-  /** When the last of `bytes` that leave the sender from `beginsAt` to `endsAt` has been taken. */
+  /** Bytes that it has taken, or will. */
+  get crossedBytes(): number {
+    return this.#crossedBytes;
+  }
+
   cross(bytes: number, beginsAt: Millis, endsAt: Millis): Millis {
+    this.#crossedBytes += bytes;
     this.#freeAt = Math.max(this.#freeAt, beginsAt) + bytes / this.#rateBytesPerMs;
     return Math.max(endsAt, this.#freeAt);
   }
 }
 
+/** What a flow with a rate of its own sends at a time, in seconds of that rate. */
+const PACED_SLICE_SEC = 0.1;
+const CATCH_UP_MS_MAX = 500;
+
 /** A sender's link. */
 export class FairLink {
   readonly #clock: VirtualClock;
   readonly #sliceBytesMax: number;
-  readonly #rateBytesPerMs: number;
+  #rateBytesPerMs: number;
   /** Flows whose turn has not come, in order. */
   readonly #waiting: Flow[] = [];
-  /** Flows with a rate of their own: not to be served before. */
+  /** Flows with a rate of their own or a full window: not to be served before. */
   readonly #eligibleAt = new Map<Flow, Millis>();
   #state: State = { name: "idle" };
   #sentBytes = 0;
@@ -75,6 +94,12 @@ export class FairLink {
   /** Bytes that have left, including those of slices that were cut short. */
   get sentBytes(): number {
     return this.#sentBytes;
+  }
+
+  /** Of slices that begin from now on. */
+  setRate(rateBytesPerSec: number): void {
+    assert(rateBytesPerSec > 0, "a link has a rate above zero");
+    this.#rateBytesPerMs = rateBytesPerSec / 1_000;
   }
 
   /** Lets a flow take part, at the end of the queue. It must not take part already. */
@@ -124,13 +149,19 @@ export class FairLink {
   }
 
   #send(flow: Flow, now: Millis): void {
-    const bytes = flow.nextSliceBytes(this.#sliceBytesMax);
-    assert(bytes >= 1 && bytes <= this.#sliceBytesMax, "a slice is within its bounds");
+    // A slice goes at the link's rate; one of a flow that is slower must be short to be slow.
+    const pacedBytes = Math.max(1, Math.floor(flow.rateBytesPerSecMax * PACED_SLICE_SEC));
+    const bytesMax = Math.min(this.#sliceBytesMax, pacedBytes);
+    const bytes = flow.nextSliceBytes(bytesMax);
+    assert(bytes >= 1 && bytes <= bytesMax, "a slice is within its bounds");
     const endsAt = now + bytes / this.#rateBytesPerMs;
-    if (flow.rateBytesPerSecMax !== Infinity) {
-      this.#eligibleAt.set(flow, now + (bytes * 1_000) / flow.rateBytesPerSecMax);
-    }
     const arrivesAt = flow.downlink.cross(bytes, now, endsAt);
+    const paceMs = (bytes * 1_000) / flow.rateBytesPerSecMax;
+    // What it lost by waiting for others' slices it may catch up on.
+    const dueAt = Math.max(this.#eligibleAt.get(flow) ?? now, now - CATCH_UP_MS_MAX);
+    const eligibleAt = Math.max(dueAt + paceMs, flow.downlink.readyAt);
+    if (eligibleAt > now || paceMs > 0) this.#eligibleAt.set(flow, eligibleAt);
+    else this.#eligibleAt.delete(flow);
     const cancel = this.#clock.schedule(endsAt, () => {
       this.#sentBytes += bytes;
       this.#state = { name: "idle" };

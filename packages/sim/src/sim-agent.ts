@@ -7,7 +7,7 @@
  * Knows how the parts of an agent go together, as `@shoal/agent` does for real ones. Called by
  * `SimWorld` and by scenarios.
  */
-import { assert, Random, Scheduler } from "@shoal/core";
+import { assert, COUNTERS, Random, Scheduler } from "@shoal/core";
 import type {
   CounterName,
   JobChange,
@@ -33,7 +33,8 @@ import { SimPayloads } from "./sim-payload.ts";
 import type { SimPayload } from "./sim-payload.ts";
 import { SimStore } from "./sim-store.ts";
 import { SimSwarm } from "./sim-swarm.ts";
-import type { PeerBehaviour } from "./sim-swarm.ts";
+import type { Site } from "./sim-site.ts";
+import type { PeerBehaviour } from "./peer-behaviour.ts";
 
 export interface SimAgentDeps {
   readonly network: SimNetwork;
@@ -53,6 +54,9 @@ export interface SimAgentOptions {
   readonly latencyMs: Millis;
   readonly originLatencyMs: Millis;
   readonly behaviour: PeerBehaviour;
+  /** See `SimSwarmOptions`. */
+  readonly host?: string | undefined;
+  readonly site: Site | undefined;
 }
 
 /** What runs between a start and a stop. */
@@ -68,20 +72,41 @@ interface Run {
 export class SimAgent {
   readonly peerId: PeerId;
   readonly index: number;
-  readonly disk: SimDisk;
+  readonly site: Site | undefined;
+  #disk: SimDisk;
   readonly #deps: SimAgentDeps;
   readonly #options: SimAgentOptions;
   readonly #listeners = new Set<(notice: Notice) => void>();
   #run: Run | undefined;
   #runs = 0;
   #isLinkUp = true;
+  /** Of the runs that are over. */
+  readonly #pastCounts = new Map<CounterName, number>();
+  #pastSentBytes = 0;
+  #eventCount = 0;
 
   constructor(deps: SimAgentDeps, options: SimAgentOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.disk = deps.disk;
+    this.site = options.site;
+    this.#disk = deps.disk;
     this.index = options.index;
     this.peerId = `sim-${String(options.index).padStart(5, "0")}`;
+  }
+
+  get disk(): SimDisk {
+    return this.#disk;
+  }
+
+  /** The next run begins with another disk; the agent must not be running. */
+  replaceDisk(disk: SimDisk): void {
+    assert(this.#run === undefined, "a disk is replaced while nobody uses it");
+    this.#disk = disk;
+  }
+
+  /** Events that its engines have handled, in all runs. */
+  get eventCount(): number {
+    return this.#eventCount;
   }
 
   get isRunning(): boolean {
@@ -91,7 +116,8 @@ export class SimAgent {
   /** stopped -> running. Stored jobs go on by themselves; others know the agent by introduction. */
   start(): void {
     assert(this.#run === undefined, "an agent runs once at a time");
-    const { network, server, disk, trace } = this.#deps;
+    const { network, server, trace } = this.#deps;
+    const disk = this.#disk;
     const { index, settings, seed, behaviour } = this.#options;
     const { clock } = network;
     const payloads = new SimPayloads();
@@ -101,19 +127,23 @@ export class SimAgent {
       scheduler,
       clock,
       payloads,
-      onEvent: (event, now) => trace.record(now, index, event),
+      onEvent: (event, now) => {
+        this.#eventCount++;
+        trace.record(now, index, event);
+      },
     });
     const { sink } = engine;
+    const { site, host } = this.#options;
     const downlink = new Downlink(this.#options.downRateBytesPerSec);
     const store = new SimStore({ clock, disk, payloads, sink });
     const origin = new SimOrigin(
-      { clock, server, downlink, payloads, sink },
+      { clock, server, downlink, site, payloads, sink },
       { latencyMs: this.#options.originLatencyMs },
     );
     const { upRateBytesPerSec, latencyMs } = this.#options;
     const swarm = new SimSwarm(
       { network, downlink, payloads, sink },
-      { peerId: this.peerId, upRateBytesPerSec, latencyMs, behaviour },
+      { peerId: this.peerId, upRateBytesPerSec, latencyMs, behaviour, site, ...(host && { host }) },
     );
     this.#run = { scheduler, engine, payloads, store, origin, swarm };
     engine.onNotice((notice) => {
@@ -126,8 +156,16 @@ export class SimAgent {
   /** running -> stopped, as a user would end it. */
   stop(): Promise<void> {
     const run = this.#run;
+    if (run === undefined) return Promise.resolve();
+    for (const name of Object.keys(COUNTERS) as CounterName[]) {
+      this.#pastCounts.set(name, this.totalCount(name));
+    }
     this.#run = undefined;
-    return run === undefined ? Promise.resolve() : run.engine.close();
+    const closed = run.engine.close();
+    this.#pastSentBytes += run.swarm.uplink.sentBytes;
+    // The engine closes the store a moment after the others, and virtual time does not wait for it.
+    void run.store.close();
+    return closed;
   }
 
   /** running -> stopped, as SIGKILL would end it: what is not committed is lost. */
@@ -174,9 +212,14 @@ export class SimAgent {
     return this.#run?.scheduler.counters.get(name) ?? 0;
   }
 
-  /** Bytes of pieces and manifests that have left by the uplink. */
+  /** Of all its runs. */
+  totalCount(name: CounterName): number {
+    return (this.#pastCounts.get(name) ?? 0) + this.counter(name);
+  }
+
+  /** Bytes of pieces and manifests that have left by the uplink, in all runs. */
   get sentBytes(): number {
-    return this.#run?.swarm.uplink.sentBytes ?? 0;
+    return this.#pastSentBytes + (this.#run?.swarm.uplink.sentBytes ?? 0);
   }
 
   get connectionCount(): number {

@@ -9,8 +9,9 @@
  * `SimSwarm`.
  */
 import type { Millis, PieceIndex, RequestId, SwarmEvent } from "@shoal/core";
-import type { Downlink, Flow } from "./fair-link.ts";
+import type { Crossing, Flow } from "./fair-link.ts";
 import type { Addressed } from "./sim-messages.ts";
+import { crossingTo } from "./sim-site.ts";
 import type { SimSwarm } from "./sim-swarm.ts";
 
 export class ConnectionEnd {
@@ -87,7 +88,7 @@ export class ConnectionEnd {
 
 /** A piece or manifest on its way out; the flow of it on the uplink. */
 export class Upload implements Flow {
-  readonly downlink: Downlink;
+  readonly downlink: Crossing;
   readonly rateBytesPerSecMax: number;
   readonly byteLength: number;
   /** Bytes that have left. */
@@ -98,12 +99,16 @@ export class Upload implements Flow {
   constructor(
     end: ConnectionEnd,
     byteLength: number,
-    sent: (upload: Upload, arrivesAt: number) => void,
+    options: {
+      readonly pathRateBytesPerSecMax: number;
+      readonly sent: (upload: Upload, arrivesAt: number) => void;
+    },
   ) {
-    this.downlink = end.other.swarm.downlink;
-    this.rateBytesPerSecMax = end.swarm.behaviour.uploadRateBytesPerSecMax;
+    this.downlink = crossingTo(end.swarm.site, end.other.swarm);
+    const { uploadRateBytesPerSecMax } = end.swarm.behaviour;
+    this.rateBytesPerSecMax = Math.min(uploadRateBytesPerSecMax, options.pathRateBytesPerSecMax);
     this.byteLength = byteLength;
-    this.#sent = sent;
+    this.#sent = options.sent;
   }
 
   nextSliceBytes(sliceBytesMax: number): number {

@@ -5,7 +5,7 @@
  * Pure; knows neither connections nor time. Called by `SimSwarm`.
  */
 import { PieceSet, unreachable } from "@shoal/core";
-import type { PeerId, SwarmCommand, SwarmEvent } from "@shoal/core";
+import type { ContentId, PeerId, SwarmCommand, SwarmEvent } from "@shoal/core";
 
 /** Commands that tell several peers the same. */
 export type Announcement = Extract<SwarmCommand, { type: "sendHave" | "sendClaim" }>;
@@ -74,8 +74,8 @@ export function messageOf(peerId: PeerId, command: Addressed): SwarmEvent {
   }
 }
 
-/** The same message from a peer that claims to hold everything. */
-export function exaggerated(message: SwarmEvent): SwarmEvent {
-  if (message.type !== "peerBitfield") return message;
-  return { ...message, bits: PieceSet.full(message.pieceCount).toBytes() };
+/** What a peer says to make others believe that it holds all of a content. */
+export function fullBitfield(peerId: PeerId, contentId: ContentId, pieceCount: number): SwarmEvent {
+  const bits = PieceSet.full(pieceCount).toBytes();
+  return { type: "peerBitfield", peerId, contentId, pieceCount, bits };
 }

@@ -15,6 +15,7 @@
 import { assert } from "@shoal/core";
 import type { ContentId, Millis, PeerId, PresenceRole, Random, SwarmEvent } from "@shoal/core";
 import type { ConnectionEnd } from "./sim-connection.ts";
+import { siteLatencyMs } from "./sim-site.ts";
 import type { SimSwarm } from "./sim-swarm.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -45,6 +46,7 @@ export class SimNetwork {
   readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
   /** Who has published presence in a content and not left it. */
   readonly #present = new Map<ContentId, Set<SimSwarm>>();
+  readonly #pieceCounts = new Map<ContentId, number>();
   #lostBytes = 0;
 
   constructor(
@@ -80,6 +82,15 @@ export class SimNetwork {
     this.#lostBytes += bytes;
   }
 
+  /** Tells those who lie how many pieces there are to lie about. */
+  describe(contentId: ContentId, pieceCount: number): void {
+    this.#pieceCounts.set(contentId, pieceCount);
+  }
+
+  pieceCountOf(contentId: ContentId): number | undefined {
+    return this.#pieceCounts.get(contentId);
+  }
+
   /** True in `share` of all cases, by the network's seed. */
   draw(share: number): boolean {
     return share > 0 && this.#random.fraction() < share;
@@ -104,7 +115,7 @@ export class SimNetwork {
   }
 
   latencyMs(a: SimSwarm, b: SimSwarm): Millis {
-    return a.latencyMs + b.latencyMs;
+    return a.latencyMs + b.latencyMs + siteLatencyMs(a.site, b.site);
   }
 
   /** Sends a control message to the other end; it arrives unless that end closes first. */
@@ -152,13 +163,24 @@ export class SimNetwork {
   }
 
   /**
-   * Tells a peer about up to `count` others chosen by the seed, spread over `withinMs`. Addresses
-   * are hints as discovery gives them.
+   * Tells a peer about up to `count` others chosen by the seed, spread over `withinMs`; about those
+   * that `among` accepts, default all. Addresses are hints as discovery gives them.
    */
-  introduce(peerId: PeerId, { count, withinMs }: { count: number; withinMs: Millis }): void {
+  introduce(
+    peerId: PeerId,
+    options: {
+      readonly count: number;
+      readonly withinMs: Millis;
+      readonly among?: (other: SimSwarm, self: SimSwarm) => boolean;
+    },
+  ): void {
+    const { count, withinMs, among } = options;
     const swarm = this.#swarms.get(peerId);
     if (swarm === undefined) return;
-    const others = [...this.#swarms.keys()].filter((other) => other !== peerId);
+    const others: PeerId[] = [];
+    for (const other of this.#swarms.values()) {
+      if (other !== swarm && among?.(other, swarm) !== false) others.push(other.peerId);
+    }
     for (let i = 0; i < Math.min(count, others.length); i++) {
       const chosen = i + this.#random.below(others.length - i);
       const other = others[chosen]!;

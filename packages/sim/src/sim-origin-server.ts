@@ -31,6 +31,8 @@ export type OriginTrouble =
   | { readonly kind: "down" }
   /** Connections are accepted and nothing comes, also on those that are open. */
   | { readonly kind: "silent" }
+  /** It sends no faster than this, to all together. */
+  | { readonly kind: "slow"; readonly rateBytesPerSec: number }
   /** New requests are answered with this status. */
   | { readonly kind: "status"; readonly status: number; readonly retryAfterMs?: Millis };
 
@@ -161,7 +163,8 @@ export class SimOriginServer {
 
   #begin(trouble: OriginTrouble): void {
     this.#trouble = trouble;
-    if (trouble.kind === "status") return;
+    if (trouble.kind === "slow") this.#link.setRate(trouble.rateBytesPerSec);
+    if (trouble.kind === "status" || trouble.kind === "slow") return;
     for (const body of this.#bodies.keys()) {
       if (trouble.kind === "silent") {
         this.hold(body);
@@ -175,6 +178,7 @@ export class SimOriginServer {
   #end(trouble: OriginTrouble): void {
     if (this.#trouble !== trouble) return;
     this.#trouble = undefined;
+    this.#link.setRate(this.#options.rateBytesPerSec);
     for (const body of this.#bodies.keys()) this.resume(body);
   }
 }

@@ -19,7 +19,7 @@ import type {
   TransferId,
   Validator,
 } from "@shoal/core";
-import type { Downlink } from "./fair-link.ts";
+import type { Crossing } from "./fair-link.ts";
 import {
   answerTo,
   documentOf,
@@ -32,12 +32,14 @@ import type { Asking, Parts, SimResponse } from "./sim-origin-answer.ts";
 import type { OriginBody, SimOriginServer } from "./sim-origin-server.ts";
 import { SimPace } from "./sim-pace.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
+import { crossingTo, lossyRateBytesPerSec } from "./sim-site.ts";
+import type { Place } from "./sim-site.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
-export interface SimOriginDeps {
+/** The agent's place is where answers go to. */
+export interface SimOriginDeps extends Place {
   readonly clock: VirtualClock;
   readonly server: SimOriginServer;
-  readonly downlink: Downlink;
   readonly payloads: SimPayloads;
   readonly sink: EventSink<SimPayload>;
 }
@@ -139,7 +141,7 @@ interface RequestDeps extends SimOriginDeps {
 
 /** One request, from the command to its last event. It is its own body on the server's link. */
 class Request implements OriginBody {
-  readonly downlink: Downlink;
+  readonly downlink: Crossing;
   readonly rateBytesPerSecMax: number;
   readonly #command: Asking;
   readonly #deps: RequestDeps;
@@ -158,8 +160,11 @@ class Request implements OriginBody {
   constructor(command: Asking, deps: RequestDeps) {
     this.#command = command;
     this.#deps = deps;
-    this.downlink = deps.downlink;
-    this.rateBytesPerSecMax = deps.server.requestRateBytesPerSecMax;
+    this.downlink = crossingTo(undefined, deps);
+    this.rateBytesPerSecMax = Math.min(
+      deps.server.requestRateBytesPerSecMax,
+      lossyRateBytesPerSec(undefined, deps.site, deps.latencyMs),
+    );
     this.#lastArrivalAt = deps.clock.now();
     this.#progressAt = deps.clock.now();
     deps.pace.join(this);

@@ -23,6 +23,7 @@ import type {
   TransferId,
 } from "@shoal/core";
 import type { DiskFile, SimDisk } from "./sim-disk.ts";
+import { bitMapOf, reusablePieces } from "./piece-reuse.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -211,14 +212,23 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     const file = this.#disk.openFile(spec);
     this.#opens.set(transferId, { file, written: [], syncing: [], failure: undefined });
     if (!this.#unchecked) return this.#opened(transferId, file);
-    this.#at(this.#disk.read(committedBytes(file)), () => {
+    this.#at(this.#disk.read(file.layout.bytesOf(file.committed)), () => {
       if (file.manifest !== undefined) this.#clearDamaged(file);
       this.#opened(transferId, file);
     });
   }
 
   #opened(transferId: TransferId, file: DiskFile): void {
-    this.#emit({ type: "contentOpened", transferId, have: file.committed.toBytes() });
+    const found = reusablePieces(this.#disk, file);
+    const reusable = bitMapOf(found, file);
+    const pieces = { have: file.committed.toBytes(), ...(reusable && { reusable }) };
+    this.#emit({ type: "contentOpened", transferId, ...pieces });
+    for (const { piece, isDamaged } of found) {
+      this.#at(this.#disk.read(file.layout.length(piece)), () => {
+        if (isDamaged) this.#emit({ type: "pieceCorrupt", transferId, piece });
+        else this.#write(transferId, piece, false);
+      });
+    }
   }
 
   #openShared({ transferId, contentId }: Extract<StoreCommand, { type: "openShared" }>): void {
@@ -236,18 +246,24 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #storePiece(command: StorePiece, payload: SimPayload): void {
     const { transferId, piece } = command;
-    const { byteLength, corrupt } = payload;
-    const open = this.#opens.get(transferId);
-    const isWrong = corrupt || payload.piece !== piece;
+    const file = this.#opens.get(transferId)?.file;
+    const isWrong = payload.corrupt || payload.piece !== piece;
     this.#deps.payloads.release(payload);
-    if (open === undefined) return;
-    const { file } = open;
-    assert(byteLength === file.layout.length(piece), "a piece has the length of its place");
+    if (file === undefined) return;
+    assert(payload.byteLength === file.layout.length(piece), "a piece fills its place");
     if (file.manifest !== undefined && isWrong) {
       return this.#at(this.#disk.writtenAt(), () => {
         this.#emit({ type: "pieceCorrupt", transferId, piece });
       });
     }
+    this.#write(transferId, piece, isWrong);
+  }
+
+  #write(transferId: TransferId, piece: PieceIndex, isWrong: boolean): void {
+    const open = this.#opens.get(transferId);
+    if (open === undefined) return;
+    const { file } = open;
+    const byteLength = file.layout.length(piece);
     this.#at(this.#disk.write(byteLength), () => {
       if (this.#isOver(open, transferId)) return;
       if (!file.committed.has(piece) && !isPending(open, piece)) {
@@ -326,7 +342,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
       const code = file.isSpooled ? "ERR_JOB_STATE" : "ERR_DESTINATION_EXISTS";
       return this.#emit({ type: "publishFailed", transferId, error: errorInfo(code, file.path) });
     }
-    if (old !== undefined && old !== file) this.#disk.free(committedBytes(old));
+    if (old !== undefined && old !== file) this.#disk.free(old.layout.bytesOf(old.committed));
     file.isPublished = true;
     file.modifiedAt = modifiedAt;
     this.#disk.published.set(file.path, file);
@@ -389,10 +405,4 @@ type ReadPiece = Extract<StoreCommand, { type: "readPiece" }> & { readonly reque
 
 function isPending({ written, syncing }: Open, piece: PieceIndex): boolean {
   return written.includes(piece) || syncing.includes(piece);
-}
-
-function committedBytes({ committed, layout }: DiskFile): number {
-  let bytes = 0;
-  for (const piece of committed) bytes += layout.length(piece);
-  return bytes;
 }

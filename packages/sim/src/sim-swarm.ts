@@ -21,12 +21,16 @@ import type {
   SwarmEvent,
 } from "@shoal/core";
 import { FairLink } from "./fair-link.ts";
+import { completeBehaviour } from "./peer-behaviour.ts";
+import type { PeerBehaviour } from "./peer-behaviour.ts";
 import { ConnectionEnd, Upload } from "./sim-connection.ts";
 import type { Downlink } from "./fair-link.ts";
-import { announcementOf, exaggerated, messageOf } from "./sim-messages.ts";
+import { announcementOf, fullBitfield, messageOf } from "./sim-messages.ts";
 import type { Addressed, Announcement } from "./sim-messages.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
+import { lossyRateBytesPerSec } from "./sim-site.ts";
+import type { Site } from "./sim-site.ts";
 
 export interface SimSwarmDeps {
   readonly network: SimNetwork;
@@ -35,25 +39,15 @@ export interface SimSwarmDeps {
   readonly sink: EventSink<SimPayload>;
 }
 
-/** How a simulated peer treats others badly. */
-export interface PeerBehaviour {
-  /** Share of pieces sent with wrong bytes. Default 0. */
-  readonly corruptShare?: number;
-  /** Claims to hold every piece. Its honest engine then refuses what it lacks. Default false. */
-  readonly claimsAll?: boolean;
-  /** Accepts requests and never sends a piece. Default false. */
-  readonly stalls?: boolean;
-  /** What one of its uploads gets at most. Default no limit. */
-  readonly uploadRateBytesPerSecMax?: number;
-}
-
 export interface SimSwarmOptions {
   readonly peerId: PeerId;
   readonly upRateBytesPerSec: number;
   /** One way, from this peer to the middle of the network; a path takes both ends'. Default 0.25. */
   readonly latencyMs?: Millis;
-  /** The address others see; default one of its own. */
+  /** The address others see; default one of its own. Behind a NAT, others of the site alone. */
   readonly host?: string;
+  /** Default none: the large LAN. */
+  readonly site?: Site | undefined;
   readonly behaviour?: PeerBehaviour;
 }
 
@@ -61,6 +55,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly peerId: PeerId;
   readonly latencyMs: Millis;
   readonly host: string;
+  readonly site: Site | undefined;
   readonly uplink: FairLink;
   readonly downlink: Downlink;
   readonly payloads: SimPayloads;
@@ -81,14 +76,10 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.peerId = options.peerId;
     this.latencyMs = options.latencyMs ?? 0.25;
     this.host = options.host ?? options.peerId;
+    this.site = options.site;
     this.downlink = deps.downlink;
     this.payloads = deps.payloads;
-    this.behaviour = {
-      corruptShare: options.behaviour?.corruptShare ?? 0,
-      claimsAll: options.behaviour?.claimsAll ?? false,
-      stalls: options.behaviour?.stalls ?? false,
-      uploadRateBytesPerSecMax: options.behaviour?.uploadRateBytesPerSecMax ?? Infinity,
-    };
+    this.behaviour = completeBehaviour(options.behaviour);
     this.#network = network;
     this.#sink = deps.sink;
     this.uplink = new FairLink(network, {
@@ -227,9 +218,11 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
       clock.schedule(clock.now() + 2 * this.latencyMs, () => this.#dialFailed(peerId, "refused"));
       return;
     }
-    clock.schedule(clock.now() + this.#network.latencyMs(this, target), () => {
-      if (!this.#isClosed) target.#dialArrived(this);
-    });
+    if (this.site === target.site || target.site?.hasNat !== true) {
+      clock.schedule(clock.now() + this.#network.latencyMs(this, target), () => {
+        if (!this.#isClosed) target.#dialArrived(this);
+      });
+    }
     clock.schedule(clock.now() + dialTimeoutMs, () => this.#dialFailed(peerId, "no answer"));
   }
 
@@ -248,17 +241,24 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.#dialling.delete(dialler.peerId);
     const requestsMax = LIMITS.requestsPerPeerMax;
     const connected = { type: "peerConnected", requestsMax } as const;
-    this.#network.post(end, { ...connected, peerId: this.peerId, host: this.host });
+    this.#network.post(end, { ...connected, peerId: this.peerId, host: this.#hostFor(dialler) });
     this.#publishPresence();
-    this.#emit({ ...connected, peerId: dialler.peerId, host: dialler.host });
+    this.#emit({ ...connected, peerId: dialler.peerId, host: dialler.#hostFor(this) });
     const lossAt = this.#network.drawLossAt();
     this.#network.clock.schedule(lossAt, () => {
       if (end.state === "open") this.connectionLost(dialler.peerId);
     });
   }
 
-  #refuses({ peerId, host }: SimSwarm): boolean {
-    return this.#refused.has(`peer ${peerId}`) || this.#refused.has(`address ${addressKey(host)}`);
+  #refuses(dialler: SimSwarm): boolean {
+    const address = addressKey(dialler.#hostFor(this));
+    return this.#refused.has(`peer ${dialler.peerId}`) || this.#refused.has(`address ${address}`);
+  }
+
+  /** The address under which the other sees this peer: behind a NAT it is the site's. */
+  #hostFor({ site }: SimSwarm): string {
+    const isTranslated = this.site?.hasNat === true && this.site !== site;
+    return isTranslated ? `nat-${this.site.name}` : this.host;
   }
 
   #disconnect(peerId: PeerId, reason: string): void {
@@ -312,8 +312,14 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   #send(command: Addressed): void {
     const end = this.#openEnd(command.peerId);
     if (end === undefined || !end.sends(command)) return;
-    const message = messageOf(this.peerId, command);
-    this.#network.post(end, this.behaviour.claimsAll ? exaggerated(message) : message);
+    // Who lies about what it holds has said all that there is to say when it joined.
+    if (this.behaviour.claimsAll && command.type === "sendBitfield") return;
+    this.#network.post(end, messageOf(this.peerId, command));
+    if (!this.behaviour.claimsAll || command.type !== "sendJoin") return;
+    const { contentId } = command;
+    const pieceCount = this.#network.pieceCountOf(contentId);
+    if (pieceCount === undefined) return;
+    this.#network.post(end, fullBitfield(this.peerId, contentId, pieceCount));
   }
 
   /** Takes the payload's ownership; `uploadFinished` follows in every case. */
@@ -347,12 +353,15 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     const { requestId, byteLength } = what;
     const { clock } = this.#network;
     assert(byteLength > 0, "an upload has bytes");
-    const upload = new Upload(end, byteLength, (_, arrivesAt) => {
+    const { swarm: receiver } = end.other;
+    const latencyMs = this.#network.latencyMs(this, receiver);
+    const pathRateBytesPerSecMax = lossyRateBytesPerSec(this.site, receiver.site, latencyMs);
+    const sent = (_: Upload, arrivesAt: Millis): void => {
       end.uploads.delete(requestId);
-      const latencyMs = this.#network.latencyMs(this, end.other.swarm);
       clock.schedule(arrivesAt + latencyMs, arrived);
-      this.#uploadFinished(end.other.swarm.peerId, requestId, byteLength);
-    });
+      this.#uploadFinished(receiver.peerId, requestId, byteLength);
+    };
+    const upload = new Upload(end, byteLength, { pathRateBytesPerSecMax, sent });
     end.uploads.set(requestId, upload);
     if (!this.behaviour.stalls) this.uplink.add(upload);
   }

@@ -15,7 +15,9 @@ import { SimNetwork } from "./sim-network.ts";
 import type { SimNetworkOptions } from "./sim-network.ts";
 import { SimOriginServer } from "./sim-origin-server.ts";
 import type { SimOriginServerOptions } from "./sim-origin-server.ts";
-import type { PeerBehaviour } from "./sim-swarm.ts";
+import { siteLatencyMs } from "./sim-site.ts";
+import type { Site } from "./sim-site.ts";
+import type { PeerBehaviour } from "./peer-behaviour.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface SimWorldOptions {
@@ -35,6 +37,10 @@ export interface AddAgentOptions {
   readonly disk?: SimDiskOptions;
   readonly settings?: Partial<Settings>;
   readonly behaviour?: PeerBehaviour;
+  /** Default none: the large LAN where the origin is, too. */
+  readonly site?: Site;
+  /** The address others see; default one of its own. */
+  readonly host?: string;
 }
 
 /** What an agent is to download: a content by its id, a URL, or a content that lies at a URL. */
@@ -81,8 +87,10 @@ export class SimWorld {
         upRateBytesPerSec: options.upRateBytesPerSec,
         downRateBytesPerSec: options.downRateBytesPerSec,
         latencyMs: options.latencyMs ?? 0.25,
-        originLatencyMs: options.originLatencyMs ?? 5,
+        originLatencyMs: (options.originLatencyMs ?? 5) + siteLatencyMs(options.site, undefined),
         behaviour: options.behaviour ?? {},
+        host: options.host,
+        site: options.site,
       },
     );
     this.agents.push(agent);
@@ -91,6 +99,7 @@ export class SimWorld {
 
   /** Has an agent download a file. Returns the job's id. */
   download(agent: SimAgent, { content, url, priority = "normal" }: DownloadOptions): string {
+    if (content) this.network.describe(content.contentId, content.layout.pieceCount);
     const jobId = jobIdOf(this.#seed, this.#jobs++);
     const result = agent.createJob({
       jobId,

@@ -23,8 +23,9 @@ export interface SharedLimit {
 
 /** The rate of every flow. */
 export function divideFairly(shares: readonly Share[], limits: readonly SharedLimit[]): number[] {
-  const rates = shares.map(() => 0);
   const finite = limits.filter(({ rateBytesPerSec }) => rateBytesPerSec !== Infinity);
+  if (finite.length === 0) return shares.map(() => Infinity);
+  const rates = shares.map(() => 0);
   const isBound = shares.map(() => false);
   for (const { members } of finite) for (const index of members) isBound[index] = true;
   raise(rates, shares, finite, isBound);

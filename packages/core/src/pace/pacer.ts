@@ -59,6 +59,8 @@ export class Pacer {
   #yielding: ReadonlyArray<readonly [flow: PaceFlow, host: string | undefined]> = [];
   /** Every setting, of which those of `PACE_SETTINGS` may change. */
   #settings: Settings;
+  /** What follows from the settings at an hour. */
+  #limits: { settings: Settings; hour: number; ofClass: ClassLimits } | undefined;
   #deadline: Millis = Infinity;
 
   constructor(deps: PacerDeps, settings: Settings) {
@@ -108,7 +110,7 @@ export class Pacer {
   /** Gives every flow its rates. To be called when a job's own limit or its class has changed. */
   divide(now: Millis): void {
     const flows = [...this.#flows];
-    const limits = classLimitsAt(this.#settings, this.#deps.wallClock.localHourAt(now));
+    const limits = this.#classLimits(this.#deps.wallClock.localHourAt(now));
     this.#measure(flows, now);
     this.#makeRoom(flows, now);
     const shared = this.#sharedLimits(flows, limits, now);
@@ -119,6 +121,15 @@ export class Pacer {
       this.#paceOrigin(flow, rates[2 * index] ?? Infinity);
     });
     this.#deadline = this.#mayBind(flows) ? now + INTERVAL_MS : Infinity;
+  }
+
+  /** Of the settings in force, which change rarely, as the hour does. */
+  #classLimits(hour: number): ClassLimits {
+    if (this.#limits?.settings !== this.#settings || this.#limits.hour !== hour) {
+      const settings = this.#settings;
+      this.#limits = { settings, hour, ofClass: classLimitsAt(settings, hour) };
+    }
+    return this.#limits.ofClass;
   }
 
   #close(flow: PaceFlow): void {

@@ -42,8 +42,7 @@ export class EarlyWords {
       }
       case "peerHave": {
         const word = this.#wordOf(link, event.contentId);
-        word.later ??= new PieceSet(LIMITS.piecesPerManifestMax);
-        rememberPieces(word.later, event.pieces);
+        word.later = withPieces(word.later, event.pieces);
       }
     }
   }
@@ -62,8 +61,7 @@ export class EarlyWords {
     for (const [peerId, { later, ...word }] of others.#words) {
       const copy: EarlyWord = { ...word };
       if (later !== undefined) {
-        copy.later = new PieceSet(later.pieceCount);
-        rememberPieces(copy.later, [...later]);
+        copy.later = withPieces(undefined, [...later]);
       }
       this.#words.set(peerId, copy);
     }
@@ -92,7 +90,24 @@ export class EarlyWords {
   }
 }
 
-/** Indexes that no manifest can have are passed over. */
-function rememberPieces(set: PieceSet, pieces: readonly PieceIndex[]): void {
-  for (const piece of pieces) if (piece < set.pieceCount) set.add(piece);
+/** Room for so many pieces at first; doubled as announcements of higher ones come. */
+const PIECE_COUNT_MIN = 1_024;
+
+/** The set, or a larger copy, with `pieces` in it; indexes that no manifest can have are left out. */
+function withPieces(set: PieceSet | undefined, pieces: readonly PieceIndex[]): PieceSet {
+  let all = set ?? new PieceSet(PIECE_COUNT_MIN);
+  for (const piece of pieces) {
+    if (piece >= LIMITS.piecesPerManifestMax) continue;
+    if (piece >= all.pieceCount) all = grown(all, piece + 1);
+    all.add(piece);
+  }
+  return all;
+}
+
+function grown(set: PieceSet, pieceCountMin: number): PieceSet {
+  let { pieceCount } = set;
+  while (pieceCount < pieceCountMin) pieceCount *= 2;
+  const larger = new PieceSet(pieceCount);
+  for (const piece of set) larger.add(piece);
+  return larger;
 }

@@ -17,6 +17,9 @@ interface SaveTicket {
   readonly ticket: number;
 }
 
+/** Most events change no job. */
+const NONE: readonly JobId[] = [];
+
 export class JobSaves {
   readonly #outbox: Outbox;
   readonly #wallClock: WallClock;
@@ -102,7 +105,8 @@ export class JobSaves {
   }
 
   /** Jobs whose snapshots changed since the last call. */
-  takeChanged(): JobId[] {
+  takeChanged(): readonly JobId[] {
+    if (this.#changed.size === 0) return NONE;
     const changed = [...this.#changed];
     this.#changed.clear();
     return changed;

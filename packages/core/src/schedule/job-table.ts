@@ -255,7 +255,7 @@ export class JobTable {
     this.#saves.storeFailed(error);
   }
 
-  takeChanged(): JobId[] {
+  takeChanged(): readonly JobId[] {
     return this.#saves.takeChanged();
   }
 

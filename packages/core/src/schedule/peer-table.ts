@@ -48,6 +48,8 @@ interface Peer {
 
 /** The part of all connections that is kept for preferred and static peers: one in so many. */
 const PREFERRED_PART = 8;
+/** Requests that every peer may owe, however slow it is. */
+const DEPTH_MIN = 2;
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
 const PIPELINE_MS = 100;
 
@@ -290,11 +292,12 @@ export class PeerTable implements BanList {
     if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
     if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(link, this.#links.values());
     if (yields) return link.outstanding < link.requestsMax;
-    const rate = link.received.rateBytesPerSec(now);
-    const ahead = 2 + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
     const { inFlightPerPeerMax } = this.#deps.settings;
     const asked = link.outstanding - link.yielding;
-    return asked < Math.min(ahead, link.requestsMax - link.yielding, inFlightPerPeerMax);
+    if (asked >= Math.min(link.requestsMax - link.yielding, inFlightPerPeerMax)) return false;
+    if (asked < DEPTH_MIN) return true;
+    const rate = link.received.rateBytesPerSec(now);
+    return asked < DEPTH_MIN + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
   }
 
   /** Dials whom it is time to dial, static peers first, within the bounds. */

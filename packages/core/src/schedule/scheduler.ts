@@ -330,8 +330,8 @@ export class Scheduler {
     }
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
-    for (const transfer of this.#transfers.of(event.contentId)) {
-      if (transfer.peerEvent(event, link, now)) continue;
+    for (const transfer of this.#transfers.all()) {
+      if (transfer.contentId !== event.contentId || transfer.peerEvent(event, link, now)) continue;
       this.#peers.lied(event.peerId, now);
     }
   }

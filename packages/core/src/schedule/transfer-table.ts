@@ -10,6 +10,14 @@ import type { MachineDeps } from "./machine-deps.ts";
 import { Transfer } from "./transfer.ts";
 import type { TransferOptions, TransferReport } from "./transfer-state.ts";
 
+interface TransferReported {
+  readonly transfer: Transfer;
+  readonly report: TransferReport;
+}
+
+/** Most events bring a transfer to nothing. */
+const NONE: readonly TransferReported[] = [];
+
 export class TransferTable {
   readonly #deps: MachineDeps;
   readonly #transfers = new Map<TransferId, Transfer>();
@@ -89,13 +97,13 @@ export class TransferTable {
   }
 
   /** What transfers have come to since the last call; repeat until it is empty. */
-  takeReports(): Array<{ readonly transfer: Transfer; readonly report: TransferReport }> {
-    const reports = [];
+  takeReports(): readonly TransferReported[] {
+    let reports: TransferReported[] | undefined;
     for (const transfer of this.#working) {
       const report = transfer.takeReport();
-      if (report !== undefined) reports.push({ transfer, report });
+      if (report !== undefined) (reports ??= []).push({ transfer, report });
     }
-    return reports;
+    return reports ?? NONE;
   }
 
   pollDeadline(): Millis {

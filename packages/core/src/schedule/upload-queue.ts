@@ -177,7 +177,7 @@ export class UploadQueue {
     if (!this.#isChanged && now < this.#deadline) return;
     this.#isChanged = false;
     this.#deadline = Infinity;
-    while (this.#active < this.#settings.uploadsMax) {
+    while (this.#active < this.#settings.uploadsMax && this.#active < this.#total) {
       const upload = this.#next();
       if (upload === undefined) return;
       if (!this.#pace.canSpend(now)) {
