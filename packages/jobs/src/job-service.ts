@@ -9,6 +9,7 @@
  */
 import type {
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobRequest,
@@ -62,6 +63,11 @@ export interface JobService {
   list(): Promise<readonly JobSummary[]>;
   /** `undefined` when there is no such job. `ERR_ACCESS_DENIED` for somebody else's. */
   snapshot(jobId: JobId): Promise<JobSnapshot | undefined>;
+  /**
+   * Where the job's bytes came from and why, and why peers are not used: without secrets. As
+   * `snapshot` otherwise.
+   */
+  explain(jobId: JobId): Promise<JobExplanation | undefined>;
   /** `guard`: the verb is refused with `ERR_JOB_STATE` where it does not hold. */
   applyVerb(jobId: JobId, verb: PlainVerb, guard?: VerbGuard): Promise<VerbOutcome>;
   changeJob(jobId: JobId, change: JobChange, guard?: VerbGuard): Promise<void>;

@@ -9,6 +9,7 @@ import { ShoalError } from "@shoal/core";
 import type {
   ErrorInfo,
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobSnapshot,
@@ -75,6 +76,11 @@ export class LocalJobService implements JobService {
       throw new ShoalError("ERR_ACCESS_DENIED", jobId);
     }
     return snapshot;
+  }
+
+  async explain(jobId: JobId): Promise<JobExplanation | undefined> {
+    this.#checkOwner(jobId);
+    return this.#host.act((scheduler, now) => scheduler.explain(jobId, now));
   }
 
   async applyVerb(jobId: JobId, verb: PlainVerb, guard?: VerbGuard): Promise<VerbOutcome> {

@@ -16,7 +16,7 @@ import type { RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex } from "../units.ts";
 import { ContentSwarm } from "./content-swarm.ts";
 import { countBytes } from "./count-bytes.ts";
-import type { FetchBytes, FetcherOptions, FetchStatus } from "./fetcher-options.ts";
+import type { FetchBytes, FetcherOptions, FetchParts, FetchStatus } from "./fetcher-options.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
@@ -26,6 +26,8 @@ import type { PieceOrigin } from "./piece-ledger.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
 export class Fetcher implements Stage {
+  /** For those who explain what it does. */
+  readonly parts: FetchParts;
   readonly #deps: MachineDeps;
   readonly #options: FetcherOptions;
   readonly #ledger: PieceLedger;
@@ -55,6 +57,7 @@ export class Fetcher implements Stage {
     const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
+    this.parts = { ...parts, contentId, sources: options.sources, origin: this.#origin, pace };
   }
 
   /** Begins to ask for pieces. What is known of peers should have been told before. */
@@ -286,10 +289,7 @@ export class Fetcher implements Stage {
 
   #peerPiece(requestId: number, bufferId: BufferId, now: Millis): void {
     const answer = this.#peers?.answered(requestId);
-    if (answer === undefined) {
-      this.#deps.outbox.release(bufferId);
-      return;
-    }
+    if (answer === undefined) return this.#deps.outbox.release(bufferId);
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
@@ -342,10 +342,8 @@ export class Fetcher implements Stage {
   /** After any change: ask for more, announce claims, sync what is due, and see how we stand. */
   #settle(now: Millis): void {
     if (!this.#isStarted || this.#status.name !== "fetching") return;
-    if (this.#origin.changed !== undefined) {
-      this.#status = { name: "changed", because: this.#origin.changed };
-      return;
-    }
+    const because = this.#origin.changed;
+    if (because !== undefined) return void (this.#status = { name: "changed", because });
     this.#peers?.fill(now);
     this.#origin.fill(now);
     this.#announceClaims();

@@ -20,6 +20,8 @@ export class Membership {
   readonly #transfers: TransferTable;
   /** Which connected peers said they take part in which contents, the latest last. */
   readonly #interests = new Map<PeerId, Set<ContentId>>();
+  /** Connected peers and contents that they have left, as `leaverKey`; the latest last. */
+  readonly #leavers = new Set<string>();
   /** Contents we have told connected peers about. */
   readonly #joined = new Set<ContentId>();
   /** Transfers that have been told which peers take part in their content. */
@@ -36,6 +38,12 @@ export class Membership {
     for (const contentId of this.#joined) {
       this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
     }
+  }
+
+  /** How a connected peer stands to a content. */
+  standingOf(peerId: PeerId, contentId: ContentId): "member" | "left" | "notMember" {
+    if (this.#interests.get(peerId)?.has(contentId) === true) return "member";
+    return this.#leavers.has(leaverKey(peerId, contentId)) ? "left" : "notMember";
   }
 
   disconnected(peerId: PeerId): void {
@@ -56,7 +64,12 @@ export class Membership {
   }
 
   left(peerId: PeerId, contentId: ContentId): void {
-    this.#interests.get(peerId)?.delete(contentId);
+    if (this.#interests.get(peerId)?.delete(contentId) !== true) return;
+    this.#leavers.add(leaverKey(peerId, contentId));
+    const [oldest] = this.#leavers;
+    if (this.#leavers.size > LIMITS.leaversMax && oldest !== undefined) {
+      this.#leavers.delete(oldest);
+    }
   }
 
   /** A transfer has pieces to give from now on: whoever asked before is told what. */
@@ -123,4 +136,8 @@ export class Membership {
     }
     return largest;
   }
+}
+
+function leaverKey(peerId: PeerId, contentId: ContentId): string {
+  return `${contentId} ${peerId}`;
 }

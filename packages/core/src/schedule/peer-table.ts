@@ -33,12 +33,16 @@ type PeerState =
   | { readonly name: "connected"; readonly link: Link }
   | { readonly name: "banned" };
 
-interface Peer {
+export interface Peer {
   readonly peerId: PeerId;
   addresses: readonly string[];
   isStatic: boolean;
   state: PeerState;
   dialFailures: number;
+  /** Why it could not be dialled, or the connection ended, last; in words that may be a peer's. */
+  lastFailure:
+    | { readonly code: "dialFailed" | "disconnected"; readonly detail: string }
+    | undefined;
 }
 
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
@@ -50,6 +54,15 @@ export interface PeerTableDeps {
   readonly settings: Settings;
   readonly counters: Counters;
   readonly wallClock: WallClock;
+}
+
+/** Who is known, and what stands in the way of a connection. */
+export interface PeerTableParts {
+  readonly peers: ReadonlyMap<PeerId, Peer>;
+  readonly conduct: Conduct;
+  readonly backoff: DialBackoff;
+  /** How many are being dialled. */
+  readonly dialling: number;
 }
 
 export class PeerTable implements BanList {
@@ -92,6 +105,12 @@ export class PeerTable implements BanList {
     if (!this.#conduct.remove(subject, now)) return false;
     this.#endBans(now);
     return true;
+  }
+
+  /** For those who explain why a peer is not used. */
+  get parts(): PeerTableParts {
+    const [peers, conduct, backoff] = [this.#peers, this.#conduct, this.#backoff];
+    return { peers, conduct, backoff, dialling: this.#dialling };
   }
 
   get links(): ReadonlyMap<PeerId, Link> {
@@ -174,6 +193,7 @@ export class PeerTable implements BanList {
       unverified: 0,
       goodPieces: 0,
       busyUntil: 0,
+      stalledUntil: 0,
       received: new RateMeter(now),
     };
     peer.state = { name: "connected", link };
@@ -194,15 +214,17 @@ export class PeerTable implements BanList {
       this.#freeSlots.push(link.slot);
       this.#deps.outbox.notice({ type: "peerDisconnected", peerId, reason });
     }
+    if (peer !== undefined) noteFailure(peer, "disconnected", reason);
     if (peer?.state.name === "connected") this.#waitBeforeDialling(peer, now);
     this.dial(now);
     return link;
   }
 
   /** dialling -> known, to be dialled again after a growing wait. */
-  dialFailed(peerId: PeerId, now: Millis): void {
+  dialFailed(peerId: PeerId, reason: string, now: Millis): void {
     const peer = this.#peers.get(peerId);
     if (peer?.state.name !== "dialling") return;
+    noteFailure(peer, "dialFailed", reason);
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
@@ -365,7 +387,12 @@ function newPeer(
     isStatic,
     state: { name: "known", dialAt: now },
     dialFailures: 0,
+    lastFailure: undefined,
   };
+}
+
+function noteFailure(peer: Peer, code: "dialFailed" | "disconnected", reason: string): void {
+  peer.lastFailure = { code, detail: reason.slice(0, LIMITS.displayNameLengthMax) };
 }
 
 function isDue(peer: Peer, now: Millis): boolean {

@@ -12,6 +12,7 @@ interface CallArgs {
   readonly createJob: { readonly request: ServiceJobRequest };
   readonly list: object;
   readonly snapshot: { readonly jobId: JobId };
+  readonly explain: { readonly jobId: JobId };
   readonly applyVerb: {
     readonly jobId: JobId;
     readonly verb: PlainVerb;
@@ -64,6 +65,12 @@ export async function runCall(
       const snapshot = await service.snapshot(call.args.jobId);
       if (snapshot === undefined) return {};
       const { files, ...value } = snapshot;
+      return { value, items: files };
+    }
+    case "explain": {
+      const explanation = await service.explain(call.args.jobId);
+      if (explanation === undefined) return {};
+      const { files, ...value } = explanation;
       return { value, items: files };
     }
     case "applyVerb": {

@@ -12,6 +12,7 @@ import type { Duplex } from "node:stream";
 import { LIMITS, ShoalError } from "@shoal/core";
 import type {
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobSnapshot,
@@ -81,6 +82,10 @@ export class RemoteJobService implements JobService {
 
   snapshot(jobId: JobId): Promise<JobSnapshot | undefined> {
     return this.#call<JobSnapshot | undefined>("snapshot", { jobId });
+  }
+
+  explain(jobId: JobId): Promise<JobExplanation | undefined> {
+    return this.#call<JobExplanation | undefined>("explain", { jobId });
   }
 
   /** Acknowledging takes as long as publishing does. */
@@ -231,7 +236,7 @@ function answer({ name, items, resolve, reject }: Waiter, value: unknown): boole
     return false;
   }
   if (name === "list") resolve(items);
-  else if (name === "snapshot" && value !== undefined)
+  else if ((name === "snapshot" || name === "explain") && value !== undefined)
     resolve({ ...(value as object), files: items });
   else resolve(value);
   return true;
