@@ -7,6 +7,7 @@ import { CommanderError } from "commander";
 import { runAgentCommand } from "./agent-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
+import { runExplain } from "./explain-command.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
 import { runKeyGenerate } from "./key-command.ts";
 import { GetFailure, runGet } from "./get-command.ts";
@@ -32,6 +33,7 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       publish: (file, options) => runPublish(file, options, context),
       get: (url, options) => runGet(url, options, context),
       agent: (options) => runAgentCommand(options, context),
+      explain: (job, options) => runExplain(job, options, context),
       generateKey: (file, options) => runKeyGenerate(file, options, context),
     },
     { version: readVersion(), writeOut: (text) => terminal.out(text) },
@@ -78,7 +80,7 @@ function reportUsage(
   return EXIT_CODES.usage;
 }
 
-const COMMANDS = new Set(["publish", "get", "agent", "key"]);
+const COMMANDS = new Set(["publish", "get", "agent", "explain", "key"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {

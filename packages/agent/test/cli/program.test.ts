@@ -21,6 +21,7 @@ async function run(line: string): Promise<void> {
     publish: note("publish"),
     get: note("get"),
     agent: note("agent"),
+    explain: note("explain"),
     generateKey: note("generateKey"),
   };
   const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
@@ -41,6 +42,9 @@ test.each<[string, unknown[]]>([
     "publish f --key a --key b --product p --sequence 7 --valid-days 30",
     ["publish", "f", { key: ["a", "b"], product: "p", sequence: 7, validDays: 30 }],
   ],
+  ["explain --job-socket s", ["explain", undefined, { jobSocket: "s" }]],
+  ["explain j --job-socket s --json", ["explain", "j", { jobSocket: "s", json: true }]],
+  ["get u -o f --explain", ["get", "u", { output: "f", mdns: true, explain: true }]],
   ["key generate k --json", ["generateKey", "k", { json: true }]],
   ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],
   ["publish f --chunking content", ["publish", "f", { chunking: "content" }]],
