@@ -151,6 +151,15 @@ function describeLives({ open, newPath, content, urlOf }: JobServiceSite): void 
     await service.applyVerb(jobId, "cancel");
   });
 
+  it("shows and lifts bans for administrators alone (R-BAN-05)", async () => {
+    const root = await open("administrator");
+    expect(await root.bans()).toEqual([]);
+    expect(await root.removeBan("10.0.0.7")).toBe(false);
+    const alice = await open();
+    await expect(alice.bans()).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+    await expect(alice.removeBan("10.0.0.7")).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+  });
+
   it("lists jobs without their files, the oldest first, however long the list", async () => {
     const service = await open();
     const attributes = Object.fromEntries(

@@ -10,8 +10,9 @@ import type { JobExplanation } from "@shoal/core";
 import { connectJobs } from "@shoal/jobs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CliUser } from "./cli-process.ts";
-import { TestSite } from "./harness.ts";
+import { TestSite, until } from "./harness.ts";
 import type { TestContent, TestOrigin } from "./harness.ts";
+import { HostilePeer } from "./hostile-peer.ts";
 
 let site: TestSite;
 let user: CliUser;
@@ -106,6 +107,27 @@ test("shoal get --explain says at the end where the bytes came from, and why", a
   expect((await failing.ended()).exitCode).toBe(3);
   const explanation = failing.objects.find(({ type }) => type === "explanation");
   expect(explanation).toMatchObject({ state: "error", verdicts: [{ code: "failed" }] });
+});
+
+test("shoal bans shows who is refused and for what, and shoal unban lifts it (R-BAN-05)", async () => {
+  const agent = await openAgent();
+  const { contentId } = content;
+  const slow = await site.serve(content, { rateBytesPerSec: MiB });
+  const destination = join(site.directory, "got");
+  const job = await agent.jobs.createJob({ files: [{ url: slow.url, contentId, destination }] });
+  for (let count = 0; agent.bans.list().length === 0 && count < 12; count++) {
+    const peer = site.use(await HostilePeer.start(content));
+    peer.dial(agent);
+    await until(() => peer.connected.size > 0 || peer.failedDials > 0, "an answer to the dial");
+    await until(() => peer.connected.size === 0 || peer.sentPieces > 0, "the first piece");
+  }
+  await job.transferred;
+  const { stdout } = await user.run("bans", ...socket());
+  expect(stdout).toMatch(/address {2}127\.0\.0\.1 {2}corruptPiece {2}until \d{4}-/);
+  expect(await job.explain()).toMatchObject({ files: [{ contentId }] });
+  expect(await user.run("unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 0 });
+  expect(agent.bans.list().map(({ subject }) => subject)).not.toContain("127.0.0.1");
+  expect(await user.run("unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 2 });
 });
 
 const DEAD_ID = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq";

@@ -8,6 +8,7 @@
  * that changes something resolves when the change is durable.
  */
 import type {
+  Ban,
   JobChange,
   JobExplanation,
   JobFileSpec,
@@ -80,6 +81,13 @@ export interface JobService {
    * `toStream`. Resolves when it is attached; the returned function takes the stream away.
    */
   attachStream(file: FileKey, taker: StreamTaker): Promise<() => void>;
+  /** Peers and addresses that are refused. `ERR_ACCESS_DENIED` for who is no administrator. */
+  bans(): Promise<readonly Ban[]>;
+  /**
+   * Lifts a ban, by the `subject` that `bans` gives, and forgets what led to it (R-BAN-05). False:
+   * there is none. `ERR_ACCESS_DENIED` for who is no administrator.
+   */
+  removeBan(subject: string): Promise<boolean>;
   /** Until the returned function is called. */
   watch(watcher: ServiceWatcher): () => void;
   /** Rejects everything that waits with `ERR_AGENT_CLOSED`. Idempotent; jobs go on. */

@@ -7,6 +7,7 @@
  */
 import { ShoalError } from "@shoal/core";
 import type {
+  Ban,
   ErrorInfo,
   JobChange,
   JobExplanation,
@@ -127,6 +128,16 @@ export class LocalJobService implements JobService {
     throw ShoalError.from(detach);
   }
 
+  async bans(): Promise<readonly Ban[]> {
+    this.#checkAdministrator();
+    return this.#host.act((scheduler, now) => scheduler.bans.bans(now));
+  }
+
+  async removeBan(subject: string): Promise<boolean> {
+    this.#checkAdministrator();
+    return this.#host.act((scheduler, now) => scheduler.bans.removeBan(subject, now));
+  }
+
   watch(watcher: ServiceWatcher): () => void {
     if (this.#closedWith !== undefined) {
       watcher.closed(this.#closedWith);
@@ -175,6 +186,11 @@ export class LocalJobService implements JobService {
 
   #checkOpen(): void {
     if (this.#closedWith !== undefined) throw this.#closedWith;
+  }
+
+  #checkAdministrator(): void {
+    this.#checkOpen();
+    if (!this.#caller.isAdministrator) throw new ShoalError("ERR_ACCESS_DENIED", "bans");
   }
 
   /** Whether the job exists is the verb's to say. */

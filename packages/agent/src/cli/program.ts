@@ -5,6 +5,7 @@
 import { Command, Option } from "commander";
 import type { Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
+import type { BansOptions } from "./bans-command.ts";
 import type { ExplainOptions } from "./explain-command.ts";
 import type { GetOptions } from "./get-command.ts";
 import type { KeyOptions } from "./key-command.ts";
@@ -27,6 +28,8 @@ export interface CommandActions {
   get(url: string | undefined, options: GetOptions): Promise<void>;
   agent(options: AgentCommandOptions): Promise<void>;
   explain(job: string | undefined, options: ExplainOptions): Promise<void>;
+  bans(options: BansOptions): Promise<void>;
+  unban(subject: string, options: BansOptions): Promise<void>;
   generateKey(file: string, options: KeyOptions): Promise<void>;
 }
 
@@ -51,6 +54,7 @@ export function createProgram(actions: CommandActions, output: ProgramOutput): C
   addGet(program, actions);
   addAgent(program, actions);
   addExplain(program, actions);
+  addBans(program, actions);
   addKey(program, actions);
   program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
   return program;
@@ -147,6 +151,23 @@ function addExplain(program: Command, actions: CommandActions): void {
     .option("--job-socket <PATH>", "where the agent's job API is (required)")
     .option("--json", "print one JSON object")
     .action((job: string | undefined, options: ExplainOptions) => actions.explain(job, options));
+}
+
+function addBans(program: Command, actions: CommandActions): void {
+  const socket = "--job-socket <PATH>";
+  subcommand(program, "bans", ["shoal bans --job-socket /run/user/1000/shoal/jobs.sock"])
+    .summary("list peers and addresses that an agent refuses")
+    .description("Lists whom an agent (shoal agent --job-socket) refuses, for what and until when.")
+    .option(socket, "where the agent's job API is (required)")
+    .option("--json", "print one JSON object a line")
+    .action((options: BansOptions) => actions.bans(options));
+  subcommand(program, "unban", ["shoal unban 10.0.0.7 --job-socket /run/user/1000/shoal/jobs.sock"])
+    .summary("lift a ban")
+    .description("Lifts a ban, and forgets what led to it.")
+    .argument("<SUBJECT>", "a peer's id, or an address, as shoal bans shows it")
+    .option(socket, "where the agent's job API is (required)")
+    .option("--json", "print one JSON object")
+    .action((subject: string, options: BansOptions) => actions.unban(subject, options));
 }
 
 function addKey(program: Command, actions: CommandActions): void {

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import { runAgentCommand } from "./agent-command.ts";
+import { runBans, runUnban } from "./bans-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { runExplain } from "./explain-command.ts";
@@ -34,6 +35,8 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       get: (url, options) => runGet(url, options, context),
       agent: (options) => runAgentCommand(options, context),
       explain: (job, options) => runExplain(job, options, context),
+      bans: (options) => runBans(options, context),
+      unban: (subject, options) => runUnban(subject, options, context),
       generateKey: (file, options) => runKeyGenerate(file, options, context),
     },
     { version: readVersion(), writeOut: (text) => terminal.out(text) },
@@ -80,7 +83,7 @@ function reportUsage(
   return EXIT_CODES.usage;
 }
 
-const COMMANDS = new Set(["publish", "get", "agent", "explain", "key"]);
+const COMMANDS = new Set(["publish", "get", "agent", "explain", "bans", "unban", "key"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {

@@ -22,6 +22,8 @@ async function run(line: string): Promise<void> {
     get: note("get"),
     agent: note("agent"),
     explain: note("explain"),
+    bans: note("bans"),
+    unban: note("unban"),
     generateKey: note("generateKey"),
   };
   const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
@@ -44,6 +46,8 @@ test.each<[string, unknown[]]>([
   ],
   ["explain --job-socket s", ["explain", undefined, { jobSocket: "s" }]],
   ["explain j --job-socket s --json", ["explain", "j", { jobSocket: "s", json: true }]],
+  ["bans --job-socket s --json", ["bans", { jobSocket: "s", json: true }]],
+  ["unban 10.0.0.7 --job-socket s", ["unban", "10.0.0.7", { jobSocket: "s" }]],
   ["get u -o f --explain", ["get", "u", { output: "f", mdns: true, explain: true }]],
   ["key generate k --json", ["generateKey", "k", { json: true }]],
   ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],

@@ -1,7 +1,7 @@
 /** Why a peer is used or not: every code, provoked. */
 import { describe, expect, test } from "vitest";
-import { LIMITS, PieceSet } from "@shoal/core";
-import type { ContentId, ExplainedPeer, PeerReason, Settings } from "@shoal/core";
+import { LIMITS, PieceSet, REASONS } from "@shoal/core";
+import type { ContentId, ExplainedPeer, PeerReason, ReasonRow, Settings } from "@shoal/core";
 import { fetching, Harness, JOB_ID, manifestOf, PIECE_LENGTH, pieces, request } from "./harness.ts";
 
 type Case = { readonly h: Harness; readonly contentId: ContentId };
@@ -300,6 +300,11 @@ const CASES: Array<[PeerReason, () => Harness, object?]> = [
 ];
 
 describe("a peer", () => {
+  test("has a case for every code that the table has for peers", () => {
+    const codes = Object.entries<ReasonRow>(REASONS).filter(([, { about }]) => about === "peer");
+    expect(CASES.map(([code]) => code).toSorted()).toEqual(codes.map(([code]) => code).toSorted());
+  });
+
   test.each(CASES)("%s", (...[code, make, facts]: (typeof CASES)[number]) => {
     const peer = peerOf(make());
     expect(peer).toMatchObject({ code, ...facts });

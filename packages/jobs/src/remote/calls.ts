@@ -26,6 +26,8 @@ interface CallArgs {
   readonly fileSpec: FileKey;
   readonly fileResponse: FileKey;
   readonly attachStream: FileKey;
+  readonly bans: object;
+  readonly removeBan: { readonly subject: string };
 }
 
 /** A call whose arguments have the shape of their declarations. */
@@ -84,6 +86,10 @@ export async function runCall(
     }
     case "fileSpec":
       return { value: await service.fileSpec(call.args) };
+    case "bans":
+      return { items: await service.bans() };
+    case "removeBan":
+      return { value: await service.removeBan(call.args.subject) };
     case "fileResponse":
       return { value: await service.fileResponse(call.args) };
   }

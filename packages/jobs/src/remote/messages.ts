@@ -118,6 +118,8 @@ export const CALL_ARGS: Readonly<Record<CallName, Check>> = {
   fileSpec: FILE_KEY,
   fileResponse: FILE_KEY,
   attachStream: FILE_KEY,
+  bans: isRecordOf({}),
+  removeBan: isRecordOf({ subject: isText(LIMITS.nameLengthMax) }),
 };
 
 const isNothing: Check = (value) => value === undefined;
@@ -134,6 +136,8 @@ export const CALL_VALUES: Readonly<Record<CallName, Check>> = {
   fileSpec: isObjectOrNothing,
   fileResponse: isObjectOrNothing,
   attachStream: isNothing,
+  bans: isNothing,
+  removeBan: isBoolean,
 };
 
 /** The items of a long answer in runs, each of which fits into one message. */

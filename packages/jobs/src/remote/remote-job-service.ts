@@ -11,6 +11,7 @@
 import type { Duplex } from "node:stream";
 import { LIMITS, ShoalError } from "@shoal/core";
 import type {
+  Ban,
   JobChange,
   JobExplanation,
   JobFileSpec,
@@ -118,6 +119,14 @@ export class RemoteJobService implements JobService {
       throw error;
     }
     return detach;
+  }
+
+  bans(): Promise<readonly Ban[]> {
+    return this.#call<readonly Ban[]>("bans", {});
+  }
+
+  removeBan(subject: string): Promise<boolean> {
+    return this.#call<boolean>("removeBan", { subject });
   }
 
   watch(watcher: ServiceWatcher): () => void {
@@ -235,7 +244,7 @@ function answer({ name, items, resolve, reject }: Waiter, value: unknown): boole
     reject(new ShoalError("ERR_AGENT_UNREACHABLE", `its answer to ${name} is not as documented`));
     return false;
   }
-  if (name === "list") resolve(items);
+  if (name === "list" || name === "bans") resolve(items);
   else if ((name === "snapshot" || name === "explain") && value !== undefined)
     resolve({ ...(value as object), files: items });
   else resolve(value);
