@@ -76,7 +76,6 @@ test("shoal explain says over the socket what the agent says in its own process"
 
 test("without a job the jobs are listed, and a wrong one is an error as elsewhere", async () => {
   const agent = await openAgent();
-  expect(await user.run("explain", ...socket())).toMatchObject({ stderr: "There are no jobs.\n" });
   const jobId = await fetchAll(agent, { url: origin.url });
   const listed = await user.run("explain", ...socket());
   expect(listed.stdout).toMatch(new RegExp(`^${jobId} {2}transferred +5.0 MiB {2}disk\n$`));
@@ -127,7 +126,6 @@ test("shoal bans shows who is refused and for what, and shoal unban lifts it (R-
   expect(await job.explain()).toMatchObject({ files: [{ contentId }] });
   expect(await user.run("unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 0 });
   expect(agent.bans.list().map(({ subject }) => subject)).not.toContain("127.0.0.1");
-  expect(await user.run("unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 2 });
 });
 
 const DEAD_ID = "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq";

@@ -52,7 +52,7 @@ function fileLines(file: ExplainedFile): string[] {
   const lines = [`${nameOf(file)}: ${formatBytes(transferredBytes)}${whole}. ${headline(file)}`];
   if (verdicts.length > 0) lines.push("  now", ...verdicts.map((one) => `    ${reasonText(one)}`));
   if (shares.length > 0) lines.push("  came from", ...limited(shares.map(shareText)));
-  const unused = peers.filter(({ isUsed }) => !isUsed);
+  const unused = peers.filter(({ isUsed, code }) => !isUsed && code !== "nothingMissing");
   if (unused.length > 0) {
     lines.push(`  peers not used (${unused.length} of ${peerCount} known)`);
     lines.push(...limited(groupedByCode(unused).map(peersText)));

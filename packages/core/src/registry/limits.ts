@@ -60,6 +60,8 @@ export const LIMITS = {
   explainedSourcesMax: 256,
   /** Runs of pieces that an explanation lists. */
   explainedRunsMax: 512,
+  /** Of a published file: sources that are still told apart, and runs that are listed. */
+  sealedSharesMax: 32,
   /** Peers that an explanation lists. */
   explainedPeersMax: 256,
   /** Peers that are remembered as having left contents; the oldest go first. */

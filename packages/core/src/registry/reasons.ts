@@ -52,7 +52,7 @@ export const REASONS = {
   corruptRetry: origin("another source sent corrupt bytes for this piece"),
 
   offered: piece("a peer had the piece and was asked for it"),
-  endgame: piece("several sources were asked for one of the last pieces, and this one was first"),
+  endgame: piece("several sources were asked for the piece, and this one was first"),
   reused: piece("its bytes were found in another content on this machine"),
   alreadyHere: piece("it was on this machine when the download began"),
   beforeRestart: piece("it was fetched before the restart; from where is no longer known"),

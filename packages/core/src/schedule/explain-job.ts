@@ -4,7 +4,6 @@
  *
  * Looks, and changes nothing. Called by the scheduler.
  */
-import { isFinalState } from "../job/states.ts";
 import type { ReasonCode } from "../registry/reasons.ts";
 import type { Millis } from "../units.ts";
 import { explainFetch, explainPlaces } from "./explain-fetch.ts";
@@ -74,11 +73,9 @@ function explainFile(
   const isComplete = file.isTransferred || phase === "verifying";
   const requests = transfer?.fetcher?.parts.peers;
   const canHavePeers = transfer !== undefined && contentId !== undefined;
-  const isUnderWay = !isFinalState(job.state) || transfer !== undefined;
-  const { peers, peerCount } =
-    canHavePeers && isUnderWay
-      ? explainPeers(deps, { contentId, requests, shares, isComplete }, now)
-      : { peers: [], peerCount: 0 };
+  const { peers, peerCount } = canHavePeers
+    ? explainPeers(deps, { contentId, requests, shares, isComplete }, now)
+    : { peers: [], peerCount: 0 };
   return {
     ...(fileId !== undefined && { fileId }),
     ...(destination !== undefined && { destination }),

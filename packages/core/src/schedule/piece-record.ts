@@ -8,6 +8,7 @@
  *
  * Decides nothing. Written by `PieceLedger` and `OriginRuns`, read by `explainJob`.
  */
+import { assert } from "../assert.ts";
 import type { PieceLayout } from "../content/layout.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import { LIMITS } from "../registry/limits.ts";
@@ -50,6 +51,7 @@ export interface PieceSummary {
   readonly runCount: number;
 }
 
+/** Codes about pieces are among them; a code's number is its place. */
 const CODES = Object.keys(REASONS) as PieceReason[];
 const THIS_MACHINE: ExplainedSource = { kind: "thisMachine" };
 
@@ -105,37 +107,62 @@ export class PieceRecord {
   /** unsealed -> sealed: nothing of the file changes any more. */
   seal(): void {
     if (this.#sealed !== undefined) return;
-    this.#sealed = this.summary();
+    const { shares, runs, runCount } = this.summary();
+    const kept = runs.slice(0, LIMITS.sealedSharesMax);
+    this.#sealed = { shares: withoutSmall(shares), runs: kept, runCount };
     this.#reasons = new Uint8Array();
     this.#from = new Uint16Array();
+    this.#sources.length = 0;
+    this.#indexes.clear();
   }
 
+  /** Numbers alone until the end, since there may be 131,072 pieces, each a run of its own. */
   summary(): PieceSummary {
     if (this.#sealed !== undefined) return this.#sealed;
-    const shares = new Map<number, { source: ExplainedSource } & SourceShareCount>();
+    const reasons = this.#reasons;
+    const from = this.#from;
+    const width = CODES.length + 1;
+    const counts = new Uint32Array(this.#sources.length * width);
+    const bytes = new Float64Array(counts.length);
     const runs: PieceRun[] = [];
     let runCount = 0;
-    for (let piece = 0; piece < this.#reasons.length;) {
-      const first = piece;
-      const reason = this.#reasons[first]!;
-      const from = this.#from[first]!;
-      let bytes = 0;
-      while (this.#reasons[piece] === reason && (reason === 0 || this.#from[piece] === from)) {
-        bytes += this.#layout.length(piece++);
+    let before = -1;
+    for (let piece = 0; piece < reasons.length; piece++) {
+      const kind = reasons[piece] === 0 ? -1 : from[piece]! * width + reasons[piece]!;
+      if (kind >= 0) {
+        counts[kind]!++;
+        bytes[kind]! += this.#layout.length(piece);
+        if (kind !== before && ++runCount <= LIMITS.explainedRunsMax) {
+          runs.push(this.#runAt(piece));
+        }
       }
-      const source = this.#sources[from];
-      const code = CODES[reason - 1];
-      if (source === undefined || code === undefined) continue;
-      const pieceCount = piece - first;
-      const share = shares.get(from * 256 + reason) ?? { source, code, pieceCount: 0, bytes: 0 };
-      share.pieceCount += pieceCount;
-      share.bytes += bytes;
-      shares.set(from * 256 + reason, share);
-      if (runCount++ >= LIMITS.explainedRunsMax) continue;
-      runs.push({ firstPiece: first, pieceCount, source, code });
+      before = kind;
     }
-    const bySize = [...shares.values()].sort((a, b) => b.bytes - a.bytes);
-    return { shares: bySize, runs, runCount };
+    return { shares: this.#sharesOf(counts, bytes), runs, runCount };
+  }
+
+  /** The longest run that begins with a piece that has an entry. */
+  #runAt(firstPiece: PieceIndex): PieceRun {
+    const reason = this.#reasons[firstPiece]!;
+    const index = this.#from[firstPiece]!;
+    let end = firstPiece;
+    while (this.#reasons[end] === reason && this.#from[end] === index) end++;
+    const source = this.#sources[index];
+    const code = CODES[reason - 1];
+    assert(source !== undefined && code !== undefined, "an entry has a source and a reason");
+    return { firstPiece, pieceCount: end - firstPiece, source, code };
+  }
+
+  #sharesOf(counts: Uint32Array, bytes: Float64Array): SourceShare[] {
+    const shares: SourceShare[] = [];
+    for (const [index, source] of this.#sources.entries()) {
+      for (const [at, code] of CODES.entries()) {
+        const kind = index * (CODES.length + 1) + at + 1;
+        const pieceCount = counts[kind]!;
+        if (pieceCount > 0) shares.push({ source, code, pieceCount, bytes: bytes[kind]! });
+      }
+    }
+    return shares.sort((a, b) => b.bytes - a.bytes);
   }
 
   #indexOf(source: ExplainedSource): number {
@@ -153,10 +180,25 @@ export class PieceRecord {
   }
 }
 
-interface SourceShareCount {
-  readonly code: PieceReason;
-  pieceCount: number;
-  bytes: number;
+/** The largest shares; what other peers have given is counted together, by reason. */
+function withoutSmall(shares: readonly SourceShare[]): SourceShare[] {
+  const kept = shares.slice(0, LIMITS.sealedSharesMax);
+  const others = new Map<PieceReason, SourceShare>();
+  for (const { source, code, ...share } of shares.slice(LIMITS.sealedSharesMax)) {
+    // A file has few places, and this machine is one.
+    if (source.kind !== "peer" && source.kind !== "otherPeers") {
+      kept.push({ source, code, ...share });
+      continue;
+    }
+    const before = others.get(code);
+    others.set(code, {
+      source: { kind: "otherPeers" },
+      code,
+      pieceCount: share.pieceCount + (before?.pieceCount ?? 0),
+      bytes: share.bytes + (before?.bytes ?? 0),
+    });
+  }
+  return [...kept, ...others.values()];
 }
 
 function keyOf(source: ExplainedSource): string {

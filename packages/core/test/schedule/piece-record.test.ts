@@ -144,6 +144,22 @@ describe("the record of where pieces came from", () => {
     expect(record.fits(layout)).toBe(false);
   });
 
+  test("tells the largest sources of a published file apart, and loses no byte", () => {
+    const record = new PieceRecord(layout);
+    record.note(0, { kind: "mirror", host: "m" }, "owned");
+    for (let piece = 1; piece < layout.pieceCount; piece++) {
+      record.note(piece, peer(piece % 100), piece % 7 === 0 ? "endgame" : "offered");
+    }
+    record.seal();
+    const { shares, runs } = record.summary();
+    expect(shares.filter(({ source }) => source.kind === "peer")).toHaveLength(
+      LIMITS.sealedSharesMax,
+    );
+    expect(shares.map(({ source }) => source)).toContainEqual({ kind: "mirror", host: "m" });
+    expect(shares.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(layout.contentLength);
+    expect(runs).toHaveLength(LIMITS.sealedSharesMax);
+  });
+
   test("agrees with what is held when a transfer begins", () => {
     const record = new PieceRecord(PieceLayout.fixed(4 * PIECE_LENGTH, PIECE_LENGTH));
     record.note(0, peer(1), "offered");
