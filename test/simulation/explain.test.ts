@@ -88,8 +88,8 @@ it("a cold start of several: what they say came from the origin is about one cop
     const owned = byCode.get("owned") ?? 0;
     const offered = (byCode.get("offered") ?? 0) + (byCode.get("endgame") ?? 0);
     const figures = `seed ${seed}: ${JSON.stringify([...byCode])}`;
-    expect(owned, figures).toBeGreaterThan(0.4 * crowd.lengthBytes);
-    expect(offered, figures).toBeGreaterThan(4 * crowd.lengthBytes);
+    expect(owned, `${figures}`).toBeGreaterThan(0.4 * crowd.lengthBytes);
+    expect(offered, `${figures}`).toBeGreaterThan(4 * crowd.lengthBytes);
   }
 });
 
@@ -103,7 +103,7 @@ it("among peers that stall and corrupt every byte is accounted for, and the bann
     const crowd = runCrowd(seed, [{}, {}, ...bad]);
     checkAccount(crowd);
     const seen = new Set(crowd.files.flatMap(({ peers }) => peers.map(({ code }) => code)));
-    expect(seen.has("banned") || seen.has("addressBanned"), [...seen].join()).toBe(true);
+    expect(seen.has("banned") || seen.has("addressBanned"), `${[...seen].join()}`).toBe(true);
   }
 });
 
