@@ -26,7 +26,8 @@ export function explainFetch(
 ): Reason[] {
   if (parts.ledger.picker.missingCount === 0) return [];
   const verdicts: Reason[] = [];
-  if (parts.contentId === undefined) verdicts.push(reason("noManifest"));
+  const { manifestRefused: error } = parts.sources;
+  if (parts.contentId === undefined) verdicts.push(reason("noManifest", error && { error }));
   else if (parts.swarm.memberCount === 0) verdicts.push(reason("noPeers"));
   const limit = limitOf(parts, now);
   if (limit !== undefined) verdicts.push(limit);

@@ -83,6 +83,8 @@ export class FileSources {
   #hasCacheFailed = false;
   readonly #restarts = new RestartBudget();
   #deliveredBy: FileSource | undefined;
+  /** Why a signed manifest beside the file was not used, if there was one. */
+  manifestRefused: ErrorInfo | undefined;
 
   constructor(deps: FileSourcesDeps, { file, isForeground }: FileSourcesOptions, now: Millis) {
     this.#deps = deps;
