@@ -8,7 +8,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorsPage } from "./docs/errors-page.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
-import { limitsPage, metricsPage, settingsPage } from "./docs/registry-pages.ts";
+import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -20,6 +20,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ["docs/errors.md", errorsPage()],
     ["docs/limits.md", limitsPage(limitsSource)],
     ["docs/metrics.md", metricsPage()],
+    ["docs/reasons.md", reasonsPage()],
     ["docs/job-states.md", jobStatesPage()],
   ]);
 }

@@ -133,6 +133,33 @@ function describeLives({ open, newPath, content, urlOf }: JobServiceSite): void 
     expect(await service.snapshot(jobId)).toMatchObject({ state: "acknowledged" });
   });
 
+  it("explains a job and each of its files to whoever may see it, without secrets (R-LOG-01)", async () => {
+    const service = await open();
+    const url = `${urlOf()}?token=secret`;
+    const files = Array.from({ length: 50 }, () => ({ url, destination: newPath() }));
+    const jobId = await service.createJob(requestOf(files));
+    const explanation = await service.explain(jobId);
+    expect(explanation).toMatchObject({ jobId, state: "suspended", policies: [] });
+    expect(explanation?.verdicts).toMatchObject([{ code: "suspended" }]);
+    expect(explanation?.files.map(({ destination }) => destination)).toEqual(
+      files.map(({ destination }) => destination),
+    );
+    expect(JSON.stringify(explanation)).not.toContain("secret");
+    const bob = await open("bob");
+    await expect(bob.explain(jobId)).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+    expect(await service.explain(randomUUID())).toBeUndefined();
+    await service.applyVerb(jobId, "cancel");
+  });
+
+  it("shows and lifts bans for administrators alone (R-BAN-05)", async () => {
+    const root = await open("administrator");
+    expect(await root.bans()).toEqual([]);
+    expect(await root.removeBan("10.0.0.7")).toBe(false);
+    const alice = await open();
+    await expect(alice.bans()).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+    await expect(alice.removeBan("10.0.0.7")).rejects.toMatchObject({ code: "ERR_ACCESS_DENIED" });
+  });
+
   it("lists jobs without their files, the oldest first, however long the list", async () => {
     const service = await open();
     const attributes = Object.fromEntries(

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { checkErrorsDocumented, checkRegistryUse } from "./checks/registry-use.ts";
 import { source } from "./sources.ts";
 
-const none = { settings: [], limits: [], errors: [], counters: [], originReasons: [] };
+const none = { settings: [], limits: [], errors: [], counters: [], reasons: [] };
 
 function findIn(registry: keyof typeof none, name: string, text: string, path?: string) {
   const file = source(path ?? "packages/store/src/a.ts", text);
@@ -78,7 +78,7 @@ test("tells counters that are counted from those only looked at", () => {
   ]);
 });
 
-test("refuses an origin reason that nobody gives", () => {
-  expect(findIn("originReasons", "owned", "ask({ reason: 'owned' });")).toEqual([]);
-  expect(findIn("originReasons", "owned", "if (reason === 'owned') f();")).toHaveLength(1);
+test("refuses a reason that nobody gives", () => {
+  expect(findIn("reasons", "owned", "ask({ reason: 'owned' });")).toEqual([]);
+  expect(findIn("reasons", "owned", "if (reason === 'owned') f();")).toHaveLength(1);
 });

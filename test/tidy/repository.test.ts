@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { COUNTERS, ERRORS, LIMITS, ORIGIN_REASONS, SETTINGS } from "@shoal/core";
+import { COUNTERS, ERRORS, LIMITS, REASONS, SETTINGS } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { generateDocs } from "../../tools/generate-docs.ts";
 import { checkCompatLiterals } from "./checks/compat-literals.ts";
@@ -70,7 +70,7 @@ describe("registries", () => {
     limits: Object.keys(LIMITS),
     errors: Object.keys(ERRORS),
     counters: Object.keys(COUNTERS),
-    originReasons: Object.keys(ORIGIN_REASONS),
+    reasons: Object.keys(REASONS),
   };
 
   test("have no row that the program does not use", () => {

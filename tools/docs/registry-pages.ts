@@ -1,6 +1,6 @@
-/** The pages about settings, limits and counters, made from core's registries. */
-import { COUNTERS, LIMITS, ORIGIN_REASONS, SETTINGS } from "@shoal/core";
-import type { SettingRow } from "@shoal/core";
+/** The pages about settings, limits, counters and reasons, made from core's registries. */
+import { COUNTERS, LIMITS, REASONS, SETTINGS } from "@shoal/core";
+import type { ReasonRow, ReasonSubject, SettingRow } from "@shoal/core";
 import { bytesText, code, durationText, pageHead, table } from "./markdown.ts";
 
 export function settingsPage(): string {
@@ -74,13 +74,33 @@ function limitReasons(source: string): ReadonlyMap<string, string> {
 
 export function metricsPage(): string {
   const counters = Object.entries(COUNTERS).map(([name, help]) => [code(name), help]);
-  const reasons = Object.entries(ORIGIN_REASONS).map(([name, reason]) => [code(name), reason]);
   return (
-    pageHead("Metrics", "packages/core/src/registry/counters.ts and schedule/notice.ts") +
+    pageHead("Metrics", "packages/core/src/registry/counters.ts") +
     "## Counters\n\nThey start at zero with the agent and only grow.\n\n" +
-    table(["counter", "counts"], counters) +
-    "## Why bytes come from the origin\n\n" +
-    "Each request to an origin carries one of these codes.\n\n" +
-    table(["code", "meaning"], reasons)
+    table(["counter", "counts"], counters)
+  );
+}
+
+/** The subjects of reasons, in the order in which an explanation shows them. */
+const SUBJECTS: Readonly<Record<ReasonSubject, string>> = {
+  job: "What a job waits for",
+  file: "What holds for a file that is being fetched",
+  origin: "Why a piece came from the origin, or what stands in for it",
+  piece: "Why a piece came from elsewhere",
+  peer: "Why a peer is used, or not",
+};
+
+export function reasonsPage(): string {
+  const sections = Object.entries(SUBJECTS).map(([subject, title]) => {
+    const rows = Object.entries<ReasonRow>(REASONS).filter(([, { about }]) => about === subject);
+    const cells = rows.map(([name, { words, remedy = "" }]) => [code(name), words, remedy]);
+    return `## ${title}\n\n${table(["code", "meaning", "what to do"], cells)}`;
+  });
+  return (
+    pageHead("Reasons", "packages/core/src/registry/reasons.ts") +
+    "What `shoal explain`, `shoal get --explain` and `job.explain()` say, in words and in codes.\n" +
+    "[operations.md](operations.md#why-is-it-so) says how to read them. Codes about origins also\n" +
+    "stand in the notice `originAsked`, and in a file's verdicts while such a request is under way.\n\n" +
+    sections.join("")
   );
 }

@@ -13,6 +13,7 @@ export type {
   ContentId,
   ErrorCode,
   FileSnapshot,
+  JobExplanation,
   JobId,
   JobSnapshot,
   JobState,

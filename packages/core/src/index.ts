@@ -150,6 +150,15 @@ export type { HResultSymbol } from "./registry/hresults.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { PACE_SETTINGS } from "./registry/pace-settings.ts";
 export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
+export { REASONS } from "./registry/reasons.ts";
+export type {
+  OriginReason,
+  PeerReason,
+  PieceReason,
+  ReasonCode,
+  ReasonRow,
+  ReasonSubject,
+} from "./registry/reasons.ts";
 export { resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { addressKey } from "./schedule/address-key.ts";
@@ -159,10 +168,20 @@ export { parseConductRecord } from "./schedule/conduct-record.ts";
 export type { ConductRecord, SubjectKind } from "./schedule/conduct-record.ts";
 export type { Ban, BanList } from "./schedule/conduct.ts";
 export { isCacheHost } from "./schedule/cache-hosts.ts";
-export { ORIGIN_REASONS } from "./schedule/notice.ts";
-export type { Notice, OriginReason } from "./schedule/notice.ts";
+export type { Notice } from "./schedule/notice.ts";
 export { Scheduler } from "./schedule/scheduler.ts";
 export type { SchedulerDeps } from "./schedule/scheduler-deps.ts";
+export type {
+  ExplainedFile,
+  ExplainedPeer,
+  ExplainedShare,
+  JobExplanation,
+  JobExplanationHead,
+  PolicyVerdict,
+  Reason,
+} from "./schedule/explanation.ts";
+export type { PlaceStanding } from "./schedule/file-sources.ts";
+export type { ExplainedSource, PieceRun, SourceShare } from "./schedule/piece-record.ts";
 export { FILE_PHASES } from "./schedule/snapshot.ts";
 export type {
   FilePhase,

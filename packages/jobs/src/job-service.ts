@@ -8,7 +8,9 @@
  * that changes something resolves when the change is durable.
  */
 import type {
+  Ban,
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobRequest,
@@ -70,6 +72,11 @@ export interface JobService {
   list(): Promise<readonly JobSummary[]>;
   /** `undefined` when there is no such job. `ERR_ACCESS_DENIED` for somebody else's. */
   snapshot(jobId: JobId): Promise<JobSnapshot | undefined>;
+  /**
+   * Where the job's bytes came from and why, and why peers are not used: without secrets. As
+   * `snapshot` otherwise.
+   */
+  explain(jobId: JobId): Promise<JobExplanation | undefined>;
   /** `guard`: the verb is refused with `ERR_JOB_STATE` where it does not hold. */
   applyVerb(jobId: JobId, verb: PlainVerb, guard?: VerbGuard): Promise<VerbOutcome>;
   changeJob(jobId: JobId, change: JobChange, guard?: VerbGuard): Promise<void>;
@@ -88,6 +95,13 @@ export interface JobService {
    * administrators. Rejects with `ERR_FILE_UNREADABLE`, `ERR_MANIFEST_UNTRUSTED` and others.
    */
   announce(announcement: ServiceAnnouncement): Promise<void>;
+  /** Peers and addresses that are refused. `ERR_ACCESS_DENIED` for who is no administrator. */
+  bans(): Promise<readonly Ban[]>;
+  /**
+   * Lifts a ban, by the `subject` that `bans` gives, and forgets what led to it (R-BAN-05). False:
+   * there is none. `ERR_ACCESS_DENIED` for who is no administrator.
+   */
+  removeBan(subject: string): Promise<boolean>;
   /** Until the returned function is called. */
   watch(watcher: ServiceWatcher): () => void;
   /** Rejects everything that waits with `ERR_AGENT_CLOSED`. Idempotent; jobs go on. */

@@ -6,6 +6,7 @@
  */
 import { isFinalState, ShoalError } from "@shoal/core";
 import type {
+  JobExplanation,
   JobId,
   JobSnapshot,
   JobState,
@@ -73,6 +74,17 @@ export class Job implements AsyncDisposable {
     this.#latest = (await this.#parts.service.snapshot(this.id)) ?? this.#latest;
     if (this.#latest === undefined) throw new ShoalError("ERR_JOB_NOT_FOUND", this.id);
     return this.#latest;
+  }
+
+  /**
+   * Where its bytes came from and why, what it waits for, and why each peer is used or not, in the
+   * codes and words of docs/reasons.md. Where pieces came from is known of this run of the agent
+   * alone. Rejects as `snapshot`, also when the job is forgotten.
+   */
+  async explain(): Promise<JobExplanation> {
+    const explanation = await this.#parts.service.explain(this.id);
+    if (explanation === undefined) throw new ShoalError("ERR_JOB_NOT_FOUND", this.id);
+    return explanation;
   }
 
   /**

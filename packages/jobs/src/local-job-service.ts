@@ -7,8 +7,10 @@
  */
 import { ShoalError } from "@shoal/core";
 import type {
+  Ban,
   ErrorInfo,
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobSnapshot,
@@ -79,6 +81,11 @@ export class LocalJobService implements JobService {
     return snapshot;
   }
 
+  async explain(jobId: JobId): Promise<JobExplanation | undefined> {
+    this.#checkOwner(jobId);
+    return this.#host.act((scheduler, now) => scheduler.explain(jobId, now));
+  }
+
   async applyVerb(jobId: JobId, verb: PlainVerb, guard?: VerbGuard): Promise<VerbOutcome> {
     this.#checkOwner(jobId);
     const { outcome } = await this.#tickets.run((scheduler, now) =>
@@ -131,6 +138,16 @@ export class LocalJobService implements JobService {
     await this.#host.share(path);
   }
 
+  async bans(): Promise<readonly Ban[]> {
+    this.#checkAdministrator();
+    return this.#host.act((scheduler, now) => scheduler.bans.bans(now));
+  }
+
+  async removeBan(subject: string): Promise<boolean> {
+    this.#checkAdministrator();
+    return this.#host.act((scheduler, now) => scheduler.bans.removeBan(subject, now));
+  }
+
   watch(watcher: ServiceWatcher): () => void {
     if (this.#closedWith !== undefined) {
       watcher.closed(this.#closedWith);
@@ -179,6 +196,11 @@ export class LocalJobService implements JobService {
 
   #checkOpen(): void {
     if (this.#closedWith !== undefined) throw this.#closedWith;
+  }
+
+  #checkAdministrator(): void {
+    this.#checkOpen();
+    if (!this.#caller.isAdministrator) throw new ShoalError("ERR_ACCESS_DENIED", "bans");
   }
 
   /** Whether the job exists is the verb's to say. */

@@ -11,6 +11,7 @@ import { assert, COUNTERS, Random, Scheduler } from "@shoal/core";
 import type {
   CounterName,
   JobChange,
+  JobExplanation,
   JobRequest,
   JobSnapshot,
   Millis,
@@ -205,6 +206,10 @@ export class SimAgent {
 
   jobSnapshot(jobId: string): JobSnapshot | undefined {
     return this.#run?.scheduler.jobSnapshot(jobId, this.#deps.network.clock.now());
+  }
+
+  explain(jobId: string): JobExplanation | undefined {
+    return this.#run?.scheduler.explain(jobId, this.#deps.network.clock.now());
   }
 
   /** Of the run that is under way; 0 when none is. */

@@ -11,6 +11,7 @@ import type { Agent } from "../start-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
+import { printExplanation } from "./explain-command.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
 import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
 import type { GetFile, GetRequest } from "./get-job.ts";
@@ -36,6 +37,7 @@ export interface GetOptions {
   /** In bytes a second, of all sources together; 0 is no limit. */
   readonly limit?: number;
   readonly setting?: Partial<Settings>;
+  readonly explain?: true;
   readonly json?: true;
 }
 
@@ -169,10 +171,15 @@ async function deliver(
   const { destination } = request.files[0];
   const startedAt = performance.now();
   let wasThere = false;
+  let explain = async (): Promise<void> => {};
   try {
     wasThere = (await findLive(agent.jobs, destination)) !== undefined;
     const { job, left } = await findOrCreateJob(agent.jobs, request, signal);
     wasThere = left !== undefined;
+    if (options.explain === true) {
+      const write = (text: string): void => terminal.say(text);
+      explain = () => printExplanation(job, { terminal, isJson: options.json === true, write });
+    }
     {
       using display = createDisplay(terminal, {
         name: basename(destination),
@@ -191,8 +198,10 @@ async function deliver(
       const { destination: path = destination } = file;
       report(file, { destination: path, durationMs, json: options.json === true, context });
     }
+    await explain();
     return { isKept: false };
   } catch (error) {
+    await explain().catch(() => {}); // What has failed is what there is to tell.
     return { error, isKept: await giveUpJob(agent.jobs, { destination, wasThere }) };
   }
 }

@@ -5,6 +5,8 @@
 import { Command, Option } from "commander";
 import type { Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
+import type { BansOptions } from "./bans-command.ts";
+import type { ExplainOptions } from "./explain-command.ts";
 import type { GetOptions } from "./get-command.ts";
 import type { GroupOptions } from "./group-command.ts";
 import type { KeyOptions } from "./key-command.ts";
@@ -26,6 +28,9 @@ export interface CommandActions {
   publish(file: string, options: PublishOptions): Promise<void>;
   get(url: string | undefined, options: GetOptions): Promise<void>;
   agent(options: AgentCommandOptions): Promise<void>;
+  explain(job: string | undefined, options: ExplainOptions): Promise<void>;
+  bans(options: BansOptions): Promise<void>;
+  unban(subject: string, options: BansOptions): Promise<void>;
   generateKey(file: string, options: KeyOptions): Promise<void>;
   createGroup(file: string, options: GroupOptions): Promise<void>;
 }
@@ -50,6 +55,8 @@ export function createProgram(actions: CommandActions, output: ProgramOutput): C
   addPublish(program, actions);
   addGet(program, actions);
   addAgent(program, actions);
+  addExplain(program, actions);
+  addBans(program, actions);
   addKey(program, actions);
   addGroup(program, actions);
   program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
@@ -127,6 +134,7 @@ function addGet(program: Command, actions: CommandActions): void {
     .addOption(valued("--timeout <DURATION>", "give up after 30s, 5min, 2h", parseDuration));
   addNetworkOptions(command)
     .option("--state <DIR>", "keep state here (default: one directory for each FILE)")
+    .option("--explain", "say at the end where the bytes came from, and why")
     .option("--json", "print progress and result as lines of JSON")
     .action((url: string | undefined, options: GetOptions) => actions.get(url, options));
 }
@@ -145,6 +153,36 @@ function addAgent(program: Command, actions: CommandActions): void {
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
     .option("--json", "print the addresses as a line of JSON")
     .action((options: AgentCommandOptions) => actions.agent(options));
+}
+
+function addExplain(program: Command, actions: CommandActions): void {
+  subcommand(program, "explain", [
+    "shoal explain --job-socket /run/user/1000/shoal/jobs.sock",
+    "shoal explain 5f0c… --job-socket /run/user/1000/shoal/jobs.sock",
+  ])
+    .summary("say why bytes come from where they come from")
+    .description("Asks an agent (shoal agent --job-socket) about a job, or lists its jobs.")
+    .argument("[JOB]", "a job's id, or the beginning of it; without one, jobs are listed")
+    .option("--job-socket <PATH>", "where the agent's job API is (required)")
+    .option("--json", "print one JSON object")
+    .action((job: string | undefined, options: ExplainOptions) => actions.explain(job, options));
+}
+
+function addBans(program: Command, actions: CommandActions): void {
+  const socket = "--job-socket <PATH>";
+  subcommand(program, "bans", ["shoal bans --job-socket /run/user/1000/shoal/jobs.sock"])
+    .summary("list peers and addresses that an agent refuses")
+    .description("Lists whom an agent (shoal agent --job-socket) refuses, for what and until when.")
+    .option(socket, "where the agent's job API is (required)")
+    .option("--json", "print one JSON object a line")
+    .action((options: BansOptions) => actions.bans(options));
+  subcommand(program, "unban", ["shoal unban 10.0.0.7 --job-socket /run/user/1000/shoal/jobs.sock"])
+    .summary("lift a ban")
+    .description("Lifts a ban, and forgets what led to it.")
+    .argument("<SUBJECT>", "a peer's id, or an address, as shoal bans shows it")
+    .option(socket, "where the agent's job API is (required)")
+    .option("--json", "print one JSON object")
+    .action((subject: string, options: BansOptions) => actions.unban(subject, options));
 }
 
 function addKey(program: Command, actions: CommandActions): void {

@@ -5,8 +5,10 @@
 import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import { runAgentCommand } from "./agent-command.ts";
+import { runBans, runUnban } from "./bans-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
+import { runExplain } from "./explain-command.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
 import { runGroupCreate } from "./group-command.ts";
 import { runKeyGenerate } from "./key-command.ts";
@@ -33,6 +35,9 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       publish: (file, options) => runPublish(file, options, context),
       get: (url, options) => runGet(url, options, context),
       agent: (options) => runAgentCommand(options, context),
+      explain: (job, options) => runExplain(job, options, context),
+      bans: (options) => runBans(options, context),
+      unban: (subject, options) => runUnban(subject, options, context),
       generateKey: (file, options) => runKeyGenerate(file, options, context),
       createGroup: (file, options) => runGroupCreate(file, options, context),
     },
@@ -80,7 +85,7 @@ function reportUsage(
   return EXIT_CODES.usage;
 }
 
-const COMMANDS = new Set(["publish", "get", "agent", "key"]);
+const COMMANDS = new Set(["publish", "get", "agent", "explain", "bans", "unban", "key"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {

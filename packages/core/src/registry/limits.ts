@@ -65,6 +65,16 @@ export const LIMITS = {
   cacheHostsMax: 16,
   /** Cache servers that are not asked for one origin's files for now; the oldest go first. */
   cacheBansMax: 1_024,
+  /** Sources of one file's pieces that are told apart; further peers are counted together. */
+  explainedSourcesMax: 256,
+  /** Runs of pieces that an explanation lists. */
+  explainedRunsMax: 512,
+  /** Of a published file: sources that are still told apart, and runs that are listed. */
+  sealedSharesMax: 32,
+  /** Peers that an explanation lists. */
+  explainedPeersMax: 256,
+  /** Peers that are remembered as having left contents; the oldest go first. */
+  leaversMax: 1_024,
   /** Origins whose best number of connections is remembered; the oldest go first. */
   originHostsKnownMax: 256,
   /** Names and values that clients keep with a job. */

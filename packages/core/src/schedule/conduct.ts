@@ -125,6 +125,11 @@ export class Conduct {
     return this.#standings.get(keyOf(kind, subject))?.ban?.until;
   }
 
+  /** What it is refused for, and until when. */
+  banOf(kind: SubjectKind, subject: string): { until: Millis; offence: Offence } | undefined {
+    return this.#standings.get(keyOf(kind, subject))?.ban;
+  }
+
   /** All bans in force. */
   bans(now: Millis): Ban[] {
     const wallAt = this.#deps.wallClock.at(now);

@@ -5,8 +5,14 @@ import type { RangeMap } from "../job/ranges.ts";
 import type { Validator } from "../ports/origin-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, TransferId } from "../units.ts";
+import type { PaceFlow } from "../pace/pace-flow.ts";
+import type { ContentSwarm } from "./content-swarm.ts";
 import type { Urgency } from "./demand.ts";
 import type { FileSources } from "./file-sources.ts";
+import type { OriginRuns } from "./origin-runs.ts";
+import type { PeerRequests } from "./peer-requests.ts";
+import type { PieceLedger } from "./piece-ledger.ts";
+import type { PieceRecord } from "./piece-record.ts";
 
 export interface FetcherOptions {
   readonly transferId: TransferId;
@@ -16,6 +22,8 @@ export interface FetcherOptions {
   readonly have: PieceSet;
   /** Bit map of missing pieces that the store looks for on this machine; it answers for each. */
   readonly reusable?: Uint8Array;
+  /** Agrees with `have`; takes down where the others come from. */
+  readonly record: PieceRecord;
   readonly sources: FileSources;
   /** Without a manifest, the one place the bytes are from. */
   readonly sourceUrl: string | undefined;
@@ -44,4 +52,16 @@ export interface FetchBytes {
   wasted: number;
   /** Found on this machine, not received. */
   reused: number;
+}
+
+/** What a fetcher works with, for those who explain what it does. */
+export interface FetchParts {
+  readonly contentId: ContentId | undefined;
+  readonly sources: FileSources;
+  readonly ledger: PieceLedger;
+  readonly swarm: ContentSwarm;
+  /** Absent: peers cannot be used. */
+  readonly peers: PeerRequests | undefined;
+  readonly origin: OriginRuns;
+  readonly pace: PaceFlow;
 }

@@ -17,7 +17,7 @@ import type { BufferId, Millis, PeerId, PieceIndex } from "../units.ts";
 import { Announcer } from "./announcer.ts";
 import { ContentSwarm } from "./content-swarm.ts";
 import { countBytes } from "./count-bytes.ts";
-import type { FetchBytes, FetcherOptions, FetchStatus } from "./fetcher-options.ts";
+import type { FetchBytes, FetcherOptions, FetchParts, FetchStatus } from "./fetcher-options.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
@@ -27,6 +27,8 @@ import type { PieceOrigin } from "./piece-ledger.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
 export class Fetcher implements Stage {
+  /** For those who explain what it does. */
+  readonly parts: FetchParts;
   readonly #deps: MachineDeps;
   readonly #options: FetcherOptions;
   readonly #ledger: PieceLedger;
@@ -57,6 +59,7 @@ export class Fetcher implements Stage {
     this.#announcer = new Announcer(deps, parts, contentId);
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
+    this.parts = { ...parts, contentId, sources: options.sources, origin: this.#origin, pace };
   }
 
   /** Begins to ask for pieces. What is known of peers should have been told before. */
@@ -302,10 +305,7 @@ export class Fetcher implements Stage {
 
   #peerPiece(requestId: number, bufferId: BufferId, now: Millis): void {
     const answer = this.#peers?.answered(requestId);
-    if (answer === undefined) {
-      this.#deps.outbox.release(bufferId);
-      return;
-    }
+    if (answer === undefined) return this.#deps.outbox.release(bufferId);
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
@@ -358,10 +358,8 @@ export class Fetcher implements Stage {
   /** After any change: ask for more, announce claims, sync what is due, and see how we stand. */
   #settle(now: Millis): void {
     if (!this.#isStarted || this.#status.name !== "fetching") return;
-    if (this.#origin.changed !== undefined) {
-      this.#status = { name: "changed", because: this.#origin.changed };
-      return;
-    }
+    const because = this.#origin.changed;
+    if (because !== undefined) return void (this.#status = { name: "changed", because });
     // The origin first: what it is asked for no peer has, and peers would take all of the budget.
     this.#origin.fill(now);
     this.#peers?.fill(now);

@@ -32,6 +32,19 @@ export interface FileSource {
   readonly request?: OriginRequestOptions;
 }
 
+/** How a place stands, for those who explain why it is asked or not. */
+export interface PlaceStanding {
+  readonly kind: FileSource["kind"];
+  /** Host and port. */
+  readonly host: string;
+  /** False: it will never work for this file. */
+  readonly isUsable: boolean;
+  /** Why it failed last, with nothing delivered since. */
+  readonly error?: ErrorInfo;
+  /** How long it is not asked for. */
+  readonly waitMs?: Millis;
+}
+
 interface State {
   readonly source: FileSource;
   /** The cache server's name in the list, and the host of the origin it stands in for. */
@@ -70,6 +83,8 @@ export class FileSources {
   #hasCacheFailed = false;
   readonly #restarts = new RestartBudget();
   #deliveredBy: FileSource | undefined;
+  /** Why a signed manifest beside the file was not used, if there was one. */
+  manifestRefused: ErrorInfo | undefined;
 
   constructor(deps: FileSourcesDeps, { file, isForeground }: FileSourcesOptions, now: Millis) {
     this.#deps = deps;
@@ -112,6 +127,29 @@ export class FileSources {
     // A place that was left for another may have failed in a way that passes.
     const fatal = own === undefined || !ERRORS[own.code].transient;
     return isOver && own !== undefined ? { error: own, fatal } : undefined;
+  }
+
+  /** How each place stands, in the order in which they are tried. */
+  standings(now: Millis): PlaceStanding[] {
+    return this.#states.map((state) => {
+      const { kind, host } = state.source;
+      const error = state.fatal ?? state.lastError;
+      const bannedMs = state.cache === undefined ? 0 : this.#bannedUntil(state) - now;
+      const waitMs = Math.max(state.retryAt - now, bannedMs, 0);
+      return {
+        kind,
+        host,
+        isUsable: state.fatal === undefined,
+        ...(error && { error }),
+        ...(waitMs > 0 && { waitMs }),
+      };
+    });
+  }
+
+  /** Until then a cache server that fails is followed by a cache server, where one is usable. */
+  holdsForCaches(now: Millis): Millis | undefined {
+    const isHeld = this.#states.some((state) => this.#isCacheUsable(state, now));
+    return isHeld && now < this.#cachesOnlyUntil ? this.#cachesOnlyUntil : undefined;
   }
 
   find(url: string | undefined): FileSource | undefined {

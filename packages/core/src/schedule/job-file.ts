@@ -6,6 +6,7 @@ import type { OriginResponse } from "../ports/origin-port.ts";
 import type { ResumableContent } from "../ports/store-port.ts";
 import type { ContentId, Millis, UnixMillis } from "../units.ts";
 import type { FetchBytes } from "./fetcher-options.ts";
+import type { PieceRecord } from "./piece-record.ts";
 import type { Publishers } from "./publishers.ts";
 import { resolutionOf, unverifiedLayout } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
@@ -26,6 +27,10 @@ export class JobFile {
   sink: SinkDelivery | undefined;
   /** What an origin answered last, before the present transfer. */
   #response: OriginResponse | undefined;
+  /** Where its pieces came from, in this run. */
+  pieces: PieceRecord | undefined;
+  /** An earlier run of the agent has fetched some of it. */
+  #isContinued: boolean;
   #deliveredBy: string | undefined;
   /** Bytes received by transfers that have ended. */
   readonly #received: FetchBytes;
@@ -44,6 +49,7 @@ export class JobFile {
     const { originBytes: origin, peerBytes: peers, wastedBytes: wasted } = record;
     const cacheServers = record.cacheServerBytes ?? 0;
     this.#received = { origin, cacheServers, peers, wasted, reused: 0 };
+    this.#isContinued = record.isTransferred || origin + cacheServers + peers > 0;
   }
 
   static of(spec: JobFileSpec): JobFile {
@@ -55,6 +61,7 @@ export class JobFile {
   recall(content: ResumableContent, publishers: Publishers): void {
     const { manifest, length, validatorKey, storedBytes } = content;
     this.#storedBytes = storedBytes;
+    if (storedBytes > 0) this.#isContinued = true;
     const key = validatorKey === undefined ? {} : { validatorKey };
     const { ranges } = this.spec;
     if (manifest !== undefined) {
@@ -73,6 +80,8 @@ export class JobFile {
   /** A transfer begins. */
   opened(transfer: Transfer, now: Millis): void {
     this.transfer = transfer;
+    transfer.facts.pieces = this.pieces;
+    transfer.facts.isContinued = this.#isContinued;
     if (!this.isTransferred) this.#openedAt = now;
   }
 
@@ -98,8 +107,19 @@ export class JobFile {
     this.#storedBytes = transfer.storedBytes;
     this.#response = response ?? this.#response;
     this.#deliveredBy = transfer.sources.deliveredBy?.url ?? this.#deliveredBy;
+    this.pieces = transfer.facts.pieces;
     this.transfer = undefined;
     this.#stopClock(now);
+  }
+
+  /** Nothing of it changes any more: of its pieces a summary is kept. */
+  seal(): void {
+    this.pieces = this.transfer?.facts.pieces ?? this.pieces;
+    this.pieces?.seal();
+  }
+
+  get isContinued(): boolean {
+    return this.#isContinued;
   }
 
   get response(): OriginResponse | undefined {
@@ -171,7 +191,7 @@ export class JobFile {
       wastedBytes: bytes.wasted,
       reusedBytes: bytes.reused,
       uploadedBytes: this.#uploadedBytes + (transfer?.facts.uploadedBytes ?? 0),
-      originRequests: transfer?.originRequests ?? 0,
+      originRequests: transfer?.fetcher?.originRequests ?? 0,
       integrity: this.#integrity(resolution),
       peers: transfer?.memberCount ?? 0,
       activeMs: this.#activeMs + (this.#openedAt === undefined ? 0 : now - this.#openedAt),

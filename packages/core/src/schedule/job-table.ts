@@ -198,7 +198,10 @@ export class JobTable {
     if (job === undefined || isFinalState(job.state)) {
       // What is merely served is nothing that the job would tell.
       if (report.type === "failed") transfer.close("keep");
-      if (report.type === "closed" && file?.transfer === transfer) file.closed(transfer, now);
+      if (report.type === "closed" && file?.transfer === transfer) {
+        file.closed(transfer, now);
+        file.seal();
+      }
       return;
     }
     if (file === undefined || file.transfer !== transfer) return;
@@ -214,6 +217,7 @@ export class JobTable {
         break;
       case "published":
         file.isPublished = true;
+        file.seal();
         this.#saves.save(job, now);
         break;
       case "publishFailed":

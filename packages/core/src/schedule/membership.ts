@@ -22,6 +22,8 @@ export class Membership {
   readonly #transfers: TransferTable;
   /** Which connected peers said they take part in which contents, the latest last. */
   readonly #interests = new Map<PeerId, Set<ContentId>>();
+  /** Connected peers and contents that they have left, as `leaverKey`; the latest last. */
+  readonly #leavers = new Set<string>();
   /** Contents we have told connected peers about. */
   readonly #joined = new Set<ContentId>();
   readonly #presence: Presence;
@@ -42,6 +44,12 @@ export class Membership {
     }
   }
 
+  /** How a connected peer stands to a content. */
+  standingOf(peerId: PeerId, contentId: ContentId): "member" | "left" | "notMember" {
+    if (this.#interests.get(peerId)?.has(contentId) === true) return "member";
+    return this.#leavers.has(leaverKey(peerId, contentId)) ? "left" : "notMember";
+  }
+
   disconnected(peerId: PeerId): void {
     this.#interests.delete(peerId);
   }
@@ -60,7 +68,12 @@ export class Membership {
   }
 
   left(peerId: PeerId, contentId: ContentId): void {
-    this.#interests.get(peerId)?.delete(contentId);
+    if (this.#interests.get(peerId)?.delete(contentId) !== true) return;
+    this.#leavers.add(leaverKey(peerId, contentId));
+    const [oldest] = this.#leavers;
+    if (this.#leavers.size > LIMITS.leaversMax && oldest !== undefined) {
+      this.#leavers.delete(oldest);
+    }
   }
 
   /** What a member says to all of the group. */
@@ -144,4 +157,8 @@ export class Membership {
     }
     return largest;
   }
+}
+
+function leaverKey(peerId: PeerId, contentId: ContentId): string {
+  return `${contentId} ${peerId}`;
 }

@@ -5,20 +5,8 @@
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, JobId, PeerId, PieceIndex, TransferId } from "../units.ts";
 import type { Offence } from "../ports/swarm-port.ts";
+import type { OriginReason } from "../registry/reasons.ts";
 import type { VerbOutcome } from "./snapshot.ts";
-
-/** Why a piece was asked of the origin rather than of a peer; the codes of `shoal explain`. */
-export const ORIGIN_REASONS = {
-  noManifest: "without a verified manifest only the origin may be used",
-  noPeers: "no connected peer takes part in this content",
-  owned: "this member is the one that fetches this run for the swarm",
-  ownerSilent: "the member that owns this run has been silent for the stall timeout",
-  idleSteal: "nothing else was left to do and nobody had begun this run",
-  peersSlow: "the origin is faster than all peers together",
-  peersSilent: "no verified piece came from peers for the stall timeout",
-  corruptRetry: "another source sent corrupt bytes for this piece",
-} as const;
-export type OriginReason = keyof typeof ORIGIN_REASONS;
 
 export type Notice =
   /** The stored state is in: jobs can be listed and created. */

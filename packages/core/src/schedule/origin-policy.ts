@@ -7,13 +7,13 @@
  * nothing about runs or connections. Called by `OriginRuns`.
  */
 import type { Random } from "../random.ts";
+import type { OriginReason } from "../registry/reasons.ts";
 import type { Settings } from "../registry/settings.ts";
 import { MiB } from "../units.ts";
 import type { Millis, PieceIndex } from "../units.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import type { FileSource } from "./file-sources.ts";
-import type { OriginReason } from "./notice.ts";
 import { RateMeter } from "./pace.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
@@ -37,6 +37,15 @@ export interface OriginPolicyParts {
   readonly ledger: PieceLedger;
   readonly swarm: ContentSwarm;
   readonly peers: PeerRequests | undefined;
+}
+
+/** How peers do beside the origin. */
+export interface PeerMeasures {
+  readonly peersBytesPerSec: number;
+  /** Absent: it was not asked yet. */
+  readonly originBytesPerSec: number | undefined;
+  /** How long they have had something to give and have given nothing. */
+  readonly silentMs: Millis | undefined;
 }
 
 export class OriginPolicy {
@@ -111,6 +120,16 @@ export class OriginPolicy {
 
   wasCorrupt(piece: PieceIndex): boolean {
     return this.#corrupt.has(piece);
+  }
+
+  /** What `reasonFor` goes by, for those who explain it. */
+  measures(now: Millis): PeerMeasures {
+    const since = this.#offerSince && Math.max(this.#offerSince, this.#peerPieceAt);
+    return {
+      peersBytesPerSec: this.#peerRate.rateBytesPerSec(now),
+      originBytesPerSec: this.#originRateBytesPerSec,
+      silentMs: since === undefined ? undefined : now - since,
+    };
   }
 
   /** Looks at the present once, before `reasonFor` is asked about many pieces. */
@@ -207,6 +226,11 @@ export class OriginPolicy {
   #maySteal(now: Millis): boolean {
     return this.#idleSince !== undefined && now - this.#idleSince >= this.#stealAfterMs;
   }
+}
+
+/** Not here, and at most one source owes it. */
+export function isWanted(picker: PieceLedger["picker"], piece: PieceIndex): boolean {
+  return !picker.isHeld(piece) && picker.requestedCount(piece) < 2;
 }
 
 /** Neither here nor on its way. */

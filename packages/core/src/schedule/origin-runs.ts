@@ -18,7 +18,7 @@ import type { ContentSwarm } from "./content-swarm.ts";
 import type { FileSource } from "./file-sources.ts";
 import { OriginConnections } from "./origin-connections.ts";
 import type { OriginRunsDeps, OriginRunsOptions } from "./origin-runs-options.ts";
-import { OriginPolicy } from "./origin-policy.ts";
+import { isWanted, OriginPolicy } from "./origin-policy.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 import { RunSearch } from "./run-search.ts";
@@ -81,6 +81,11 @@ export class OriginRuns {
     this.#startedAt = now;
     this.#policy = new OriginPolicy(deps, parts, now);
     this.#search = new RunSearch(deps, { ...parts, policy: this.#policy }, options.verified, now);
+  }
+
+  /** For those who explain what is done: the rules and the runs. */
+  get work(): { readonly policy: OriginPolicy; readonly runs: RunTable; pausedUntil: Millis } {
+    return { policy: this.#policy, runs: this.#runs, pausedUntil: this.#pausedUntil };
   }
 
   /** Runs under way. */
@@ -164,6 +169,7 @@ export class OriginRuns {
     const run = this.#runs.get(requestId);
     if (run === undefined) return undefined;
     if (run.owed.delete(piece)) this.#ledger.picker.unmarkRequested(piece);
+    if (!this.#ledger.picker.isHeld(piece)) this.#ledger.record.note(piece, run.source, run.reason);
     this.#cameFrom.set(piece, run.source);
     run.pieceBytes += this.#ledger.layout.length(piece);
     this.#connections.received(run, run.pieceBytes, now);
@@ -402,8 +408,4 @@ export class OriginRuns {
       ...(this.#validator === undefined ? {} : { validator: this.#validator }),
     });
   }
-}
-
-function isWanted(picker: PieceLedger["picker"], piece: PieceIndex): boolean {
-  return !picker.isHeld(piece) && picker.requestedCount(piece) < 2;
 }

@@ -26,6 +26,8 @@ export interface Link {
   goodPieces: number;
   /** Nothing is asked of the peer before this instant: it said it was busy. */
   busyUntil: Millis;
+  /** The last `busyUntil` that was for a piece that did not come in time. */
+  stalledUntil: Millis;
   readonly received: RateMeter;
 }
 

@@ -7,6 +7,7 @@
  */
 import { LIMITS } from "../registry/limits.ts";
 import type { Counters } from "../registry/counters.ts";
+import type { PeerReason } from "../registry/reasons.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { PaceFlow } from "../pace/pace-flow.ts";
 import { MiB } from "../units.ts";
@@ -144,6 +145,27 @@ export class PeerRequests {
     while (this.#askNext(link, now));
   }
 
+  /** How the peer stands: asked, or why it is not, the weightiest reason first. */
+  standingOf(link: Link, now: Millis): PeerReason {
+    const { picker, layout } = this.#ledger;
+    const { pieceLengthMax } = layout;
+    const { busyUntil, outstanding } = link;
+    if (now < busyUntil) return busyUntil === link.stalledUntil ? "stalled" : "busy";
+    if (outstanding > 0) return isOnProbation(link) ? "probation" : "asked";
+    if (picker.missingCount === 0) return "nothingMissing";
+    if (picker.sourceCount(link.slot) === 0) return "holdsNothing";
+    if (!picker.interesting(link.slot)) return "nothingNew";
+    if (picker.freeCount === 0) return "othersAsked";
+    if (isOnProbation(link) && owedBy(link) > 0) return "probation";
+    if (isOnProbation(link) && isCrowded(link, this.#deps.peers.links.values())) {
+      return "addressProbation";
+    }
+    const refusal = this.#shares.refusal(link, pieceLengthMax);
+    if (refusal !== undefined) return refusal;
+    if (!this.#ledger.hasBudget()) return "inFlightFull";
+    return this.#options.pace.askableAt(now) > now ? "limitReached" : "idle";
+  }
+
   /** Leaves the peer alone for a while. */
   snub(link: Link, until: Millis): void {
     link.busyUntil = until;
@@ -203,7 +225,8 @@ export class PeerRequests {
       }
       this.#cancel(request);
       this.#deps.counters.add("shoal_peer_timeouts_total");
-      this.snub(request.link, now + this.#deps.settings.stallTimeoutMs);
+      request.link.stalledUntil = now + this.#deps.settings.stallTimeoutMs;
+      this.snub(request.link, request.link.stalledUntil);
       this.#deps.peers.offended(request.link.peerId, "stall", now);
     }
   }

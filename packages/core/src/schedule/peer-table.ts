@@ -13,7 +13,7 @@ import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Offence } from "../ports/swarm-port.ts";
+import type { Offence, SwarmEvent } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
 import { Conduct } from "./conduct.ts";
@@ -36,7 +36,7 @@ type PeerState =
   | { readonly name: "connected"; readonly link: Link }
   | { readonly name: "banned" };
 
-interface Peer {
+export interface Peer {
   readonly peerId: PeerId;
   addresses: readonly string[];
   isStatic: boolean;
@@ -44,6 +44,10 @@ interface Peer {
   isPreferred: boolean;
   state: PeerState;
   dialFailures: number;
+  /** Why it could not be dialled, or the connection ended, last; in words that may be a peer's. */
+  lastFailure:
+    | { readonly code: "dialFailed" | "disconnected"; readonly detail: string }
+    | undefined;
 }
 
 /** The part of all connections that is kept for preferred and static peers: one in so many. */
@@ -60,6 +64,17 @@ export interface PeerTableDeps {
   readonly counters: Counters;
   readonly wallClock: WallClock;
 }
+
+/** Who is known, and what stands in the way of a connection. */
+export interface PeerTableParts {
+  readonly peers: ReadonlyMap<PeerId, Peer>;
+  readonly conduct: Conduct;
+  readonly backoff: DialBackoff;
+  /** How many are being dialled. */
+  readonly dialling: number;
+}
+
+type DialFailure = Extract<SwarmEvent, { type: "dialFailed" }>;
 
 export class PeerTable implements BanList {
   readonly #deps: PeerTableDeps;
@@ -107,6 +122,12 @@ export class PeerTable implements BanList {
     if (!this.#conduct.remove(subject, now)) return false;
     this.#endBans(now);
     return true;
+  }
+
+  /** For those who explain why a peer is not used. */
+  get parts(): PeerTableParts {
+    const [peers, conduct, backoff] = [this.#peers, this.#conduct, this.#backoff];
+    return { peers, conduct, backoff, dialling: this.#dialling };
   }
 
   get links(): ReadonlyMap<PeerId, Link> {
@@ -211,6 +232,7 @@ export class PeerTable implements BanList {
       unverified: 0,
       goodPieces: 0,
       busyUntil: 0,
+      stalledUntil: 0,
       received: new RateMeter(now),
     };
     peer.state = { name: "connected", link };
@@ -231,15 +253,17 @@ export class PeerTable implements BanList {
       this.#freeSlots.push(link.slot);
       this.#deps.outbox.notice({ type: "peerDisconnected", peerId, reason });
     }
+    if (peer !== undefined) noteFailure(peer, "disconnected", reason);
     if (peer?.state.name === "connected") this.#waitBeforeDialling(peer, now);
     this.dial(now);
     return link;
   }
 
   /** dialling -> known, to be dialled again after a growing wait. */
-  dialFailed(peerId: PeerId, isForeign: boolean, now: Millis): void {
+  dialFailed({ peerId, reason, isForeign = false }: DialFailure, now: Millis): void {
     const peer = this.#peers.get(peerId);
     if (peer?.state.name !== "dialling") return;
+    noteFailure(peer, "dialFailed", reason);
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
     if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
@@ -428,6 +452,7 @@ function newPeer(
     isPreferred: false,
     state: { name: "known", dialAt: now },
     dialFailures: 0,
+    lastFailure: undefined,
   };
 }
 
@@ -437,6 +462,10 @@ const DIAL_TURNS = ["static", "preferred", "other"] as const;
 function turnOf({ isStatic, isPreferred }: Peer): (typeof DIAL_TURNS)[number] {
   if (isStatic) return "static";
   return isPreferred ? "preferred" : "other";
+}
+
+function noteFailure(peer: Peer, code: "dialFailed" | "disconnected", reason: string): void {
+  peer.lastFailure = { code, detail: reason.slice(0, LIMITS.displayNameLengthMax) };
 }
 
 function isDue(peer: Peer, now: Millis): boolean {

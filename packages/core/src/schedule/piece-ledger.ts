@@ -19,6 +19,7 @@ import type { FlowGate } from "./flow-gate.ts";
 import type { FetcherOptions } from "./fetcher-options.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
+import type { PieceRecord } from "./piece-record.ts";
 
 /** Who sent a piece; `reuse`: nobody, the store has it in another place. */
 export type PieceOrigin = "origin" | "reuse" | Link;
@@ -34,6 +35,8 @@ export interface PieceLedgerDeps {
 export class PieceLedger {
   readonly picker: Picker;
   readonly layout: PieceLayout;
+  /** Where the pieces that are held came from. */
+  readonly record: PieceRecord;
   readonly #deps: PieceLedgerDeps;
   readonly #transferId: TransferId;
   /** Received and handed to the store, which has not answered yet; by whom each was sent. */
@@ -50,11 +53,12 @@ export class PieceLedger {
 
   constructor(
     deps: PieceLedgerDeps,
-    options: Pick<FetcherOptions, "transferId" | "layout" | "have" | "reusable">,
+    options: Pick<FetcherOptions, "transferId" | "layout" | "have" | "reusable" | "record">,
   ) {
     this.#deps = deps;
     this.#transferId = options.transferId;
     this.layout = options.layout;
+    this.record = options.record;
     this.#committed = options.have;
     this.#storedCount = options.have.size;
     this.#storedBytes = 0;
@@ -113,7 +117,13 @@ export class PieceLedger {
     if (this.picker.isHeld(piece)) return false;
     this.picker.markHeld(piece);
     this.#storing.set(piece, from);
-    if (typeof from === "object") from.unverified++;
+    if (typeof from === "object") {
+      from.unverified++;
+      const { peerId, address } = from;
+      const isRace = this.picker.requestedCount(piece) > 0;
+      const source = { kind: "peer", peerId, address } as const;
+      this.record.note(piece, source, isRace ? "endgame" : "offered");
+    }
     this.#storingBytes += this.layout.length(piece);
     this.#deps.flowGate.add(this.layout.length(piece));
     const transferId = this.#transferId;
@@ -125,6 +135,7 @@ export class PieceLedger {
   stored(piece: PieceIndex, now: Millis): PieceOrigin | undefined {
     const from = this.#unstore(piece);
     if (from === undefined) return undefined;
+    if (from === "reuse") this.record.noteHere(piece, "reused");
     const length = this.layout.length(piece);
     this.#storedCount++;
     this.#storedBytes += length;
@@ -136,7 +147,9 @@ export class PieceLedger {
   /** storing -> free. Returns who sent the piece. */
   corrupt(piece: PieceIndex): PieceOrigin | undefined {
     const from = this.#unstore(piece);
-    if (from !== undefined) this.picker.markMissing(piece);
+    if (from === undefined) return undefined;
+    this.picker.markMissing(piece);
+    this.record.forget(piece);
     return from;
   }
 
@@ -155,6 +168,7 @@ export class PieceLedger {
     this.#storedCount--;
     this.#storedBytes -= this.layout.length(piece);
     this.picker.markMissing(piece);
+    this.record.forget(piece);
   }
 
   /** Asks for a sync when it is time. `shared`: peers wait to hear of the pieces. */
@@ -180,6 +194,10 @@ export class PieceLedger {
     assert(this.#storedCount >= this.#committed.size, "committed pieces are stored");
     const held = this.layout.pieceCount - this.picker.missingCount;
     assert(held === this.#storedCount + this.#storing.size, "held = stored + storing");
+    for (let piece = 0; piece < this.layout.pieceCount; piece++) {
+      const isHeld = this.picker.isHeld(piece) && this.#storing.get(piece) !== "reuse";
+      assert(this.record.has(piece) === isHeld, "what is held has a source and a reason");
+    }
   }
 
   #syncAt(shared: boolean): Millis {

@@ -295,8 +295,8 @@ export class Resolver implements Stage {
     const { publishers, outbox } = this.#deps;
     const result = publishers.accept(bytes, this.#file.url ?? source.url, now);
     if (!result.ok) {
-      const about = { transferId: this.#transferId, error: result.error };
-      outbox.notice({ type: "manifestRefused", ...about });
+      this.#sources.manifestRefused = result.error;
+      outbox.notice({ type: "manifestRefused", transferId: this.#transferId, error: result.error });
       return this.#noSidecar("signed", source, now);
     }
     const { contentId, statement, manifest } = result.opened;

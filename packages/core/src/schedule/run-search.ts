@@ -8,10 +8,10 @@
  * Knows pieces and reasons (`OriginPolicy`); begins nothing. Called by `OriginRuns`.
  */
 import { LIMITS } from "../registry/limits.ts";
+import type { OriginReason } from "../registry/reasons.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Millis, PieceIndex } from "../units.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
-import type { OriginReason } from "./notice.ts";
 import { isFree } from "./origin-policy.ts";
 import type { OriginPolicy, OriginPolicyParts } from "./origin-policy.ts";
 import type { PeerRequests } from "./peer-requests.ts";

@@ -3,9 +3,9 @@
  * event. Marks their pieces as asked for, counts requests by host, and keeps the claims that other
  * members are to be told of. Decides nothing. Called by `OriginRuns`.
  */
+import type { OriginReason } from "../registry/reasons.ts";
 import type { Millis, PieceIndex, RequestId } from "../units.ts";
 import type { FileSource } from "./file-sources.ts";
-import type { OriginReason } from "./notice.ts";
 import type { OriginHosts } from "./origin-hosts.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PieceLedger } from "./piece-ledger.ts";

@@ -22,6 +22,8 @@ import { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
 import { CacheHosts } from "./cache-hosts.ts";
 import { Demand } from "./demand.ts";
+import { explainJob } from "./explain-job.ts";
+import type { JobExplanation } from "./explanation.ts";
 import { FlowGate } from "./flow-gate.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
@@ -179,6 +181,12 @@ export class Scheduler {
     return this.#jobs.snapshot(jobId, now);
   }
 
+  /** Why the job is as it is: sources, peers, waits. Without secrets. */
+  explain(jobId: JobId, now: Millis): JobExplanation | undefined {
+    const deps = { ...this.#deps, membership: this.#membership };
+    return explainJob(deps, this.#jobs.get(jobId), now);
+  }
+
   /** What was asked for, secrets included: for the job's owner alone (R-API-13). */
   fileSpec(jobId: JobId, fileIndex: number): JobFileSpec | undefined {
     return this.#jobs.fileSpec(jobId, fileIndex);
@@ -302,7 +310,7 @@ export class Scheduler {
         this.#transfers.handleTimeout(now);
         break;
       case "dialFailed":
-        this.#peers.dialFailed(event.peerId, event.isForeign === true, now);
+        this.#peers.dialFailed(event, now);
         this.#transfers.handleTimeout(now);
         break;
       case "peerDisconnected":
@@ -318,16 +326,10 @@ export class Scheduler {
 
   #handlePeer(event: PeerEvent, now: Millis): void {
     const link = this.#peers.links.get(event.peerId);
-    if (link === undefined) {
-      if (event.type === "peerPiece") this.#outbox.release(event.bufferId);
-      return;
-    }
-    if ("requestId" in event) {
-      const transfer = this.#transfers.ownerOf(event.requestId);
-      if (transfer !== undefined) transfer.peerEvent(event, link, now);
-      else if (event.type === "peerPiece") this.#outbox.release(event.bufferId);
-      return;
-    }
+    const owner = "requestId" in event ? this.#transfers.ownerOf(event.requestId) : undefined;
+    if (link !== undefined && owner !== undefined) return void owner.peerEvent(event, link, now);
+    if (event.type === "peerPiece") this.#outbox.release(event.bufferId);
+    if (link === undefined || "requestId" in event) return;
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.all()) {
@@ -350,11 +352,9 @@ export class Scheduler {
         this.#outbox.notice({ type: "unusable", error: event.error });
         return;
       case "contentShared":
-        this.#transfers.open({ stored: event.content }, now);
-        return;
+        return void this.#transfers.open({ stored: event.content }, now);
       case "contentEvicted":
-        this.#transfers.withdraw(event.contentId);
-        return;
+        return this.#transfers.withdraw(event.contentId);
       case "jobSaved":
       case "jobEnded":
         this.#jobs.storeEvent(event);

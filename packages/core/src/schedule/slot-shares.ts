@@ -38,12 +38,17 @@ export class SlotShares {
 
   /** Whether the peer may be asked for `length` bytes more. Each share has room for one piece. */
   admits(link: Link, length: number): boolean {
+    return this.refusal(link, length) === undefined;
+  }
+
+  /** Which share is full, of those that the peer counts towards. */
+  refusal(link: Link, length: number): "addressShareFull" | "probationShareFull" | undefined {
     const { address } = link;
     if (this.#isFull(this.#bytesByAddress.get(address) ?? 0, length)) {
-      if (this.#hasGiver((other) => other.address !== address)) return false;
+      if (this.#hasGiver((other) => other.address !== address)) return "addressShareFull";
     }
-    if (!isOnProbation(link) || !this.#isFull(this.#probationBytes, length)) return true;
-    return !this.#hasGiver((other) => !isOnProbation(other));
+    if (!isOnProbation(link) || !this.#isFull(this.#probationBytes, length)) return undefined;
+    return this.#hasGiver((other) => !isOnProbation(other)) ? "probationShareFull" : undefined;
   }
 
   asked(requestId: RequestId, link: Link, length: number): void {

@@ -1,8 +1,11 @@
 /** What a transfer has counted and been told, for those who show it. Decides nothing. */
+import type { PieceLayout } from "../content/layout.ts";
+import type { PieceSet } from "../content/piece-set.ts";
 import { parseHttpDate } from "../ports/http-date.ts";
 import type { OriginEvent, OriginResponse } from "../ports/origin-port.ts";
 import type { UnixMillis } from "../units.ts";
 import type { FetchBytes } from "./fetcher-options.ts";
+import { PieceRecord } from "./piece-record.ts";
 
 export class TransferFacts {
   /** Bytes received in this run, by source. */
@@ -13,6 +16,18 @@ export class TransferFacts {
   response: OriginResponse | undefined;
   /** The origin's `Last-Modified`, once an answer has told it. */
   modifiedAt: UnixMillis | undefined;
+  /** Where pieces came from; handed on from transfer to transfer of one file. */
+  pieces: PieceRecord | undefined;
+  /** What is there at first was stored by an earlier run of the agent. */
+  isContinued = false;
+
+  /** The record of where pieces came from, for somebody who fetches those that are not held. */
+  recordFor(layout: PieceLayout, have: PieceSet): PieceRecord {
+    const record = this.pieces?.fits(layout) === true ? this.pieces : new PieceRecord(layout);
+    record.agree(have, this.isContinued ? "beforeRestart" : "alreadyHere");
+    this.pieces = record;
+    return record;
+  }
 
   note(event: OriginEvent): void {
     if (event.type === "originAnswered") this.response = event.response;

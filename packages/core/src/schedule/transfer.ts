@@ -98,9 +98,9 @@ export class Transfer {
     return this.#job?.file;
   }
 
-  /** Requests to the origin under way. */
-  get originRequests(): number {
-    return this.#state.name === "fetching" ? this.#state.fetcher.originRequests : 0;
+  /** What fetches the pieces, while something does. */
+  get fetcher(): Fetcher | undefined {
+    return this.#state.name === "fetching" ? this.#state.fetcher : undefined;
   }
 
   /** Pieces that are synced and recorded, whether or not peers may have them. */
@@ -277,7 +277,7 @@ export class Transfer {
   }
 
   checkInvariants(): void {
-    if (this.#state.name === "fetching") this.#state.fetcher.checkInvariants();
+    this.fetcher?.checkInvariants();
   }
 
   #pieceEvent(event: StoreEvent, now: Millis): void {
@@ -285,8 +285,7 @@ export class Transfer {
       this.#state.have.delete(event.piece);
       return;
     }
-    if (this.#state.name !== "fetching") return;
-    this.#state.fetcher.storeEvent(event, now);
+    this.fetcher?.storeEvent(event, now);
     this.#advance(now);
   }
 
@@ -334,9 +333,10 @@ export class Transfer {
     const resolution = this.#resolution;
     const job = this.#job;
     if (resolution === undefined || job === undefined) return;
-    const { bytes } = this.facts;
-    const pieces = { transferId: this.transferId, have, bytes, ...(reusable && { reusable }) };
-    const options = { ...fetcherOptions(resolution, this.sources), urgency: job.urgency };
+    const { facts, transferId, sources } = this;
+    const record = facts.recordFor(resolution.layout, have);
+    const pieces = { have, record, bytes: facts.bytes, ...(reusable && { reusable }) };
+    const options = { ...fetcherOptions(resolution, sources), transferId, urgency: job.urgency };
     const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
     this.#state = { name: "fetching", fetcher };
     this.#early.tell(fetcher, this.#deps.peers, now);

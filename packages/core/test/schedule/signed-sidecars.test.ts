@@ -4,7 +4,7 @@ import { parsePublisher } from "@shoal/core";
 import type { JobFileSpec, Statement } from "@shoal/core";
 import { makeKey, signedBy } from "../content/signing.ts";
 import type { TestKey } from "../content/signing.ts";
-import { Harness, manifestOf, request, URL_TEXT, WALL_AT } from "./harness.ts";
+import { Harness, JOB_ID, manifestOf, request, URL_TEXT, WALL_AT } from "./harness.ts";
 import type { HarnessOptions } from "./harness.ts";
 
 const [ALICE, BOB] = [makeKey(), makeKey()] as const;
@@ -97,7 +97,12 @@ describe("a signed sidecar that cannot be used costs the peers, not the job (R-M
     expect(refusals(h)).toEqual([code]);
     expect(h.take("saveAccepted")).toEqual([]);
     h.probe(length);
-    expect(h.takeOne("openContent").spec).not.toHaveProperty("manifest");
+    const { spec, transferId } = h.takeOne("openContent");
+    expect(spec).not.toHaveProperty("manifest");
+    const have = new Uint8Array(Math.ceil(spec.layout.pieceCount / 8));
+    h.send({ type: "contentOpened", transferId, have });
+    const verdicts = h.scheduler.explain(JOB_ID, h.now)?.files[0]?.verdicts;
+    expect(verdicts?.[0]).toMatchObject({ code: "noManifest", error: { code } });
   });
 
   test("when it is not there, which is nothing to speak of", () => {

@@ -17,6 +17,7 @@ function linkOf(peerId: string, drawn: string): Link {
     unverified: 0,
     goodPieces: drawn.endsWith("!") ? 2 : 0,
     busyUntil: 0,
+    stalledUntil: 0,
     received: new RateMeter(0),
   };
 }

@@ -17,6 +17,7 @@ interface CallArgs {
   readonly createJob: { readonly request: ServiceJobRequest };
   readonly list: object;
   readonly snapshot: { readonly jobId: JobId };
+  readonly explain: { readonly jobId: JobId };
   readonly applyVerb: {
     readonly jobId: JobId;
     readonly verb: PlainVerb;
@@ -31,6 +32,8 @@ interface CallArgs {
   readonly fileResponse: FileKey;
   readonly attachStream: FileKey;
   readonly announce: ServiceAnnouncement;
+  readonly bans: object;
+  readonly removeBan: { readonly subject: string };
 }
 
 /** A call whose arguments have the shape of their declarations. */
@@ -72,6 +75,12 @@ export async function runCall(
       const { files, ...value } = snapshot;
       return { value, items: files };
     }
+    case "explain": {
+      const explanation = await service.explain(call.args.jobId);
+      if (explanation === undefined) return {};
+      const { files, ...value } = explanation;
+      return { value, items: files };
+    }
     case "applyVerb": {
       const { jobId, verb, guard } = call.args;
       return { value: await service.applyVerb(jobId, verb, guard) };
@@ -86,6 +95,10 @@ export async function runCall(
       return {};
     case "fileSpec":
       return { value: await service.fileSpec(call.args) };
+    case "bans":
+      return { items: await service.bans() };
+    case "removeBan":
+      return { value: await service.removeBan(call.args.subject) };
     case "fileResponse":
       return { value: await service.fileResponse(call.args) };
   }

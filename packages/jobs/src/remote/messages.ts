@@ -112,6 +112,7 @@ export const CALL_ARGS: Readonly<Record<CallName, Check>> = {
   createJob: isRecordOf({ request: isObject }),
   list: isRecordOf({}),
   snapshot: isRecordOf({ jobId: JOB_ID }),
+  explain: isRecordOf({ jobId: JOB_ID }),
   applyVerb: isRecordOf({ jobId: JOB_ID, verb: PLAIN_VERB }, { guard: GUARD }),
   changeJob: isRecordOf({ jobId: JOB_ID, change: isObject }, { guard: GUARD }),
   fileSpec: FILE_KEY,
@@ -121,6 +122,8 @@ export const CALL_ARGS: Readonly<Record<CallName, Check>> = {
     path: isText(LIMITS.pathBytesMax),
     signed: isText(2 * LIMITS.announcementBytesMax),
   }),
+  bans: isRecordOf({}),
+  removeBan: isRecordOf({ subject: isText(LIMITS.nameLengthMax) }),
 };
 
 const isNothing: Check = (value) => value === undefined;
@@ -131,12 +134,15 @@ export const CALL_VALUES: Readonly<Record<CallName, Check>> = {
   createJob: JOB_ID,
   list: isNothing,
   snapshot: isObjectOrNothing,
+  explain: isObjectOrNothing,
   applyVerb: isRecordOf({ isPartial: isBoolean, undeletedCount: isCount() }),
   changeJob: isNothing,
   fileSpec: isObjectOrNothing,
   fileResponse: isObjectOrNothing,
   attachStream: isNothing,
   announce: isNothing,
+  bans: isNothing,
+  removeBan: isBoolean,
 };
 
 /** The items of a long answer in runs, each of which fits into one message. */

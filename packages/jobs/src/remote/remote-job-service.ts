@@ -11,7 +11,9 @@
 import type { Duplex } from "node:stream";
 import { LIMITS, ShoalError } from "@shoal/core";
 import type {
+  Ban,
   JobChange,
+  JobExplanation,
   JobFileSpec,
   JobId,
   JobSnapshot,
@@ -84,6 +86,10 @@ export class RemoteJobService implements JobService {
     return this.#call<JobSnapshot | undefined>("snapshot", { jobId });
   }
 
+  explain(jobId: JobId): Promise<JobExplanation | undefined> {
+    return this.#call<JobExplanation | undefined>("explain", { jobId });
+  }
+
   /** Acknowledging takes as long as publishing does. */
   applyVerb(jobId: JobId, verb: PlainVerb, guard?: VerbGuard): Promise<VerbOutcome> {
     const timeoutMs = verb === "acknowledge" ? Infinity : this.#timeoutMs;
@@ -119,6 +125,14 @@ export class RemoteJobService implements JobService {
   /** Takes as long as the file's length does: all of it is read. */
   async announce({ path, signed }: ServiceAnnouncement): Promise<void> {
     await this.#call("announce", { path, signed }, { timeoutMs: Infinity });
+  }
+
+  bans(): Promise<readonly Ban[]> {
+    return this.#call<readonly Ban[]>("bans", {});
+  }
+
+  removeBan(subject: string): Promise<boolean> {
+    return this.#call<boolean>("removeBan", { subject });
   }
 
   watch(watcher: ServiceWatcher): () => void {
@@ -236,8 +250,8 @@ function answer({ name, items, resolve, reject }: Waiter, value: unknown): boole
     reject(new ShoalError("ERR_AGENT_UNREACHABLE", `its answer to ${name} is not as documented`));
     return false;
   }
-  if (name === "list") resolve(items);
-  else if (name === "snapshot" && value !== undefined)
+  if (name === "list" || name === "bans") resolve(items);
+  else if ((name === "snapshot" || name === "explain") && value !== undefined)
     resolve({ ...(value as object), files: items });
   else resolve(value);
   return true;
