@@ -70,6 +70,7 @@ export {
   USUAL_NETWORK,
 } from "./job/network.ts";
 export type { NetworkCost, NetworkNeeds, NetworkState } from "./job/network.ts";
+export { isPrivateFile } from "./job/private-content.ts";
 export { checkOriginRequest } from "./job/origin-request.ts";
 export { checkRanges, RangeMap } from "./job/ranges.ts";
 export type { JobRange } from "./job/ranges.ts";
@@ -96,6 +97,9 @@ export {
   JOB_VERBS,
 } from "./job/states.ts";
 export type { JobFact, JobState, JobVerb, PlainVerb } from "./job/states.ts";
+export { groupKeyOf } from "./policy/group-key.ts";
+export { decidePeering, isPeeringMode } from "./policy/peering.ts";
+export type { MachineFacts, Peering } from "./policy/peering.ts";
 export { TokenBucket } from "./pace/token-bucket.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
@@ -123,7 +127,13 @@ export type {
   StoredContent,
   StoreEvent,
 } from "./ports/store-port.ts";
-export type { Offence, RefusalReason, SwarmCommand, SwarmEvent } from "./ports/swarm-port.ts";
+export type {
+  Offence,
+  PeerReach,
+  RefusalReason,
+  SwarmCommand,
+  SwarmEvent,
+} from "./ports/swarm-port.ts";
 export { hashText32, mix32, Random } from "./random.ts";
 export { COUNTERS, Counters } from "./registry/counters.ts";
 export type { CounterName } from "./registry/counters.ts";
@@ -142,7 +152,26 @@ export type { HResultSymbol } from "./registry/hresults.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { PACE_SETTINGS } from "./registry/pace-settings.ts";
 export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
-export { resolveSettings, SETTINGS } from "./registry/settings.ts";
+export { checkPolicyValue, isPolicyName, parsePolicyValue, POLICIES } from "./registry/policies.ts";
+export type {
+  Policies,
+  PolicyName,
+  PolicyOptions,
+  PolicyRow,
+  PolicyValue,
+} from "./registry/policies.ts";
+export { POLICY_REASONS } from "./registry/policy-reasons.ts";
+export type { PolicyReason } from "./registry/policy-reasons.ts";
+export { DOWNLOAD_MODES, PEER_RESTRICTIONS } from "./registry/policy-settings.ts";
+export { POLICY_PRESETS, resolvePolicies } from "./registry/resolve-policies.ts";
+export type {
+  EffectivePolicy,
+  EffectiveSetting,
+  PolicyPreset,
+  Provider,
+  ResolvedPolicies,
+} from "./registry/resolve-policies.ts";
+export { isSettingValue, resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { addressKey } from "./schedule/address-key.ts";
 export { parseConductRecord } from "./schedule/conduct-record.ts";
@@ -152,7 +181,7 @@ export { isCacheHost } from "./schedule/cache-hosts.ts";
 export { ORIGIN_REASONS } from "./schedule/notice.ts";
 export type { Notice, OriginReason } from "./schedule/notice.ts";
 export { Scheduler } from "./schedule/scheduler.ts";
-export type { SchedulerDeps } from "./schedule/scheduler.ts";
+export type { SchedulerDeps } from "./schedule/scheduler-deps.ts";
 export { FILE_PHASES } from "./schedule/snapshot.ts";
 export type {
   FilePhase,

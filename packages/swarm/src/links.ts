@@ -18,6 +18,7 @@
 import type { Connection } from "@libp2p/interface";
 import { assert } from "@shoal/core";
 import type { PeerId, PieceBytes, SwarmEvent } from "@shoal/core";
+import { reachOf } from "./address-rules.ts";
 import { abortConnection } from "./link.ts";
 import type { Link, LinkHost } from "./link.ts";
 
@@ -111,7 +112,7 @@ export class LinkTable implements LinkHost {
     this.#unwatch(link.connection);
     peer.isAwaited = false;
     const host = this.#hostByLink.get(link) ?? "";
-    this.#emit({ type: "peerConnected", peerId, host, requestsMax });
+    this.#emit({ type: "peerConnected", peerId, host, reach: reachOf(host), requestsMax });
     for (const candidate of peer.candidates) candidate.close(RIVAL);
   }
 

@@ -54,6 +54,8 @@ export interface SwarmOptions {
    * machine is in (R-PEER-10). Default none.
    */
   readonly networks?: readonly string[];
+  /** Only peers in a subnet of this machine, named ones too. Default: no. */
+  readonly subnetOnly?: boolean;
   /** Whether agents on this machine may connect. Default: when it listens on loopback. */
   readonly allowLoopback?: boolean;
   /** Connections with one host. Default 8 (R-PEER-05); many agents on one machine need more. */
@@ -107,6 +109,7 @@ function resolve(options: SwarmOptions): Resolved {
     staticPeers: options.staticPeers ?? [],
     mdns: options.mdns ?? false,
     networks: options.networks ?? [],
+    subnetOnly: options.subnetOnly ?? false,
     connectionsMax: options.connectionsMax ?? 64,
     dialsMax: options.dialsMax ?? 8,
     requestsPerPeerMax: Math.min(
@@ -251,7 +254,7 @@ class Libp2pSwarm implements Swarm {
       { connectionsPerHostMax },
     );
     const onSeen = (peerId: PeerId, addresses: readonly string[]): void => {
-      this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false });
+      this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false, isLocal: true });
     };
     const filter = new SightingFilter(this.#rules);
     const discovery =

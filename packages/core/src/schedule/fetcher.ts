@@ -204,9 +204,9 @@ export class Fetcher implements Stage {
   #piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
     this.#ledger.commitEnded();
     const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
-    const { contentId } = this.#options;
+    const { contentId, mayServe } = this.#options;
     const peerIds = [...this.#interested].filter((peerId) => !this.#isSeed(peerId));
-    if (contentId !== undefined && fresh.length > 0 && peerIds.length > 0) {
+    if (contentId !== undefined && fresh.length > 0 && peerIds.length > 0 && mayServe()) {
       this.#deps.outbox.swarm({ type: "sendHave", peerIds, contentId, pieces: fresh });
     }
     this.#settle(now);
@@ -293,7 +293,7 @@ export class Fetcher implements Stage {
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
-    link.received.add(length, now);
+    this.#deps.peers.received(link, length, now);
     this.#swarm.heard(link.peerId, now);
     this.#receive(piece, link, bufferId);
   }
@@ -366,8 +366,8 @@ export class Fetcher implements Stage {
     peerIds: readonly PeerId[],
     claims: ReadonlyArray<{ readonly first: PieceIndex; readonly count: number }>,
   ): void {
-    const { contentId } = this.#options;
-    if (contentId === undefined || peerIds.length === 0) return;
+    const { contentId, mayServe } = this.#options;
+    if (contentId === undefined || peerIds.length === 0 || !mayServe()) return;
     for (const { first: firstPiece, count: pieceCount } of claims) {
       this.#deps.counters.add("shoal_claims_sent_total");
       this.#deps.outbox.swarm({ type: "sendClaim", peerIds, contentId, firstPiece, pieceCount });

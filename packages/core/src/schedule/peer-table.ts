@@ -12,35 +12,26 @@ import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
-import type { Offence } from "../ports/swarm-port.ts";
+import { peerClassOf, RECEIVED_COUNTERS } from "../policy/peer-class.ts";
+import type { Offence, PeerReach } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
 import type { ConductRecord } from "./conduct-record.ts";
 import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
+import { isDue, newPeer } from "./known-peer.ts";
+import type { Peer } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
 import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
+import type { PeerGate } from "./peer-gate.ts";
 import type { Link } from "./peer-link.ts";
 import type { WallClock } from "./wall-clock.ts";
 
 export type { Link } from "./peer-link.ts";
 
-type PeerState =
-  | { readonly name: "known"; readonly dialAt: Millis }
-  | { readonly name: "dialling" }
-  | { readonly name: "connected"; readonly link: Link }
-  | { readonly name: "banned" };
-
-interface Peer {
-  readonly peerId: PeerId;
-  addresses: readonly string[];
-  isStatic: boolean;
-  state: PeerState;
-  dialFailures: number;
-}
-
+const NOT_ADMITTED = "policy";
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
 const PIPELINE_MS = 100;
 
@@ -50,6 +41,7 @@ export interface PeerTableDeps {
   readonly settings: Settings;
   readonly counters: Counters;
   readonly wallClock: WallClock;
+  readonly gate: PeerGate;
 }
 
 export class PeerTable implements BanList {
@@ -103,6 +95,7 @@ export class PeerTable implements BanList {
     if (this.#dialling > 0) return true;
     for (const peer of this.#peers.values()) {
       if (peer.state.name !== "known" || peer.dialFailures > 0) continue;
+      if (!this.#admits(peer)) continue;
       if (this.#backoff.openAt(peer) === -Infinity) return true;
     }
     return false;
@@ -116,19 +109,20 @@ export class PeerTable implements BanList {
   }
 
   discovered(
-    found: { peerId: PeerId; addresses: readonly string[]; isStatic: boolean },
+    found: { peerId: PeerId; addresses: readonly string[]; isStatic: boolean; isLocal?: boolean },
     now: Millis,
   ): void {
     const addresses = found.addresses.slice(0, LIMITS.addressesPerPeerMax);
     const known = this.#peers.get(found.peerId);
     if (known === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
-      const peer = newPeer(found.peerId, addresses, found.isStatic, now);
+      const peer = newPeer({ ...found, addresses }, now);
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
     } else {
       // Hints are unproved: what the user said of a peer comes before them.
       const isWeaker = known.isStatic && !found.isStatic;
+      known.isLocal ||= found.isLocal === true;
       const both = isWeaker
         ? [...known.addresses, ...addresses]
         : [...addresses, ...known.addresses];
@@ -143,7 +137,7 @@ export class PeerTable implements BanList {
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
   connected(
-    event: { peerId: PeerId; host: string; requestsMax: number },
+    event: { peerId: PeerId; host: string; requestsMax: number; reach?: PeerReach },
     now: Millis,
   ): Link | undefined {
     let peer = this.#peers.get(event.peerId);
@@ -152,20 +146,24 @@ export class PeerTable implements BanList {
       this.#conduct.isBanned("peer", event.peerId) ||
       (peer?.isStatic !== true && this.#conduct.isBanned("address", address));
     if (peer?.state.name === "dialling") this.#dialling--;
-    if (isBanned || this.#links.size >= this.#deps.settings.connectionsMax) {
-      const reason = isBanned ? "banned" : "too many connections";
+    const isRefused = !this.#admits(peer);
+    if (isBanned || isRefused || this.#links.size >= this.#deps.settings.connectionsMax) {
+      const reason = isBanned ? "banned" : isRefused ? NOT_ADMITTED : "too many connections";
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
       if (peer?.state.name === "dialling") this.#waitBeforeDialling(peer, now);
       return undefined;
     }
     if (peer === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax) this.#forgetOne();
-      peer = newPeer(event.peerId, [], false, now);
+      peer = newPeer({ peerId: event.peerId }, now);
       this.#peers.set(event.peerId, peer);
     }
+    const { isLocal } = peer;
+    const { downloadMode } = this.#deps.settings;
     const link: Link = {
       peerId: event.peerId,
       address,
+      peerClass: peerClassOf({ isLocal, reach: event.reach ?? "private" }, downloadMode),
       slot: this.#freeSlots.pop() ?? this.#slotCount++,
       // Who takes no request at all could never be asked, and would be waited for.
       requestsMax: Math.max(1, event.requestsMax),
@@ -206,6 +204,24 @@ export class PeerTable implements BanList {
     this.#dialling--;
     this.#waitBeforeDialling(peer, now);
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
+    this.dial(now);
+  }
+
+  /** Bytes of a piece have come from the peer. */
+  received(link: Link, length: number, now: Millis): void {
+    link.received.add(length, now);
+    this.#deps.counters.add(RECEIVED_COUNTERS[link.peerClass], length);
+  }
+
+  /** The gate has moved: whom it does not admit is sent away, all others may be dialled at once. */
+  gateMoved(now: Millis): void {
+    for (const peer of this.#peers.values()) {
+      const { peerId, state } = peer;
+      if (state.name === "known") peer.state = { name: "known", dialAt: now };
+      if (state.name !== "connected" || this.#admits(peer)) continue;
+      state.link.busyUntil = Infinity;
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: NOT_ADMITTED });
+    }
     this.dial(now);
   }
 
@@ -257,7 +273,7 @@ export class PeerTable implements BanList {
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
         if (this.#links.size + this.#dialling >= settings.connectionsMax) return;
-        if (peer.isStatic !== isStatic || !isDue(peer, now)) continue;
+        if (peer.isStatic !== isStatic || !isDue(peer, now) || !this.#admits(peer)) continue;
         const addresses = this.#backoff.open(peer, now);
         if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
@@ -287,11 +303,17 @@ export class PeerTable implements BanList {
     this.dial(now);
   }
 
+  /** Whether policy lets us be connected with the peer; `undefined` is one never heard of. */
+  #admits(peer: Peer | undefined): boolean {
+    const { partners } = this.#deps.gate.peering;
+    return partners === "all" || (partners === "local" && peer?.isLocal === true);
+  }
+
   #nextDeadline(): Millis {
     let deadline = Infinity;
     for (const peer of this.#peers.values()) {
       if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if (!peer.isStatic && !this.#wanted) continue;
+      if ((!peer.isStatic && !this.#wanted) || !this.#admits(peer)) continue;
       const dialAt = Math.max(peer.state.dialAt, this.#backoff.openAt(peer));
       if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
     }
@@ -351,23 +373,4 @@ export class PeerTable implements BanList {
     }
     return false;
   }
-}
-
-function newPeer(
-  peerId: PeerId,
-  addresses: readonly string[],
-  isStatic: boolean,
-  now: Millis,
-): Peer {
-  return {
-    peerId,
-    addresses,
-    isStatic,
-    state: { name: "known", dialAt: now },
-    dialFailures: 0,
-  };
-}
-
-function isDue(peer: Peer, now: Millis): boolean {
-  return peer.state.name === "known" && peer.addresses.length > 0 && peer.state.dialAt <= now;
 }

@@ -7,7 +7,6 @@
  *   events ─▶ handle ─▶ ┌ JobTable ─── TransferTable ─── Transfer … ┐ ─▶ pollCommand ─▶ ports
  *   verbs  ─▶ create…   └ PeerTable    UploadQueue                  ┘ ─▶ pollNotice ─▶ watchers
  */
-import type { Publisher } from "../content/publisher.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { NetworkState } from "../job/network.ts";
 import type { JobChange, JobRequest, VerbGuard } from "../job/request.ts";
@@ -15,42 +14,27 @@ import type { JobState, PlainVerb } from "../job/states.ts";
 import type { SchedulerCommand, SchedulerEvent } from "../ports/events.ts";
 import type { OriginResponse } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Random } from "../random.ts";
 import { Counters } from "../registry/counters.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
+import type { MachineFacts, Peering } from "../policy/peering.ts";
 import type { PaceSettings } from "../registry/pace-settings.ts";
-import type { Settings } from "../registry/settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
-import { Pacer } from "../pace/pacer.ts";
-import { CacheHosts } from "./cache-hosts.ts";
-import { Demand } from "./demand.ts";
-import { FlowGate } from "./flow-gate.ts";
+import type { Pacer } from "../pace/pacer.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
-import { OriginHosts } from "./origin-hosts.ts";
 import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
-import { PeerTable } from "./peer-table.ts";
-import { Publishers } from "./publishers.ts";
+import type { PeerTable } from "./peer-table.ts";
+import { createMachineDeps } from "./scheduler-deps.ts";
+import type { SchedulerDeps } from "./scheduler-deps.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { LinkEvent, PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { UploadQueue } from "./upload-queue.ts";
 import { WallClock } from "./wall-clock.ts";
-
-export interface SchedulerDeps {
-  readonly random: Random;
-  readonly settings: Settings;
-  /** This agent's own peer id. */
-  readonly selfId: PeerId;
-  /** Cache servers to ask before the origin, each one that `isCacheHost` accepts. Default: none. */
-  readonly cacheHosts?: readonly string[];
-  /** Whose signed manifests are believed, no key in two of them. Default: nobody's. */
-  readonly publishers?: readonly Publisher[];
-}
 
 export class Scheduler {
   readonly counters = new Counters();
@@ -65,28 +49,16 @@ export class Scheduler {
   readonly #serving: Serving;
   readonly #membership: Membership;
 
-  constructor({ random, settings, selfId, cacheHosts = [], publishers = [] }: SchedulerDeps) {
-    const base = { outbox: this.#outbox, random, settings, counters: this.counters };
-    const wallClock = this.#wallClock;
-    this.#peers = new PeerTable({ ...base, wallClock });
-    const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
-    this.#pacer = new Pacer({ outbox: this.#outbox, wallClock, flowGate }, settings);
-    this.#deps = {
-      ...base,
-      flowGate,
-      peers: this.#peers,
-      demand: new Demand(),
-      cacheHosts: new CacheHosts(cacheHosts),
-      originHosts: new OriginHosts(),
-      pacer: this.#pacer,
-      wallClock,
-      publishers: new Publishers({ outbox: this.#outbox, wallClock }, publishers),
-      selfId,
-    };
+  constructor(options: SchedulerDeps) {
+    const { counters } = this;
+    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters };
+    this.#deps = createMachineDeps(options, own);
+    this.#peers = this.#deps.peers;
+    this.#pacer = this.#deps.pacer;
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
-    this.#uploads = new UploadQueue({ ...base, pace: this.#pacer.uploads });
+    this.#uploads = new UploadQueue({ ...this.#deps, pace: this.#pacer.uploads });
     this.#serving = new Serving(this.#outbox, this.#uploads, this.#transfers);
   }
 
@@ -144,6 +116,24 @@ export class Scheduler {
   setNetwork(network: NetworkState, now: Millis): void {
     this.#jobs.setNetwork(network, now);
     this.#settle(now);
+  }
+
+  /** What is known of the machine from now on; peers, uploads and offers follow at once. */
+  setMachine(facts: MachineFacts, now: Millis): void {
+    const offered = this.#transfers.servedContents();
+    if (!this.#deps.gate.setMachine(facts)) return;
+    this.#outbox.notice({ type: "peeringChanged", peering: this.peering });
+    this.#peers.gateMoved(now);
+    for (const transfer of this.#transfers.all()) {
+      if (transfer.served() === undefined) this.#uploads.drop(transfer.transferId);
+    }
+    this.#membership.offersMoved(offered);
+    this.#settle(now);
+  }
+
+  /** How far policy lets this agent take part in peering now, and why not further. */
+  get peering(): Peering {
+    return this.#deps.gate.peering;
   }
 
   /**
@@ -294,8 +284,9 @@ export class Scheduler {
         if (event.peerId !== this.#deps.selfId) this.#peers.discovered(event, now);
         break;
       case "peerConnected":
-        if (this.#peers.connected(event, now) === undefined) break;
-        this.#uploads.connected(event.peerId);
+        const link = this.#peers.connected(event, now);
+        if (link === undefined) break;
+        this.#uploads.connected(link);
         this.#membership.connected(event.peerId);
         break;
       case "dialFailed":
@@ -328,7 +319,7 @@ export class Scheduler {
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.of(event.contentId)) {
-      if (transfer.peerEvent(event, link, now)) continue;
+      if (!transfer.terms.mayPeer || transfer.peerEvent(event, link, now)) continue;
       this.#peers.offended(event.peerId, "malformedFrame", now);
     }
   }

@@ -12,7 +12,10 @@ import type { Settings } from "../registry/settings.ts";
 import type { TokenBucket } from "../pace/token-bucket.ts";
 import type { RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
+import { SENT_COUNTERS } from "../policy/peer-class.ts";
+import type { PeerClass } from "../policy/peer-class.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Link } from "./peer-link.ts";
 
 /** What may wait for tokens: well below the shortest time in which peers expect a piece. */
 const BACKLOG_MS_MAX = 4_000;
@@ -30,6 +33,7 @@ interface Upload {
 
 /** What is kept per peer while it has uploads; `sentBytes` decides whose turn it is. */
 interface Customer {
+  readonly peerClass: PeerClass;
   readonly uploads: Map<RequestId, Upload>;
   active: number;
   sentBytes: number;
@@ -61,13 +65,13 @@ export class UploadQueue {
     return this.#total;
   }
 
-  connected(peerId: PeerId): void {
+  connected({ peerId, peerClass }: Pick<Link, "peerId" | "peerClass">): void {
     // A newcomer starts level with the peer that has had least, so that it gets its turn at once
     // without being owed the past.
     let least = Infinity;
     for (const customer of this.#customers.values()) least = Math.min(least, customer.sentBytes);
     const sentBytes = Number.isFinite(least) ? least : 0;
-    this.#customers.set(peerId, { uploads: new Map(), active: 0, sentBytes });
+    this.#customers.set(peerId, { peerClass, uploads: new Map(), active: 0, sentBytes });
   }
 
   disconnected(peerId: PeerId): void {
@@ -148,6 +152,7 @@ export class UploadQueue {
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return undefined;
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
+    this.#counters.add(SENT_COUNTERS[customer.peerClass], sentBytes);
     customer.sentBytes += sentBytes;
     this.#forget(upload);
     return upload.transferId;
