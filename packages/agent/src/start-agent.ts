@@ -12,14 +12,11 @@ import { join, resolve as resolvePath } from "node:path";
 import {
   assert,
   isBoolean,
-  isCacheHost,
   isOneOf,
   isRecordOf,
-  LIMITS,
   NETWORK_COSTS,
   PieceBufferPool,
   Random,
-  resolveSettings,
   Scheduler,
   ShoalError,
   USUAL_NETWORK,
@@ -28,6 +25,7 @@ import type {
   ContentId,
   CounterName,
   EventSink,
+  MachineFacts,
   NetworkState,
   Notice,
   PaceSettings,
@@ -46,6 +44,10 @@ import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import type { Swarm } from "@shoal/swarm";
 import { agentCache } from "./agent-cache.ts";
+import { AgentMachine } from "./agent-machine.ts";
+import type { PolicyFace } from "./agent-machine.ts";
+import { resolveAgentPolicies, swarmPolicyOf } from "./agent-policies.ts";
+import type { AgentConfiguration, AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
@@ -53,9 +55,10 @@ import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
+import { machineProbe } from "./probes/machine-probe.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
 
-export interface AgentOptions {
+export interface AgentOptions extends AgentPolicyOptions {
   /** Created when it does not exist. One agent at a time may use it. */
   readonly stateDirectory: string;
   /** Multiaddrs to listen on. Default: any port of every IPv4 interface. Empty: only dial. */
@@ -104,7 +107,7 @@ export interface AgentOptions {
 }
 
 /** A running agent. `await using` closes it. */
-export interface Agent extends AsyncDisposable {
+export interface Agent extends AsyncDisposable, PolicyFace {
   /** All jobs, as an administrator sees them; those it creates are owned by `local`. */
   readonly jobs: Jobs;
   /** What stays on offer to peers after its job. */
@@ -159,13 +162,14 @@ const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 const SERVE_TIMEOUT_MS = 60_000;
 
 /**
- * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_STATE_LOCKED`,
+ * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_POLICY_INVALID`, `ERR_STATE_LOCKED`,
  * `ERR_STATE_UNUSABLE`, `ERR_LISTEN_FAILED`, `ERR_PEER_ADDRESS_INVALID`, `ERR_SETTING_INVALID`,
  * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const settings = resolveSettings(options.settings);
   const logger = options.logger ?? silentLogger;
+  const policies = await resolveAgentPolicies({ ...options, logger });
+  const { settings } = policies;
   const stateDirectory = resolvePath(options.stateDirectory);
   const originOptions = await originOptionsOf(options);
   const pool = new PieceBufferPool();
@@ -185,7 +189,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
   const selfId = privateKey.publicKey.toString();
-  const scheduler = schedulerOf(options, { settings, selfId });
+  const scheduler = schedulerOf(options, { policies, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
   const services = new Set<JobService>();
@@ -197,10 +201,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     { pool, sink },
     {
       privateKey,
-      listen: options.listen ?? DEFAULT_LISTEN,
+      ...swarmPolicyOf(policies, {
+        listen: options.listen ?? DEFAULT_LISTEN,
+        networks: options.peerNetworks ?? [],
+        mdns: options.mdns ?? true,
+        hasGroupKey: HAS_GROUP_KEY,
+      }),
       staticPeers: options.peers ?? [],
-      networks: options.peerNetworks ?? [],
-      mdns: options.mdns ?? true,
       connectionsMax: settings.connectionsMax,
       dialsMax: settings.dialsMax,
       ...(allowLoopback === undefined ? {} : { allowLoopback }),
@@ -212,12 +219,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.adopt(origin, () => origin.close());
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
+  const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
+  const machine = opened.use(await AgentMachine.start(engine, { policies, probe }));
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, logger }, place));
   // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket });
+  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
@@ -230,20 +239,19 @@ async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginO
 }
 
 function schedulerOf(
-  { cacheHosts = [], trustedKeys = [] }: AgentOptions,
-  { settings, selfId }: { readonly settings: Settings; readonly selfId: PeerId },
+  { trustedKeys = [] }: AgentOptions,
+  { policies, selfId }: { readonly policies: AgentPolicies; readonly selfId: PeerId },
 ): Scheduler {
-  if (cacheHosts.length > LIMITS.cacheHostsMax) {
-    throw new ShoalError("ERR_USAGE", `${cacheHosts.length} cache servers`);
-  }
-  const wrong = cacheHosts.find((host) => !isCacheHost(host));
-  if (wrong !== undefined) {
-    throw new ShoalError("ERR_USAGE", `${wrong.slice(0, 100)} is not the name of a cache server`);
-  }
+  const { settings, cacheHosts } = policies;
   const random = new Random(randomInt(2 ** 32));
   const publishers = parseTrustedKeys(trustedKeys);
-  return new Scheduler({ random, settings, selfId, cacheHosts, publishers });
+  const hasGroupKey = HAS_GROUP_KEY;
+  return new Scheduler({ random, settings, selfId, cacheHosts, publishers, hasGroupKey });
 }
+
+// GROUP KEYS. Mode 2 has peers only where the swarm proves who is a member (R-GRP-01). A swarm that
+// takes `groupKeys` is to be given `policies.groupKeys`, and this to be whether there are any.
+const HAS_GROUP_KEY = false;
 
 const PAYLOADS = {
   byteLength: (payload: PieceBytes): number => payload.bytes.length,
@@ -285,6 +293,7 @@ interface Parts {
   readonly swarm: Swarm;
   readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
+  readonly machine: PolicyFace;
 }
 
 class RunningAgent implements Agent {
@@ -331,6 +340,14 @@ class RunningAgent implements Agent {
     if (!isNetworkShape(network)) throw new ShoalError("ERR_USAGE", "not a state of a network");
     this.#network = { ...this.#network, ...network };
     this.#parts.engine.act((scheduler, now) => scheduler.setNetwork(this.#network, now));
+  }
+
+  setMachine(facts: MachineFacts): void {
+    this.#parts.machine.setMachine(facts);
+  }
+
+  configuration(): AgentConfiguration {
+    return this.#parts.machine.configuration();
   }
 
   setLimits(limits: Partial<PaceSettings>): void {

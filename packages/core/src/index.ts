@@ -98,6 +98,8 @@ export {
 } from "./job/states.ts";
 export type { JobFact, JobState, JobVerb, PlainVerb } from "./job/states.ts";
 export { groupKeyOf } from "./policy/group-key.ts";
+export { parseMonthUsage } from "./policy/month-usage.ts";
+export type { MonthUsage } from "./policy/month-usage.ts";
 export { decidePeering, isPeeringMode } from "./policy/peering.ts";
 export type { MachineFacts, Peering } from "./policy/peering.ts";
 export { TokenBucket } from "./pace/token-bucket.ts";

@@ -11,6 +11,7 @@
 import type {
   AcceptedManifest,
   ConductRecord,
+  MonthUsage,
   ContentId,
   JobId,
   JobRecord,
@@ -65,6 +66,8 @@ export class SimDisk {
   readonly conduct = new Map<string, ConductRecord>();
   /** The latest of each key and product, in the order of their saving. */
   accepted: readonly AcceptedManifest[] = [];
+  /** What was sent to the Internet in the last month of all. */
+  usage: MonthUsage | undefined;
   /** Part files and published files of jobs, by `fileKey`. */
   readonly files = new Map<string, DiskFile>();
   /** What lies at destinations. */

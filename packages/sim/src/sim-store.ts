@@ -81,6 +81,8 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
         return this.#at(this.#disk.read(0), () => this.#loadState());
       case "saveConduct":
         return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
+      case "saveUsage":
+        return this.#at(this.#disk.sync(), () => void (this.#disk.usage = command.usage));
       case "saveAccepted":
         return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
       case "saveJob":
@@ -154,10 +156,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
-    const { accepted } = this.#disk;
+    const { accepted, usage } = this.#disk;
     const conduct = [...this.#disk.conduct.values()];
     const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
-    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+    const month = usage && { usage };
+    this.#emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct, ...month });
   }
 
   #saveJob(job: JobRecord, revision: number): void {

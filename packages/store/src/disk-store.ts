@@ -36,7 +36,13 @@ type TransferCommand = Exclude<
   StoreCommand,
   | JobCommand
   | Command<
-      "loadState" | "saveAccepted" | "saveConduct" | "openContent" | "openShared" | "readPiece"
+      | "loadState"
+      | "saveAccepted"
+      | "saveConduct"
+      | "saveUsage"
+      | "openContent"
+      | "openShared"
+      | "readPiece"
     >
 >;
 
@@ -84,6 +90,9 @@ export class DiskStore {
         return Promise.resolve();
       case "saveConduct":
         this.#context.conductRows.save(command);
+        return Promise.resolve();
+      case "saveUsage":
+        this.#context.usageRows.save(command.usage);
         return Promise.resolve();
       case "saveAccepted":
         this.#context.acceptedRows.save(command.accepted);
@@ -145,7 +154,9 @@ export class DiskStore {
       const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
       const accepted = this.#context.acceptedRows.all();
       const conduct = this.#context.conductRows.all();
-      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct });
+      const usage = this.#context.usageRows.latest();
+      const month = usage && { usage };
+      emit({ type: "stateLoaded", jobs, resumable, contents, accepted, conduct, ...month });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
       emit({ type: "stateFailed", error });
@@ -190,13 +201,14 @@ export class DiskStore {
     const { cacheRows, disk, tables } = this.#context;
     const found: StoredContent[] = [];
     let manifestBytes = 0;
-    const withdrawn = cacheRows.withdrawn();
+    const [withdrawn, privates] = [cacheRows.withdrawn(), cacheRows.privates()];
     for (const { contentId, path, length, bytes } of tables.shared()) {
       if (withdrawn.has(contentId)) continue;
       if (statComplete(disk, path, length) === undefined) continue;
       manifestBytes += bytes.length;
       if (manifestBytes > LIMITS.storedManifestBytesMax) break;
-      found.push({ contentId, manifestBytes: bytes, path });
+      const isPrivate = privates.has(contentId);
+      found.push({ contentId, manifestBytes: bytes, path, ...(isPrivate && { isPrivate }) });
     }
     return found;
   }

@@ -1,6 +1,7 @@
 /**
  * Brings the rows of an older database up to this version (R-DB-04). Version 3 only added the table
- * `cache`, version 4 a column to it and the table `accepted`, version 5 the table `conduct`. Version
+ * `cache`, version 4 a column to it and the table `accepted`, version 5 the table `conduct`,
+ * version 6 the table `usage`. Version
  * 1 kept jobs in another shape:
  *
  *   1   files: [spec], transferred: [boolean], published: [boolean]

@@ -10,6 +10,7 @@ import type { UnixMillis } from "@shoal/core";
 import { AcceptedRows } from "./accepted-rows.ts";
 import { CacheRows } from "./cache-rows.ts";
 import { ConductRows } from "./conduct-rows.ts";
+import { UsageRows } from "./usage-rows.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { CacheSettings } from "./content-cache.ts";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
@@ -100,6 +101,7 @@ async function start(
     cacheRows: new CacheRows(database),
     acceptedRows: new AcceptedRows(database, doubt),
     conductRows: new ConductRows(database, doubt),
+    usageRows: new UsageRows(database, doubt),
     now,
     stateDirectory: realPath,
     publishedMode,

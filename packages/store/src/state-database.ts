@@ -14,7 +14,7 @@ import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
 import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -75,6 +75,9 @@ const TABLES = {
     subject TEXT NOT NULL,
     record TEXT NOT NULL,
     PRIMARY KEY (kind, subject)`,
+  usage: `
+    month TEXT PRIMARY KEY,
+    internet_sent_bytes INTEGER NOT NULL`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,

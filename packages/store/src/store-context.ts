@@ -6,6 +6,7 @@ import type { PieceLayout, StoreEvent, UnixMillis } from "@shoal/core";
 import type { AcceptedRows } from "./accepted-rows.ts";
 import type { CacheRows } from "./cache-rows.ts";
 import type { ConductRows } from "./conduct-rows.ts";
+import type { UsageRows } from "./usage-rows.ts";
 import type { Disk } from "./disk.ts";
 import type { StateTables } from "./state-tables.ts";
 
@@ -15,6 +16,7 @@ export interface StoreContext {
   readonly cacheRows: CacheRows;
   readonly acceptedRows: AcceptedRows;
   readonly conductRows: ConductRows;
+  readonly usageRows: UsageRows;
   /** The time of day, for ages in the cache. */
   readonly now: () => UnixMillis;
   /** Its real path. No file is ever published in it (R-FS-03). */

@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { AcceptedRows } from "../src/accepted-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
+import { UsageRows } from "../src/usage-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import type { Disk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
@@ -37,6 +38,7 @@ function openTable() {
     cacheRows: new CacheRows(database),
     acceptedRows: new AcceptedRows(database, () => {}),
     conductRows: new ConductRows(database, () => {}),
+    usageRows: new UsageRows(database, () => {}),
     now: Date.now,
     stateDirectory: state,
     publishedMode: 0o644,

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { AcceptedRows } from "../src/accepted-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
+import { UsageRows } from "../src/usage-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
 import { SCHEMA_VERSION, StateDatabase } from "../src/state-database.ts";
@@ -298,6 +299,7 @@ describe("jobs", () => {
       cacheRows: new CacheRows(database),
       acceptedRows: new AcceptedRows(database, () => {}),
       conductRows: new ConductRows(database, () => {}),
+      usageRows: new UsageRows(database, () => {}),
       now: Date.now,
       stateDirectory: state,
       publishedMode: 0o644,

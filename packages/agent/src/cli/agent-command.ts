@@ -3,7 +3,7 @@
  * addresses go to stdout; what happens goes to stderr, a line at a time and not too many.
  */
 import { join } from "node:path";
-import type { Settings } from "@shoal/core";
+import type { Policies, PolicyPreset, Settings } from "@shoal/core";
 import type { Logger, LogFields } from "../logger.ts";
 import { startAgent } from "../start-agent.ts";
 import type { Agent } from "../start-agent.ts";
@@ -11,6 +11,7 @@ import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { Interruption } from "./failure.ts";
 import { formatBytes, formatCount } from "./format-values.ts";
+import { policiesOf } from "./policy-file.ts";
 import { stateHome } from "./state-place.ts";
 import type { Terminal } from "./terminal.ts";
 import { wayOut } from "./way-out.ts";
@@ -26,6 +27,9 @@ export interface AgentCommandOptions {
   readonly mdns: boolean;
   readonly ca?: string;
   readonly setting?: Partial<Settings>;
+  readonly policy?: Policies;
+  readonly policyFile?: string;
+  readonly policyPreset?: PolicyPreset;
   readonly json?: true;
 }
 
@@ -45,6 +49,8 @@ export async function runAgentCommand(
     trustedKeys: options.trust ?? [],
     ...wayOut(options, env),
     settings: options.setting ?? {},
+    policies: await policiesOf(options),
+    ...(options.policyPreset === undefined ? {} : { policyPreset: options.policyPreset }),
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.jobSocket === undefined ? {} : { jobSocket: options.jobSocket }),

@@ -8,6 +8,7 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobRecord } from "../job/record.ts";
+import type { MonthUsage } from "../policy/month-usage.ts";
 import type { ConductRecord, SubjectKind } from "../schedule/conduct-record.ts";
 import type {
   BufferId,
@@ -80,6 +81,8 @@ export type StoreCommand =
       readonly records: readonly ConductRecord[];
       readonly forgotten: readonly { readonly kind: SubjectKind; readonly subject: string }[];
     }
+  /** Remembers the month's uploads. No answer. */
+  | { readonly type: "saveUsage"; readonly usage: MonthUsage }
   /** Forgets the record of a job that is over. No answer. */
   | { readonly type: "forgetJob"; readonly jobId: JobId }
   /**
@@ -144,6 +147,8 @@ export interface StoredContent {
   readonly contentId: ContentId;
   readonly manifestBytes: Uint8Array;
   readonly path: string;
+  /** A job fetched it with what strangers do not have (R-PRIV-02). Absent: no. */
+  readonly isPrivate?: boolean;
 }
 
 /** A content of a live job whose part file can be opened again, without asking any network. */
@@ -179,6 +184,8 @@ export type StoreEvent =
       readonly conduct?: readonly ConductRecord[];
       /** The earliest first. Absent: none. */
       readonly accepted?: readonly AcceptedManifest[];
+      /** Of the last month in which anything was counted. Absent: nothing was. */
+      readonly usage?: MonthUsage;
     }
   /** The answer to `loadState`, or at any time: nothing is durable any more, no wait is answered. */
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }

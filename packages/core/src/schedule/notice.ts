@@ -17,6 +17,7 @@ export const ORIGIN_REASONS = {
   idleSteal: "nothing else was left to do and nobody had begun this run",
   peersSlow: "the origin is faster than all peers together",
   peersSilent: "no verified piece came from peers for the stall timeout",
+  belowQos: "a background file came more slowly than its least rate",
   corruptRetry: "another source sent corrupt bytes for this piece",
 } as const;
 export type OriginReason = keyof typeof ORIGIN_REASONS;
@@ -62,6 +63,6 @@ export type Notice =
   /** No peer may come from there for a while; of IPv6 it is a network (R-BAN-02). */
   | { readonly type: "addressBanned"; readonly address: string; readonly offence: Offence }
   /** Policy lets this agent take part in peering in another way than before. */
-  | { readonly type: "peeringChanged"; readonly peering: Peering }
+  | { readonly type: "policyChanged"; readonly peering: Peering }
   /** A content became available to peers, or ceased to be. */
   | { readonly type: "contentServed"; readonly contentId: ContentId; readonly served: boolean };

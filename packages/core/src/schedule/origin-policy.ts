@@ -9,8 +9,10 @@
 import type { Random } from "../random.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Millis, PieceIndex } from "../units.ts";
+import { BackgroundQos } from "./background-qos.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
+import type { Urgency } from "./demand.ts";
 import type { FileSource } from "./file-sources.ts";
 import type { OriginReason } from "./notice.ts";
 import { RateMeter } from "./pace.ts";
@@ -30,6 +32,7 @@ export interface OriginPolicyParts {
   readonly ledger: PieceLedger;
   readonly swarm: ContentSwarm;
   readonly peers: PeerRequests | undefined;
+  readonly urgency: Urgency;
 }
 
 export class OriginPolicy {
@@ -41,6 +44,7 @@ export class OriginPolicy {
   /** Answers in a row that were of a file of another length. */
   readonly #changedAnswers = new Map<FileSource, number>();
   readonly #peerRate: RateMeter;
+  readonly #qos: BackgroundQos;
   #peerPieceAt: Millis;
   /** Since when nothing is asked of the origin, though pieces are missing. */
   #waitingSince: Millis | undefined;
@@ -60,6 +64,8 @@ export class OriginPolicy {
     this.#parts = parts;
     this.#peerRate = new RateMeter(now);
     this.#peerPieceAt = now;
+    const { ledger, urgency } = parts;
+    this.#qos = new BackgroundQos({ ...deps, urgency }, ledger.storedBytes, now);
   }
 
   peerPieceStored(bytes: number, now: Millis): void {
@@ -108,6 +114,7 @@ export class OriginPolicy {
   note(now: Millis, runCount: number): void {
     const { peers, swarm } = this.#parts;
     this.#runCount = runCount;
+    this.#qos.note(this.#parts.ledger.storedBytes, now);
     if (peers?.hasOffer() === true) this.#offerSince ??= now;
     else this.#offerSince = undefined;
     if (runCount > 0 || (peers !== undefined && peers.size > 0)) this.#idleSince = undefined;
@@ -131,6 +138,7 @@ export class OriginPolicy {
     if (!isFree(ledger.picker, piece)) return undefined;
     if (peers === undefined || swarm.memberCount === 0) return "noPeers";
     if (ledger.picker.availability(piece) > 0) {
+      if (this.#qos.isMissed(this.#offerSince, now)) return "belowQos";
       if (this.#corrupt.has(piece)) return "corruptRetry";
       if (this.#peersAreSilent(now)) return "peersSilent";
       return this.#peersAreSlow(now) ? "peersSlow" : undefined;

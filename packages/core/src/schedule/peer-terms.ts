@@ -32,6 +32,11 @@ export class PeerTerms {
     return this.#gate.isLongEnough(this.#length);
   }
 
+  /** Whether peers can be waited for now. */
+  get hasPeers(): boolean {
+    return this.mayPeer && this.#gate.peering.partners !== "none";
+  }
+
   /** Whether peers may have it from us now (R-PRIV-02, R-PEER-26). */
   get mayServe(): boolean {
     if (this.#known.resolution?.manifest === undefined || this.#isPrivate) return false;

@@ -58,7 +58,7 @@ export class Scheduler {
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
-    this.#uploads = new UploadQueue({ ...this.#deps, pace: this.#pacer.uploads });
+    this.#uploads = new UploadQueue(this.#deps);
     this.#serving = new Serving(this.#outbox, this.#uploads, this.#transfers);
   }
 
@@ -122,10 +122,10 @@ export class Scheduler {
   setMachine(facts: MachineFacts, now: Millis): void {
     const offered = this.#transfers.servedContents();
     if (!this.#deps.gate.setMachine(facts)) return;
-    this.#outbox.notice({ type: "peeringChanged", peering: this.peering });
+    this.#outbox.notice({ type: "policyChanged", peering: this.peering });
     this.#peers.gateMoved(now);
     for (const transfer of this.#transfers.all()) {
-      if (transfer.served() === undefined) this.#uploads.drop(transfer.transferId);
+      if (transfer.served() === undefined) this.#uploads.drop(transfer.transferId, "busy");
     }
     this.#membership.offersMoved(offered);
     this.#settle(now);
@@ -239,7 +239,7 @@ export class Scheduler {
       case "manifestRequested":
       case "requestCancelled":
       case "uploadFinished":
-        this.#serving.handle(event);
+        this.#serving.handle(event, now);
         break;
       default:
         this.#handleStore(event, now);
@@ -269,6 +269,7 @@ export class Scheduler {
   handleTimeout(now: Millis): void {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
     this.#pacer.handleTimeout(now);
+    this.#uploads.month.handleTimeout(now);
     this.#transfers.handleTimeout(now);
     if (this.#jobs.pollDeadline() <= now) this.#jobs.handleTimeout(now);
     this.#settle(now);
@@ -330,7 +331,10 @@ export class Scheduler {
         const offered = this.#deps.publishers.load(event);
         this.#peers.load(event.conduct ?? [], now);
         this.#jobs.load(event.jobs, event.resumable, now);
-        for (const stored of offered) this.#transfers.open({ stored }, now);
+        if (event.usage !== undefined) this.#uploads.month.load(event.usage);
+        for (const stored of offered) {
+          if (stored.isPrivate !== true) this.#transfers.open({ stored }, now);
+        }
         this.#outbox.notice({ type: "ready" });
         return;
       case "stateFailed":

@@ -3,7 +3,7 @@
  * sent is `UploadQueue`'s. Called by the scheduler.
  */
 import type { SwarmEvent } from "../ports/swarm-port.ts";
-import type { ContentId, PieceIndex } from "../units.ts";
+import type { ContentId, Millis, PieceIndex } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
@@ -25,13 +25,13 @@ export class Serving {
     this.#transfers = transfers;
   }
 
-  handle(event: ServingEvent): void {
+  handle(event: ServingEvent, now: Millis): void {
     const { peerId, requestId } = event;
     switch (event.type) {
       case "pieceRequested": {
         const server = this.#serverOf(event.contentId, event.piece);
         const length = server?.resolution?.layout.length(event.piece) ?? 0;
-        this.#uploads.request(event, server && { transferId: server.transferId, length });
+        this.#uploads.request(event, server && { transferId: server.transferId, length }, now);
         break;
       }
       case "manifestRequested": {
@@ -48,7 +48,7 @@ export class Serving {
         this.#uploads.cancel(peerId, requestId);
         break;
       case "uploadFinished": {
-        const transferId = this.#uploads.finished(peerId, requestId, event.sentBytes);
+        const transferId = this.#uploads.finished(peerId, requestId, event.sentBytes, now);
         const transfer = transferId === undefined ? undefined : this.#transfers.get(transferId);
         if (transfer !== undefined) transfer.facts.uploadedBytes += event.sentBytes;
         break;

@@ -319,7 +319,7 @@ export class Transfer {
     const pieces = { transferId: this.transferId, have, bytes, ...(reusable && { reusable }) };
     const mayServe = (): boolean => this.terms.mayServe;
     const options = { ...fetcherOptions(resolution, this.sources), urgency: job.urgency, mayServe };
-    if (!this.terms.mayPeer) this.sources.waivePeers();
+    if (!this.terms.hasPeers) this.sources.waivePeers();
     const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
     this.#state = { name: "fetching", fetcher };
     if (this.terms.mayPeer) this.#early.tell(fetcher, this.#deps.peers, now);

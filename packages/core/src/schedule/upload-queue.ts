@@ -14,6 +14,8 @@ import type { RefusalReason } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
 import { SENT_COUNTERS } from "../policy/peer-class.ts";
 import type { PeerClass } from "../policy/peer-class.ts";
+import { MonthMeter } from "./month-meter.ts";
+import type { MonthMeterDeps } from "./month-meter.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Link } from "./peer-link.ts";
 
@@ -39,6 +41,12 @@ interface Customer {
   sentBytes: number;
 }
 
+export interface UploadQueueDeps extends MonthMeterDeps {
+  readonly counters: Counters;
+  /** The limit of all uploads, and that of uploads to the LAN. */
+  readonly pacer: { readonly uploads: TokenBucket; readonly lanUploads: TokenBucket };
+}
+
 export class UploadQueue {
   readonly #outbox: Outbox;
   readonly #settings: Settings;
@@ -46,18 +54,21 @@ export class UploadQueue {
   readonly #customers = new Map<PeerId, Customer>();
   /** Uploads being read, by our own number for the read. */
   readonly #reads = new Map<RequestId, Upload>();
-  readonly #pace: TokenBucket;
+  readonly #pacer: UploadQueueDeps["pacer"];
+  /** What the Internet has had this month. */
+  readonly month: MonthMeter;
   #total = 0;
   #active = 0;
   #deadline: Millis = Infinity;
   /** Since `serve` looked last, something was asked for or a place came free. */
   #isChanged = false;
 
-  constructor(deps: { outbox: Outbox; settings: Settings; counters: Counters; pace: TokenBucket }) {
+  constructor(deps: UploadQueueDeps) {
     this.#outbox = deps.outbox;
     this.#settings = deps.settings;
     this.#counters = deps.counters;
-    this.#pace = deps.pace;
+    this.#pacer = deps.pacer;
+    this.month = new MonthMeter(deps);
   }
 
   /** Uploads queued or under way. */
@@ -89,13 +100,16 @@ export class UploadQueue {
   request(
     request: { peerId: PeerId; requestId: RequestId; piece: PieceIndex },
     server: { readonly transferId: TransferId; readonly length: number } | undefined,
+    now: Millis,
   ): void {
     const { peerId, requestId, piece } = request;
     const customer = this.#customers.get(peerId);
     if (customer === undefined) return;
     if (server === undefined) return this.#refuse(peerId, requestId, "notFound");
+    const { peerClass } = customer;
     const full =
-      this.#isBehind ||
+      this.#isBehind(peerClass) ||
+      (peerClass === "internet" && !this.month.maySend(now)) ||
       customer.uploads.size >= LIMITS.requestsPerPeerMax ||
       this.#total >= LIMITS.requestsTotalMax ||
       this.#settings.uploadsMax === 0;
@@ -147,24 +161,30 @@ export class UploadQueue {
   }
 
   /** Returns the transfer that was served; `undefined` when the upload is not known any more. */
-  finished(peerId: PeerId, requestId: RequestId, sentBytes: number): TransferId | undefined {
+  finished(
+    peerId: PeerId,
+    requestId: RequestId,
+    sentBytes: number,
+    now: Millis,
+  ): TransferId | undefined {
     const customer = this.#customers.get(peerId);
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return undefined;
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
     this.#counters.add(SENT_COUNTERS[customer.peerClass], sentBytes);
+    if (customer.peerClass === "internet") this.month.sent(sentBytes, now);
     customer.sentBytes += sentBytes;
     this.#forget(upload);
     return upload.transferId;
   }
 
   /** A content is no longer served: its queued uploads are refused. */
-  drop(transferId: TransferId): void {
+  drop(transferId: TransferId, reason: RefusalReason = "notFound"): void {
     for (const customer of this.#customers.values()) {
       for (const upload of customer.uploads.values()) {
         if (upload.transferId !== transferId || upload.phase !== "queued") continue;
         this.#forget(upload);
-        this.#refuse(upload.peerId, upload.requestId, "notFound");
+        this.#refuse(upload.peerId, upload.requestId, reason);
       }
     }
   }
@@ -175,15 +195,11 @@ export class UploadQueue {
     this.#isChanged = false;
     this.#deadline = Infinity;
     while (this.#active < this.#settings.uploadsMax) {
-      const upload = this.#next();
+      const upload = this.#next(now);
       if (upload === undefined) return;
-      if (!this.#pace.canSpend(now)) {
-        this.#deadline = this.#pace.readyAt(now);
-        return;
-      }
-      this.#pace.spend(upload.length, now);
       const customer = this.#customers.get(upload.peerId);
       if (customer === undefined) return;
+      for (const bucket of this.#bucketsOf(customer.peerClass)) bucket.spend(upload.length, now);
       upload.phase = "reading";
       customer.active++;
       this.#active++;
@@ -201,26 +217,45 @@ export class UploadQueue {
 
   /** When `serve` may do what it cannot do now: the rate of uploads is used up. */
   pollDeadline(): Millis {
-    return this.#deadline;
+    return Math.min(this.#deadline, this.month.pollDeadline());
   }
 
   /** Whether those that wait already would take so long that peers had better ask elsewhere. */
-  get #isBehind(): boolean {
-    if (this.#pace.rateBytesPerSec === Infinity) return false;
-    let bytes = 0;
-    for (const { uploads } of this.#customers.values()) {
-      for (const { phase, length } of uploads.values()) if (phase === "queued") bytes += length;
-    }
-    return (bytes * 1_000) / this.#pace.rateBytesPerSec > BACKLOG_MS_MAX;
+  #isBehind(peerClass: PeerClass): boolean {
+    return this.#bucketsOf(peerClass).some((bucket) => {
+      if (bucket.rateBytesPerSec === Infinity) return false;
+      let bytes = 0;
+      for (const { uploads, peerClass: other } of this.#customers.values()) {
+        if (!this.#bucketsOf(other).includes(bucket)) continue;
+        for (const { phase, length } of uploads.values()) if (phase === "queued") bytes += length;
+      }
+      return (bytes * 1_000) / bucket.rateBytesPerSec > BACKLOG_MS_MAX;
+    });
   }
 
-  /** The oldest request of the peer that has had the fewest bytes and has a place left. */
-  #next(): Upload | undefined {
+  /** The limits that uploads to peers of the class are under. */
+  #bucketsOf(peerClass: PeerClass): readonly TokenBucket[] {
+    const { uploads, lanUploads } = this.#pacer;
+    return peerClass === "lan" || peerClass === "linkLocal" ? [uploads, lanUploads] : [uploads];
+  }
+
+  /**
+   * The oldest request of the peer that has had the fewest bytes and has a place and tokens left;
+   * where tokens alone are missing, the deadline is when there are some.
+   */
+  #next(now: Millis): Upload | undefined {
     let best: Upload | undefined;
     let least = Infinity;
     for (const customer of this.#customers.values()) {
-      if (customer.sentBytes >= least) continue;
+      if (customer.sentBytes >= least || customer.uploads.size === 0) continue;
       if (customer.active >= this.#settings.uploadsPerPeerMax) continue;
+      const buckets = this.#bucketsOf(customer.peerClass);
+      const readyAt = Math.max(...buckets.map((bucket) => bucket.readyAt(now)));
+      if (readyAt > now) {
+        const waits = customer.uploads.size > customer.active;
+        if (waits) this.#deadline = Math.min(this.#deadline, readyAt);
+        continue;
+      }
       for (const upload of customer.uploads.values()) {
         if (upload.phase !== "queued") continue;
         best = upload;

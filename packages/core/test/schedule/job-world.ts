@@ -229,6 +229,7 @@ export class JobWorld {
       case "openShared":
       case "saveAccepted":
       case "saveConduct":
+      case "saveUsage":
         return;
       default: {
         // What a piece is must be looked at while its buffer is known.
