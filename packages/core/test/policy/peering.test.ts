@@ -20,7 +20,12 @@ describe("taking part in peering", () => {
     ["LAN", {}, {}, OPEN],
     ["Internet", { downloadMode: 3 }, {}, OPEN],
     ["HTTP only", { downloadMode: 0 }, {}, { ...OFF, reasons: ["modeHttpOnly"] }],
-    ["simple", { downloadMode: 99 }, {}, { ...OFF, mayUseManifests: false, mayUseCacheServers: true }],
+    [
+      "simple",
+      { downloadMode: 99 },
+      {},
+      { ...OFF, mayUseManifests: false, mayUseCacheServers: true },
+    ],
     ["bypass", { downloadMode: 100 }, {}, { ...OFF, mayUseCacheServers: false }],
     ["group without a key", { downloadMode: 2 }, {}, { ...OFF, reasons: ["groupKeyMissing"] }],
     ["enough memory", { peerRamBytesMin: 4 * GiB }, { ramBytes: 4 * GiB }, OPEN],
@@ -64,7 +69,12 @@ describe("taking part in peering", () => {
       { isOnBattery: true, batteryPercent: 39 },
       { partners: "all", mayServe: false },
     ],
-    ["enough charge", { batteryUploadPercentMin: 40 }, { isOnBattery: true, batteryPercent: 40 }, OPEN],
+    [
+      "enough charge",
+      { batteryUploadPercentMin: 40 },
+      { isOnBattery: true, batteryPercent: 40 },
+      OPEN,
+    ],
     ["mains", { batteryUploadPercentMin: 101 }, { isOnBattery: false, batteryPercent: 5 }, OPEN],
     [
       "a metered network",

@@ -31,7 +31,8 @@ describe("the table of policies", () => {
     const { range } = row;
     if ("pattern" in range) return;
     const ends = "values" in range ? range.values : [range.min, range.max];
-    for (const value of ends) expect(() => resolveSettings(row.effect(value).settings)).not.toThrow();
+    for (const value of ends)
+      expect(() => resolveSettings(row.effect(value).settings)).not.toThrow();
   });
 
   it.each(Object.entries<SettingRow>(SETTINGS).filter(([, { doPolicy }]) => doPolicy))(
@@ -62,14 +63,20 @@ describe("what a policy comes to", () => {
     [{ DOMaxCacheAge: 259_200 }, { cacheAgeMs: 259_200_000 }],
     [{ DOMaxCacheAge: 4_294_967_295 }, { cacheAgeMs: SETTINGS.cacheAgeMs.max }],
     [{ DOMaxCacheSize: 20 }, { cachePercentMax: 20, cacheBytesMax: SETTINGS.cacheBytesMax.max }],
-    [{ DOAbsoluteMaxCacheSize: 10, DOMaxCacheSize: 5 }, { cacheBytesMax: 10 * GiB, cachePercentMax: 100 }],
+    [
+      { DOAbsoluteMaxCacheSize: 10, DOMaxCacheSize: 5 },
+      { cacheBytesMax: 10 * GiB, cachePercentMax: 100 },
+    ],
     [{ DOAbsoluteMaxCacheSize: 0 }, { cacheBytesMax: SETTINGS.cacheBytesMax.max }],
     [{ DOMonthlyUploadDataCap: 20 }, { internetUploadMonthBytesMax: 20 * GiB }],
     [{ DOMinBackgroundQos: 2_500 }, { backgroundQosBytesPerSec: 2_560_000 }],
     [{ DOMaxForegroundDownloadBandwidth: 100 }, { foregroundRateBytesPerSec: 102_400 }],
     [{ DOPercentageMaxBackgroundBandwidth: 45 }, { backgroundPercent: 45 }],
     [{ DODelayForegroundDownloadFromHttp: 60 }, { p2pDelayForegroundMs: 60_000 }],
-    [{ DODelayCacheServerFallbackBackground: 2_592_000 }, { cacheFallbackBackgroundMs: 2_592_000_000 }],
+    [
+      { DODelayCacheServerFallbackBackground: 2_592_000 },
+      { cacheFallbackBackgroundMs: 2_592_000_000 },
+    ],
     [
       { DOSetHoursToLimitBackgroundDownloadBandwidth: "8,17,20,60" },
       {
