@@ -147,7 +147,8 @@ describe("a file below the least length", () => {
     const origin = await site.serve(content);
     const policies = { DOMinFileSizeToCache: 9, DODelayForegroundDownloadFromHttp: 3_600 };
     const agent = await start({ policies });
-    await download(agent, { url: origin.url });
+    const { originBytes } = await download(agent, { url: origin.url });
+    expect(originBytes).toBe(content.length);
   });
 
   test("is fetched from peers when it is as long as that", async () => {

@@ -1,16 +1,14 @@
 /**
- * What policies come to when an agent starts: settings, the group's key, cache servers, and whom the
- * swarm may talk to. Where a policy names a source outside the program, it is read here.
+ * What policies come to when an agent starts: settings, the group's key and cache servers.
+ * Where a policy names a source outside the program, it is read here.
  *
- * Knows policies, files of the system and options of the swarm. Called by `startAgent`.
+ * Knows policies and files of the system. Called by `startAgent`.
  */
 import {
-  decidePeering,
   DOWNLOAD_MODES,
   groupKeyOf,
   isCacheHost,
   LIMITS,
-  PEER_RESTRICTIONS,
   resolvePolicies,
   ShoalError,
 } from "@shoal/core";
@@ -23,7 +21,6 @@ import type {
   ResolvedPolicies,
   Settings,
 } from "@shoal/core";
-import type { SwarmOptions } from "@shoal/swarm";
 import type { Logger } from "./logger.ts";
 import { readDhcpOption, readDnsSuffix } from "./probes/group-sources.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
@@ -93,26 +90,6 @@ export async function resolveAgentPolicies(
   };
 }
 
-/** What the swarm is told, given what the agent was started with. */
-export function swarmPolicyOf(
-  { settings }: ResolvedPolicies,
-  wanted: {
-    readonly listen: readonly string[];
-    readonly mdns: boolean;
-    readonly networks: readonly string[];
-    readonly hasGroupKey: boolean;
-  },
-): Pick<SwarmOptions, "listen" | "mdns" | "networks" | "subnetOnly"> {
-  const isOff = decidePeering(settings, {}, wanted).partners === "none";
-  const isAnywhere = settings.downloadMode === DOWNLOAD_MODES.internet;
-  return {
-    listen: isOff ? [] : wanted.listen,
-    mdns: !isOff && wanted.mdns,
-    networks: isAnywhere ? [...wanted.networks, ...EVERYWHERE] : wanted.networks,
-    subnetOnly: settings.peerRestriction === PEER_RESTRICTIONS.subnet,
-  };
-}
-
 function checkCacheHosts(cacheHosts: readonly string[]): void {
   if (cacheHosts.length > LIMITS.cacheHostsMax) {
     throw new ShoalError("ERR_USAGE", `${cacheHosts.length} cache servers`);
@@ -122,13 +99,6 @@ function checkCacheHosts(cacheHosts: readonly string[]): void {
     throw new ShoalError("ERR_USAGE", `${wrong.slice(0, 100)} is not the name of a cache server`);
   }
 }
-
-/** All unicast addresses but loopback, 127.0.0.0/8 and ::1, which has a switch of its own. */
-const EVERYWHERE = [
-  ...["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/5", "16.0.0.0/4", "32.0.0.0/3"],
-  ...["64.0.0.0/3", "96.0.0.0/4", "112.0.0.0/5", "120.0.0.0/6", "124.0.0.0/7", "126.0.0.0/8"],
-  ...["128.0.0.0/2", "192.0.0.0/3", "2000::/3"],
-];
 
 /** In the order of Delivery Optimization: the id itself, then its source. */
 async function groupIdOf(

@@ -46,7 +46,7 @@ import type { Swarm } from "@shoal/swarm";
 import { agentCache } from "./agent-cache.ts";
 import { AgentMachine } from "./agent-machine.ts";
 import type { PolicyFace } from "./agent-machine.ts";
-import { resolveAgentPolicies, swarmPolicyOf } from "./agent-policies.ts";
+import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentConfiguration, AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
@@ -56,6 +56,7 @@ import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
+import { swarmOptionsOf } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
 
 export interface AgentOptions extends AgentPolicyOptions {
@@ -157,7 +158,6 @@ export interface Agent extends AsyncDisposable, PolicyFace {
 }
 
 const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
-const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 /** For a file that changes while it is shared, and must then be read once more. */
 const SERVE_TIMEOUT_MS = 60_000;
 
@@ -196,23 +196,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
-  const { allowLoopbackPeers: allowLoopback } = options;
-  const swarm = await createSwarm(
-    { pool, sink },
-    {
-      privateKey,
-      ...swarmPolicyOf(policies, {
-        listen: options.listen ?? DEFAULT_LISTEN,
-        networks: options.peerNetworks ?? [],
-        mdns: options.mdns ?? true,
-        hasGroupKey: HAS_GROUP_KEY,
-      }),
-      staticPeers: options.peers ?? [],
-      connectionsMax: settings.connectionsMax,
-      dialsMax: settings.dialsMax,
-      ...(allowLoopback === undefined ? {} : { allowLoopback }),
-    },
-  );
+  const parts = { policies, privateKey, hasGroupKey: HAS_GROUP_KEY };
+  const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
   assert(swarm.peerId === selfId, "the swarm and the scheduler agree on who we are");
   const origin = createOrigin({ pool, sink }, originOptions);

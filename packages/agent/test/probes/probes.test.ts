@@ -3,13 +3,14 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { resolveAgentPolicies, swarmPolicyOf } from "../../src/agent-policies.ts";
+import { resolveAgentPolicies } from "../../src/agent-policies.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { Logger } from "../../src/logger.ts";
 import { readDhcpOption, readDnsSuffix } from "../../src/probes/group-sources.ts";
 import { machineProbe } from "../../src/probes/machine-probe.ts";
 import { probePower } from "../../src/probes/power-probe.ts";
 import { hasVpn } from "../../src/probes/vpn-probe.ts";
+import { swarmOptionsOf } from "../../src/swarm-options.ts";
 
 let directory: string;
 beforeEach(async () => {
@@ -185,6 +186,7 @@ test.each([
 ])("mode %i tells the swarm where peers may be (R-GRP-01)", async (mode, expected) => {
   const policies = { DODownloadMode: mode };
   const resolved = await resolveAgentPolicies({ policies, logger: silentLogger });
-  const wanted = { listen: ["l"], mdns: true, networks: [], hasGroupKey: false };
-  expect(swarmPolicyOf(resolved, wanted)).toMatchObject(expected);
+  const wanted = { listen: ["l"], mdns: true };
+  const parts = { policies: resolved, hasGroupKey: false };
+  expect(swarmOptionsOf(wanted, parts)).toMatchObject(expected);
 });

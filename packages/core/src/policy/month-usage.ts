@@ -11,9 +11,24 @@ export interface MonthUsage {
   readonly internetSentBytes: number;
 }
 
-/** The month at an instant. */
+const DAY_MS = 86_400_000;
+/** Days of the 400 years after which the calendar repeats itself. */
+const CYCLE_DAYS = 146_097;
+/** From 1 March of the year 0, where counting is easiest, to 1970. */
+const EPOCH_DAYS = 719_468;
+
+/** The month at an instant, by the Gregorian calendar. */
 export function monthAt(at: UnixMillis): string {
-  return new Date(at).toISOString().slice(0, "2026-01".length);
+  const days = Math.floor(at / DAY_MS) + EPOCH_DAYS;
+  const cycle = Math.floor(days / CYCLE_DAYS);
+  const day = days - cycle * CYCLE_DAYS;
+  const leapDays = Math.floor(day / 1_460) - Math.floor(day / 36_524) + Math.floor(day / 146_096);
+  const year = Math.floor((day - leapDays) / 365);
+  const dayOfYear = day - 365 * year - Math.floor(year / 4) + Math.floor(year / 100);
+  const sinceMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const month = ((sinceMarch + 2) % 12) + 1;
+  const yearOfMonth = 400 * cycle + year + (month <= 2 ? 1 : 0);
+  return `${String(yearOfMonth).padStart(4, "0")}-${String(month).padStart(2, "0")}`;
 }
 
 const isShape = isRecordOf({

@@ -25,7 +25,7 @@ export interface FetcherOptions {
   readonly rangeMap?: RangeMap;
   readonly urgency: Urgency;
   /** Whether peers may have the content from us now; what they may not, they are not told of. */
-  mayServe(): boolean;
+  readonly mayServe: () => boolean;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
 }

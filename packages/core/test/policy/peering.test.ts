@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { groupKeyOf } from "../../src/policy/group-key.ts";
 import { monthAt, parseMonthUsage } from "../../src/policy/month-usage.ts";
@@ -130,6 +131,16 @@ describe("a month's usage", () => {
   it("is counted by months of UTC", () => {
     expect(monthAt(Date.UTC(2026, 0, 31, 23, 59, 59))).toBe("2026-01");
     expect(monthAt(Date.UTC(2026, 1, 1))).toBe("2026-02");
+  });
+
+  it("agrees with the calendar on any day", () => {
+    const first = Date.UTC(1970, 0, 1);
+    fc.assert(
+      fc.property(fc.integer({ min: first, max: Date.UTC(2500, 0, 1) }), (at) => {
+        expect(monthAt(at)).toBe(new Date(at).toISOString().slice(0, 7));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   it.each([
