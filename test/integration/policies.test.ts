@@ -100,6 +100,12 @@ describe("a download mode", () => {
     },
   );
 
+  test("without peers takes what is shared for later", async () => {
+    const agent = await start({ policies: { DODownloadMode: 0 } });
+    expect(await agent.share(content.path)).toBe(content.contentId);
+    expect(agent.servedContents).toEqual([]);
+  });
+
   test("2 without a source of the group's id says that the key is missing", async () => {
     const agent = await start({ policies: { DODownloadMode: 2, DOGroupIdSource: 1 } });
     const { policies, peering } = agent.configuration();

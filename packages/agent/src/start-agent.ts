@@ -142,7 +142,8 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
   addPeer(multiaddr: string): void;
   /**
-   * Offers a file of this machine to peers, without copying it; resolves when it is on offer.
+   * Offers a file of this machine to peers, without copying it; resolves when it is on offer, or
+   * would be if policy let it (`configuration`).
    * Rejects with `ERR_FILE_UNREADABLE` and others. `signal` ends the reading of the file.
    */
   share(path: string, options?: { readonly signal?: AbortSignal }): Promise<ContentId>;
@@ -370,6 +371,7 @@ class RunningAgent implements Agent {
   async #served(contentId: ContentId, path: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const unsubscribe = this.#parts.engine.onNotice((notice) => {
+      // Not served: policy keeps it from peers for now.
       if (notice.type === "contentServed" && notice.contentId === contentId) resolve();
     });
     if (this.servedContents.includes(contentId)) resolve();

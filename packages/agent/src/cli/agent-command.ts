@@ -3,6 +3,7 @@
  * addresses go to stdout; what happens goes to stderr, a line at a time and not too many.
  */
 import { join } from "node:path";
+import { POLICY_REASONS } from "@shoal/core";
 import type { Policies, PolicyPreset, Settings } from "@shoal/core";
 import type { Logger, LogFields } from "../logger.ts";
 import { startAgent } from "../start-agent.ts";
@@ -87,6 +88,9 @@ function announce(
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);
   if (addresses.length === 0) terminal.say("(no address: it can only dial)\n");
+  for (const reason of agent.configuration().peering.reasons) {
+    terminal.say(`${POLICY_REASONS[reason].meaning} (${reason}, see docs/policies.md)\n`);
+  }
 }
 
 /** Rejects with the signal's reason; calls `tick` from time to time until then. */

@@ -72,6 +72,12 @@ export class Membership {
     }
   }
 
+  /** Says of a content that is there for peers alone that policy keeps it from them, if it does. */
+  withhold({ contentId, jobId, terms }: Transfer): void {
+    if (contentId === undefined || jobId !== undefined || terms.mayServe) return;
+    this.#outbox.notice({ type: "contentServed", contentId, served: false });
+  }
+
   /**
    * Policy has moved: who takes part in a content that was offered `before` and is not any more is
    * told that we hold nothing, and the other way round.

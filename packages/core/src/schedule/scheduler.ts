@@ -370,6 +370,7 @@ export class Scheduler {
     else if (event.type === "piecesCommitted") this.#jobs.storeMoved(transfer, false, now);
     this.#transfers.noteState(transfer);
     if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer);
+    else if (event.type === "contentOpened") this.#membership.withhold(transfer);
   }
 
   /** After any change: take reports until there are none, join and leave contents, tell watchers. */
