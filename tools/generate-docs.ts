@@ -8,6 +8,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorsPage } from "./docs/errors-page.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
+import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
 const root = new URL("../", import.meta.url);
@@ -17,6 +18,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
   const limitsSource = readFileSync(new URL("packages/core/src/registry/limits.ts", root), "utf8");
   return new Map([
     ["docs/settings.md", settingsPage()],
+    ["docs/policies.md", policiesPage()],
     ["docs/errors.md", errorsPage()],
     ["docs/limits.md", limitsPage(limitsSource)],
     ["docs/metrics.md", metricsPage()],

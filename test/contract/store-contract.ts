@@ -222,6 +222,16 @@ export function describeStoreContract<Payload>(
       expect((await load()).peers).toEqual([peerOf("c"), peerOf("a")]);
     });
 
+    it("keeps the usage of the last month over a restart", async () => {
+      expect((await load()).usage).toBeUndefined();
+      say({ type: "saveUsage", usage: { month: "2026-01", internetSentBytes: 5 } });
+      say({ type: "saveUsage", usage: { month: "2026-02", internetSentBytes: 1 } });
+      say({ type: "saveUsage", usage: { month: "2026-02", internetSentBytes: 7 } });
+      await saveJob();
+      await restart();
+      expect((await load()).usage).toEqual({ month: "2026-02", internetSentBytes: 7 });
+    });
+
     it("keeps the conduct of peers over a restart, in the order in which it was saved", async () => {
       const recordOf = (subject: string, banCount = 0): ConductRecord => ({
         kind: "peer",

@@ -9,7 +9,8 @@ export function settingsPage(): string {
     settingText(setting, setting.default),
     setting.unit === "boolean"
       ? "0 or 1"
-      : `${settingText(setting, setting.min)} to ${settingText(setting, setting.max)}`,
+      : (setting.values?.join(", ") ??
+        `${settingText(setting, setting.min)} to ${settingText(setting, setting.max)}`),
     setting.unit,
     setting.help,
     setting.doPolicy ?? "",

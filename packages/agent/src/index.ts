@@ -1,5 +1,8 @@
 /** `@shoal/agent`: `startAgent()` for embedding; the `shoal` command is `main.ts`. */
 export type { AgentBans } from "./agent-bans.ts";
+export type { AgentConfiguration, AgentPolicyOptions } from "./agent-policies.ts";
+export type { MachineProbe } from "./probes/machine-probe.ts";
+export type { PolicyFace } from "./agent-machine.ts";
 export type { Logger, LogFields } from "./logger.ts";
 export { AGENT_NODE_FLAGS } from "./node-flags.ts";
 export { startAgent } from "./start-agent.ts";
@@ -18,9 +21,13 @@ export type {
   JobSnapshot,
   JobState,
   JobSummary,
+  MachineFacts,
   NetworkState,
   Notice,
   PeerId,
+  Peering,
+  Policies,
+  PolicyPreset,
   Settings,
 } from "@shoal/core";
 export { Job, Jobs } from "@shoal/jobs";

@@ -34,6 +34,10 @@ export function logNotice(logger: Logger, notice: Notice): void {
       const { firstPiece, pieceCount, reason } = notice;
       return logger.debug({ firstPiece, pieceCount, reason }, "origin asked");
     }
+    case "policyChanged": {
+      const reasons = notice.peering.reasons.join(" ");
+      return logger.info({ reasons }, reasons === "" ? "peering is open" : "peering is held back");
+    }
     case "manifestRefused":
       return logger.warn({ code: notice.error.code }, notice.error.message);
     case "unusable":

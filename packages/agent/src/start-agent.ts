@@ -12,14 +12,11 @@ import { join, resolve as resolvePath } from "node:path";
 import {
   assert,
   isBoolean,
-  isCacheHost,
   isOneOf,
   isRecordOf,
-  LIMITS,
   NETWORK_COSTS,
   PieceBufferPool,
   Random,
-  resolveSettings,
   Scheduler,
   ShoalError,
   USUAL_NETWORK,
@@ -28,6 +25,7 @@ import type {
   ContentId,
   CounterName,
   EventSink,
+  MachineFacts,
   NetworkState,
   Notice,
   PaceSettings,
@@ -44,8 +42,12 @@ import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
-import type { Swarm, SwarmOptions } from "@shoal/swarm";
+import type { Swarm } from "@shoal/swarm";
 import { agentCache } from "./agent-cache.ts";
+import { AgentMachine } from "./agent-machine.ts";
+import type { PolicyFace } from "./agent-machine.ts";
+import { resolveAgentPolicies } from "./agent-policies.ts";
+import type { AgentConfiguration, AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
@@ -54,9 +56,12 @@ import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
+import { machineProbe } from "./probes/machine-probe.ts";
+import { swarmOptionsOf } from "./swarm-options.ts";
+import type { SwarmOptionsParts } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
 
-export interface AgentOptions {
+export interface AgentOptions extends AgentPolicyOptions {
   /** Created when it does not exist. One agent at a time may use it. */
   readonly stateDirectory: string;
   /** Multiaddrs to listen on. Default: any port of every IPv4 interface. Empty: only dial. */
@@ -110,7 +115,7 @@ export interface AgentOptions {
 }
 
 /** A running agent. `await using` closes it. */
-export interface Agent extends AsyncDisposable {
+export interface Agent extends AsyncDisposable, PolicyFace {
   /** All jobs, as an administrator sees them; those it creates are owned by `local`. */
   readonly jobs: Jobs;
   /** What stays on offer to peers after its job. */
@@ -144,7 +149,8 @@ export interface Agent extends AsyncDisposable {
   /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
   addPeer(multiaddr: string): void;
   /**
-   * Offers a file of this machine to peers, without copying it; resolves when it is on offer.
+   * Offers a file of this machine to peers, without copying it; resolves when it is on offer, or
+   * would be if policy let it (`configuration`).
    * Rejects with `ERR_FILE_UNREADABLE` and others. `signal` ends the reading of the file.
    */
   share(path: string, options?: { readonly signal?: AbortSignal }): Promise<ContentId>;
@@ -167,21 +173,21 @@ export interface Agent extends AsyncDisposable {
 }
 
 const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
-const DEFAULT_LISTEN = ["/ip4/0.0.0.0/tcp/0"];
 /** For a file that changes while it is shared, and must then be read once more. */
 const SERVE_TIMEOUT_MS = 60_000;
 
 /**
- * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_STATE_LOCKED`,
+ * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_POLICY_INVALID`, `ERR_STATE_LOCKED`,
  * `ERR_STATE_UNUSABLE`, `ERR_LISTEN_FAILED`, `ERR_PEER_ADDRESS_INVALID`, `ERR_SETTING_INVALID`,
  * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const settings = resolveSettings(options.settings);
   const logger = options.logger ?? silentLogger;
+  const policies = await resolveAgentPolicies({ ...options, logger });
+  const { settings } = policies;
   const stateDirectory = resolvePath(options.stateDirectory);
   const originOptions = await originOptionsOf(options);
-  const peering = await peeringOf(options);
+  const groupKeys = await groupKeysOf(options, policies);
   const pool = new PieceBufferPool();
   await using opened = new AsyncDisposableStack();
 
@@ -199,36 +205,29 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
   const selfId = privateKey.publicKey.toString();
-  const scheduler = schedulerOf(options, { settings, selfId });
+  const parts = { policies, privateKey, groupKeys };
+  const scheduler = schedulerOf(options, { ...parts, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
   const services = new Set<JobService>();
   opened.defer(() => services.forEach((service) => service.close()));
   engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
-  const swarm = await createSwarm(
-    { pool, sink },
-    {
-      privateKey,
-      listen: options.listen ?? DEFAULT_LISTEN,
-      staticPeers: options.peers ?? [],
-      ...peering,
-      connectionsMax: settings.connectionsMax,
-      dialsMax: settings.dialsMax,
-    },
-  );
+  const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
   assert(swarm.peerId === selfId, "the swarm and the scheduler agree on who we are");
   const origin = createOrigin({ pool, sink }, originOptions);
   opened.adopt(origin, () => origin.close());
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
+  const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
+  const machine = opened.use(await AgentMachine.start(engine, { policies, probe }));
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
   // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket });
+  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
@@ -240,31 +239,30 @@ async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginO
   return { ...ca, ...(proxy && { proxy }) };
 }
 
-/** With whom the swarm talks, and how it finds them. */
-async function peeringOf(options: AgentOptions): Promise<Partial<SwarmOptions>> {
-  const { allowLoopbackPeers: allowLoopback } = options;
-  return {
-    networks: options.peerNetworks ?? [],
-    groupKeys: await readGroupKeys(options.groupKeyFiles ?? []),
-    mdns: options.mdns ?? true,
-    ...(allowLoopback === undefined ? {} : { allowLoopback }),
-  };
+/** Key files say more than a group's id does, which many may know. */
+async function groupKeysOf(
+  { groupKeyFiles = [] }: AgentOptions,
+  policies: AgentPolicies,
+): Promise<readonly Uint8Array[]> {
+  return groupKeyFiles.length > 0 ? await readGroupKeys(groupKeyFiles) : policies.groupKeys;
 }
 
 function schedulerOf(
-  { cacheHosts = [], trustedKeys = [] }: AgentOptions,
-  { settings, selfId }: { readonly settings: Settings; readonly selfId: PeerId },
+  { trustedKeys = [] }: AgentOptions,
+  {
+    policies,
+    groupKeys,
+    selfId,
+  }: SwarmOptionsParts & {
+    readonly policies: AgentPolicies;
+    readonly selfId: PeerId;
+  },
 ): Scheduler {
-  if (cacheHosts.length > LIMITS.cacheHostsMax) {
-    throw new ShoalError("ERR_USAGE", `${cacheHosts.length} cache servers`);
-  }
-  const wrong = cacheHosts.find((host) => !isCacheHost(host));
-  if (wrong !== undefined) {
-    throw new ShoalError("ERR_USAGE", `${wrong.slice(0, 100)} is not the name of a cache server`);
-  }
+  const { settings, cacheHosts } = policies;
   const random = new Random(randomInt(2 ** 32));
   const publishers = parseTrustedKeys(trustedKeys);
-  return new Scheduler({ random, settings, selfId, cacheHosts, publishers });
+  const hasGroupKey = groupKeys.length > 0;
+  return new Scheduler({ random, settings, selfId, cacheHosts, publishers, hasGroupKey });
 }
 
 const PAYLOADS = {
@@ -307,6 +305,7 @@ interface Parts {
   readonly swarm: Swarm;
   readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
+  readonly machine: PolicyFace;
 }
 
 class RunningAgent implements Agent {
@@ -355,6 +354,14 @@ class RunningAgent implements Agent {
     this.#parts.engine.act((scheduler, now) => scheduler.setNetwork(this.#network, now));
   }
 
+  setMachine(facts: MachineFacts): void {
+    this.#parts.machine.setMachine(facts);
+  }
+
+  configuration(): AgentConfiguration {
+    return this.#parts.machine.configuration();
+  }
+
   setLimits(limits: Partial<PaceSettings>): void {
     this.#parts.engine.act((scheduler, now) => scheduler.applySettings(limits, now));
   }
@@ -394,6 +401,7 @@ class RunningAgent implements Agent {
   async #served(contentId: ContentId, path: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const unsubscribe = this.#parts.engine.onNotice((notice) => {
+      // Not served: policy keeps it from peers for now.
       if (notice.type === "contentServed" && notice.contentId === contentId) resolve();
     });
     if (this.servedContents.includes(contentId)) resolve();

@@ -71,6 +71,7 @@ export {
   USUAL_NETWORK,
 } from "./job/network.ts";
 export type { NetworkCost, NetworkNeeds, NetworkState } from "./job/network.ts";
+export { isPrivateFile } from "./job/private-content.ts";
 export { checkOriginRequest } from "./job/origin-request.ts";
 export { checkRanges, RangeMap } from "./job/ranges.ts";
 export type { JobRange } from "./job/ranges.ts";
@@ -97,6 +98,11 @@ export {
   JOB_VERBS,
 } from "./job/states.ts";
 export type { JobFact, JobState, JobVerb, PlainVerb } from "./job/states.ts";
+export { groupKeyOf } from "./policy/group-key.ts";
+export { parseMonthUsage } from "./policy/month-usage.ts";
+export type { MonthUsage } from "./policy/month-usage.ts";
+export { decidePeering, isPeeringMode } from "./policy/peering.ts";
+export type { MachineFacts, Peering } from "./policy/peering.ts";
 export { TokenBucket } from "./pace/token-bucket.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
@@ -127,6 +133,7 @@ export type {
 } from "./ports/store-port.ts";
 export type {
   Offence,
+  PeerReach,
   PresenceRole,
   RefusalReason,
   SwarmCommand,
@@ -159,7 +166,26 @@ export type {
   ReasonRow,
   ReasonSubject,
 } from "./registry/reasons.ts";
-export { resolveSettings, SETTINGS } from "./registry/settings.ts";
+export { checkPolicyValue, isPolicyName, parsePolicyValue, POLICIES } from "./registry/policies.ts";
+export type {
+  Policies,
+  PolicyName,
+  PolicyOptions,
+  PolicyRow,
+  PolicyValue,
+} from "./registry/policies.ts";
+export { POLICY_REASONS } from "./registry/policy-reasons.ts";
+export type { PolicyReason } from "./registry/policy-reasons.ts";
+export { DOWNLOAD_MODES, PEER_RESTRICTIONS } from "./registry/policy-settings.ts";
+export { POLICY_PRESETS, resolvePolicies } from "./registry/resolve-policies.ts";
+export type {
+  EffectivePolicy,
+  EffectiveSetting,
+  PolicyPreset,
+  Provider,
+  ResolvedPolicies,
+} from "./registry/resolve-policies.ts";
+export { isSettingValue, resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { addressKey } from "./schedule/address-key.ts";
 export { parseRememberedPeer } from "./schedule/peer-memory.ts";

@@ -53,6 +53,11 @@ export interface CreateJobFile {
   readonly pieceHashes?: PieceHashSource;
   /** Fail rather than take bytes that nothing verifies piece by piece. Default false. */
   readonly mandatoryIntegrity?: boolean;
+  /**
+   * Peers may have it though it is asked for with header fields, a certificate or a query string,
+   * which strangers do not have. Default false: such a file is given to nobody.
+   */
+  readonly isShareable?: boolean;
   /** How the origin is asked: header fields, certificates, redirects. Never shown again. */
   readonly request?: OriginRequestOptions;
 }
@@ -178,6 +183,7 @@ export function resolveFile(file: CreateJobFile): JobFileSpec {
     ranges: ranges?.map(resolveRange),
     pieceHashes,
     mandatoryIntegrity: optional(file, "mandatoryIntegrity", "boolean"),
+    isShareable: optional(file, "isShareable", "boolean"),
     request,
   });
 }

@@ -11,6 +11,7 @@
 import type {
   AcceptedManifest,
   ConductRecord,
+  MonthUsage,
   ContentId,
   JobId,
   JobRecord,
@@ -71,6 +72,8 @@ export class SimDisk {
   accepted: readonly AcceptedManifest[] = [];
   /** The bytes kept for each tag, in the order of their saving. */
   readonly announcements = new Map<string, Uint8Array>();
+  /** What was sent to the Internet in the last month of all. */
+  usage: MonthUsage | undefined;
   /** Part files and published files of jobs, by `fileKey`. */
   readonly files = new Map<string, DiskFile>();
   /** What lies at destinations. */

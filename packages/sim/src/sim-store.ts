@@ -84,6 +84,8 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
         return this.#at(this.#disk.sync(), () => this.#disk.saveConduct(command));
       case "savePeers":
         return this.#at(this.#disk.sync(), () => void (this.#disk.peers = command.peers));
+      case "saveUsage":
+        return this.#at(this.#disk.sync(), () => void (this.#disk.usage = command.usage));
       case "saveAccepted":
         return this.#at(this.#disk.sync(), () => this.#disk.saveAccepted(command.accepted));
       case "saveAnnouncement": {
@@ -161,11 +163,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #loadState(): void {
     const jobs = [...this.#disk.jobs.values()].toSorted((a, b) => a.sequence - b.sequence);
-    const { accepted, peers } = this.#disk;
+    const { accepted, peers, usage } = this.#disk;
     const conduct = [...this.#disk.conduct.values()];
     const announcements = [...this.#disk.announcements].map(([tag, bytes]) => ({ tag, bytes }));
     const [resumable, contents] = [this.#disk.resumable(), this.#disk.shared()];
-    const kept = { accepted, announcements, conduct, peers };
+    const kept = { accepted, announcements, conduct, peers, ...(usage && { usage }) };
     this.#emit({ type: "stateLoaded", jobs, resumable, contents, ...kept });
   }
 

@@ -103,6 +103,12 @@ export class CacheRows {
     return new Set(rows.map((row) => row["content_id"]));
   }
 
+  /** Contents that are somebody's own (`privateOwner`). */
+  privates(): Set<unknown> {
+    const rows = this.#database.all("SELECT content_id FROM cache WHERE private_to IS NOT NULL");
+    return new Set(rows.map((row) => row["content_id"]));
+  }
+
   setTerms(contentId: ContentId, { isPinned, expiresAt }: CacheTerms): void {
     const sql = "UPDATE cache SET is_pinned = ?, expires_at = ? WHERE content_id = ?";
     this.#database.run(sql, Number(isPinned), expiresAt ?? null, contentId);

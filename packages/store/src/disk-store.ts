@@ -41,6 +41,7 @@ type TransferCommand = Exclude<
       | "saveAnnouncement"
       | "saveConduct"
       | "savePeers"
+      | "saveUsage"
       | "openContent"
       | "openShared"
       | "readPiece"
@@ -94,6 +95,9 @@ export class DiskStore {
         return Promise.resolve();
       case "savePeers":
         this.#context.peerRows.save(command.peers);
+        return Promise.resolve();
+      case "saveUsage":
+        this.#context.usageRows.save(command.usage);
         return Promise.resolve();
       case "saveAccepted":
         this.#context.acceptedRows.save(command.accepted);
@@ -160,8 +164,9 @@ export class DiskStore {
       const announcements = this.#context.announcementRows.all();
       const conduct = this.#context.conductRows.all();
       const peers = this.#context.peerRows.all();
+      const usage = this.#context.usageRows.latest();
       const loaded = { jobs, resumable, contents, accepted, announcements, conduct, peers };
-      emit({ type: "stateLoaded", ...loaded });
+      emit({ type: "stateLoaded", ...loaded, ...(usage && { usage }) });
     } catch (cause) {
       const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
       emit({ type: "stateFailed", error });
@@ -206,13 +211,14 @@ export class DiskStore {
     const { cacheRows, disk, tables } = this.#context;
     const found: StoredContent[] = [];
     let manifestBytes = 0;
-    const withdrawn = cacheRows.withdrawn();
+    const [withdrawn, privates] = [cacheRows.withdrawn(), cacheRows.privates()];
     for (const { contentId, path, length, bytes } of tables.shared()) {
       if (withdrawn.has(contentId)) continue;
       if (statComplete(disk, path, length) === undefined) continue;
       manifestBytes += bytes.length;
       if (manifestBytes > LIMITS.storedManifestBytesMax) break;
-      found.push({ contentId, manifestBytes: bytes, path });
+      const isPrivate = privates.has(contentId);
+      found.push({ contentId, manifestBytes: bytes, path, ...(isPrivate && { isPrivate }) });
     }
     return found;
   }

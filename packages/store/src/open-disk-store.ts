@@ -12,6 +12,7 @@ import { AnnouncementRows } from "./announcement-rows.ts";
 import { CacheRows } from "./cache-rows.ts";
 import { ConductRows } from "./conduct-rows.ts";
 import { PeerRows } from "./peer-rows.ts";
+import { UsageRows } from "./usage-rows.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { CacheSettings } from "./content-cache.ts";
 import { diskErrorInfo, isDatabaseFull } from "./disk-errors.ts";
@@ -104,6 +105,7 @@ async function start(
     announcementRows: new AnnouncementRows(database, doubt),
     conductRows: new ConductRows(database, doubt),
     peerRows: new PeerRows(database, doubt),
+    usageRows: new UsageRows(database, doubt),
     now,
     stateDirectory: realPath,
     publishedMode,

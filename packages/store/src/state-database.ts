@@ -80,6 +80,9 @@ const TABLES = {
     PRIMARY KEY (kind, subject)`,
   peers: `
     record TEXT NOT NULL`,
+  usage: `
+    month TEXT PRIMARY KEY,
+    internet_sent_bytes INTEGER NOT NULL`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,

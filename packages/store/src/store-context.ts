@@ -8,6 +8,7 @@ import type { AnnouncementRows } from "./announcement-rows.ts";
 import type { CacheRows } from "./cache-rows.ts";
 import type { ConductRows } from "./conduct-rows.ts";
 import type { PeerRows } from "./peer-rows.ts";
+import type { UsageRows } from "./usage-rows.ts";
 import type { Disk } from "./disk.ts";
 import type { StateTables } from "./state-tables.ts";
 
@@ -19,6 +20,7 @@ export interface StoreContext {
   readonly announcementRows: AnnouncementRows;
   readonly conductRows: ConductRows;
   readonly peerRows: PeerRows;
+  readonly usageRows: UsageRows;
   /** The time of day, for ages in the cache. */
   readonly now: () => UnixMillis;
   /** Its real path. No file is ever published in it (R-FS-03). */

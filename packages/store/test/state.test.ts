@@ -9,6 +9,7 @@ import { AnnouncementRows } from "../src/announcement-rows.ts";
 import { CacheRows } from "../src/cache-rows.ts";
 import { ConductRows } from "../src/conduct-rows.ts";
 import { PeerRows } from "../src/peer-rows.ts";
+import { UsageRows } from "../src/usage-rows.ts";
 import { realDisk } from "../src/disk.ts";
 import { JobTable } from "../src/job-table.ts";
 import { SCHEMA_VERSION, StateDatabase } from "../src/state-database.ts";
@@ -302,6 +303,7 @@ describe("jobs", () => {
       announcementRows: new AnnouncementRows(database, () => {}),
       conductRows: new ConductRows(database, () => {}),
       peerRows: new PeerRows(database, () => {}),
+      usageRows: new UsageRows(database, () => {}),
       now: Date.now,
       stateDirectory: state,
       publishedMode: 0o644,

@@ -11,7 +11,7 @@ import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { LIMITS, ShoalError } from "@shoal/core";
-import type { PeerId } from "@shoal/core";
+import type { PeerId, PeerReach } from "@shoal/core";
 
 /** An address that can be dialled, taken apart. */
 export interface PeerAddress {
@@ -31,18 +31,28 @@ privateHosts.addSubnet("169.254.0.0", 16);
 privateHosts.addSubnet("fc00::", 7, "ipv6");
 privateHosts.addSubnet("fe80::", 10, "ipv6");
 
+const linkLocalHosts = new BlockList();
+linkLocalHosts.addSubnet("169.254.0.0", 16);
+linkLocalHosts.addSubnet("fe80::", 10, "ipv6");
+
 const loopbackHosts = new BlockList();
 loopbackHosts.addSubnet("127.0.0.0", 8);
 loopbackHosts.addAddress("::1", "ipv6");
 
 export class AddressRules {
   readonly #allowLoopback: boolean;
+  readonly #subnetOnly: boolean;
   /** Hosts and networks the user named; they may lie outside the subnet. */
   readonly #namedHosts = new BlockList();
 
   /** Throws `ERR_NETWORK_INVALID` unless each of `networks` is like `192.0.2.0/24`. */
-  constructor(options: { allowLoopback: boolean; networks?: readonly string[] }) {
+  constructor(options: {
+    allowLoopback: boolean;
+    networks?: readonly string[];
+    subnetOnly?: boolean;
+  }) {
     this.#allowLoopback = options.allowLoopback;
+    this.#subnetOnly = options.subnetOnly ?? false;
     for (const network of options.networks ?? []) this.#allowNetwork(network);
   }
 
@@ -66,6 +76,10 @@ export class AddressRules {
   isAllowedHost(host: string): boolean {
     const family = familyOf(host);
     if (family === undefined) return false;
+    if (this.#subnetOnly) {
+      const isHere = loopbackHosts.check(host, family);
+      return isHere ? this.#allowLoopback : reachOf(host) === "subnet";
+    }
     if (this.#namedHosts.check(host, family)) return true;
     if (loopbackHosts.check(host, family)) return this.#allowLoopback;
     return privateHosts.check(host, family) || isInLocalSubnet(host, family);
@@ -115,6 +129,15 @@ export function parsePeerId(text: string): PeerId | undefined {
 export function hostOf(address: Multiaddr): string | undefined {
   const ip = address.getComponents().find(({ name }) => name === "ip4" || name === "ip6");
   return ip?.value;
+}
+
+/** Where the host is; what is no IP address is as far away as can be. */
+export function reachOf(host: string): PeerReach {
+  const family = familyOf(host);
+  if (family === undefined) return "public";
+  const isHere = loopbackHosts.check(host, family) || linkLocalHosts.check(host, family);
+  if (isHere || isInLocalSubnet(host, family)) return "subnet";
+  return privateHosts.check(host, family) ? "private" : "public";
 }
 
 /** Whether `host` is this machine itself. */

@@ -19,6 +19,7 @@ import type { Connection } from "@libp2p/interface";
 import { assert } from "@shoal/core";
 import type { PeerId, PieceBytes, SwarmEvent } from "@shoal/core";
 import { abortConnection } from "./abort-connection.ts";
+import { reachOf } from "./address-rules.ts";
 import type { Link, LinkHost } from "./link.ts";
 
 interface Peer {
@@ -118,7 +119,7 @@ export class LinkTable implements LinkHost {
     this.#watchIdle(link);
     peer.isAwaited = false;
     const host = this.#hostByLink.get(link) ?? "";
-    this.#emit({ type: "peerConnected", peerId, host, requestsMax });
+    this.#emit({ type: "peerConnected", peerId, host, reach: reachOf(host), requestsMax });
     for (const candidate of peer.candidates) candidate.close(RIVAL);
   }
 

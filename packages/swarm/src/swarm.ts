@@ -65,6 +65,8 @@ export interface SwarmOptions {
    * machine is in (R-PEER-10). Default none.
    */
   readonly networks?: readonly string[];
+  /** Only peers in a subnet of this machine, named ones too. Default: no. */
+  readonly subnetOnly?: boolean;
   /** Whether agents on this machine may connect. Default: when it listens on loopback. */
   readonly allowLoopback?: boolean;
   /** Connections with one host. Default 8 (R-PEER-05); many agents on one machine need more. */
@@ -121,6 +123,7 @@ function resolve(options: SwarmOptions): Resolved {
     staticPeers: options.staticPeers ?? [],
     mdns: options.mdns ?? false,
     networks: options.networks ?? [],
+    subnetOnly: options.subnetOnly ?? false,
     connectionsMax: options.connectionsMax ?? 64,
     dialsMax: options.dialsMax ?? 8,
     requestsPerPeerMax: Math.min(
@@ -286,7 +289,7 @@ class Libp2pSwarm implements Swarm {
       { connectionsPerHostMax },
     );
     const onSeen = (peerId: PeerId, addresses: readonly string[]): void => {
-      this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false });
+      this.#emit({ type: "peerDiscovered", peerId, addresses, isStatic: false, isLocal: true });
     };
     const serviceTags = this.#groups.map(({ serviceTag }) => serviceTag);
     return createLibp2pNode(

@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os";
 import { multiaddr } from "@multiformats/multiaddr";
 import { LIMITS } from "@shoal/core";
 import { expect, test } from "vitest";
-import { AddressRules, parsePeerAddress } from "../src/address-rules.ts";
+import { AddressRules, parsePeerAddress, reachOf } from "../src/address-rules.ts";
 import { SightingFilter } from "../src/discovery.ts";
 import { createIdentity } from "../src/index.ts";
 
@@ -46,6 +46,36 @@ test("allows hosts in the subnet of a local interface, public or not", () => {
   const outside = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
   const hosts = outside.filter(({ internal }) => !internal).map(({ address }) => address);
   expect(hosts.filter((host) => !rules.isAllowedHost(host))).toEqual([]);
+});
+
+test("restricted to the subnet, allows no other private host, not even one that was named", () => {
+  const rules = new AddressRules({
+    allowLoopback: true,
+    subnetOnly: true,
+    networks: ["8.0.0.0/8"],
+  });
+  rules.allowHost("8.8.8.8");
+  // A network of tests that no machine is in.
+  const others = ["8.8.8.8", "8.8.4.4", "10.255.254.253", "fd12::1", "2001:4860::1"];
+  expect(others.filter((host) => rules.isAllowedHost(host))).toEqual([]);
+  expect(rules.isAllowedHost("127.0.0.1")).toBe(true);
+  expect(rules.isAllowedHost("fe80::1")).toBe(true);
+  const here = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  const hosts = here.filter(({ internal }) => !internal).map(({ address }) => address);
+  expect(hosts.filter((host) => !rules.isAllowedHost(host))).toEqual([]);
+});
+
+test.each([
+  ["127.0.0.1", "subnet"],
+  ["::1", "subnet"],
+  ["fe80::1", "subnet"],
+  ["10.255.254.253", "private"],
+  ["fd12::1", "private"],
+  ["8.8.8.8", "public"],
+  ["2001:4860::1", "public"],
+  ["", "public"],
+])("tells that %s is in reach as %s", (host, reach) => {
+  expect(reachOf(host)).toBe(reach);
 });
 
 test("allows a host that the user named", () => {

@@ -3,7 +3,8 @@
  * addresses go to stdout; what happens goes to stderr, a line at a time and not too many.
  */
 import { join } from "node:path";
-import type { Settings } from "@shoal/core";
+import { POLICY_REASONS } from "@shoal/core";
+import type { Policies, PolicyPreset, Settings } from "@shoal/core";
 import type { Logger, LogFields } from "../logger.ts";
 import { startAgent } from "../start-agent.ts";
 import type { Agent } from "../start-agent.ts";
@@ -11,6 +12,7 @@ import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { Interruption } from "./failure.ts";
 import { formatBytes, formatCount } from "./format-values.ts";
+import { policiesOf } from "./policy-file.ts";
 import { stateHome } from "./state-place.ts";
 import type { Terminal } from "./terminal.ts";
 import { wayOut } from "./way-out.ts";
@@ -27,6 +29,9 @@ export interface AgentCommandOptions {
   readonly mdns: boolean;
   readonly ca?: string;
   readonly setting?: Partial<Settings>;
+  readonly policy?: Policies;
+  readonly policyFile?: string;
+  readonly policyPreset?: PolicyPreset;
   readonly json?: true;
 }
 
@@ -47,6 +52,8 @@ export async function runAgentCommand(
     groupKeyFiles: options.groupKey ?? [],
     ...wayOut(options, env),
     settings: options.setting ?? {},
+    policies: await policiesOf(options),
+    ...(options.policyPreset === undefined ? {} : { policyPreset: options.policyPreset }),
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.jobSocket === undefined ? {} : { jobSocket: options.jobSocket }),
@@ -83,6 +90,9 @@ function announce(
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);
   if (addresses.length === 0) terminal.say("(no address: it can only dial)\n");
+  for (const reason of agent.configuration().peering.reasons) {
+    terminal.say(`${POLICY_REASONS[reason].meaning} (${reason}, see docs/policies.md)\n`);
+  }
 }
 
 /** Rejects with the signal's reason; calls `tick` from time to time until then. */

@@ -5,6 +5,7 @@
  */
 import {
   isProductName,
+  isSettingValue,
   KiB,
   LIMITS,
   MiB,
@@ -84,9 +85,8 @@ export function parseSetting(text: string): Partial<Settings> {
   }
   const setting: SettingRow = SETTINGS[name as SettingName];
   const value = parseSettingValue(text.slice(at + 1), setting.unit);
-  const isWhole = value !== undefined && Number.isInteger(value);
-  if (!isWhole || value < setting.min || value > setting.max) {
-    const range = `${setting.min} to ${setting.max}`;
+  if (value === undefined || !isSettingValue(setting, value)) {
+    const range = setting.values?.join(", ") ?? `${setting.min} to ${setting.max}`;
     throw new InvalidArgumentError(`It takes whole numbers from ${range}, in ${setting.unit}.`);
   }
   return { [name]: value };

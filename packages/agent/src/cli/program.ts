@@ -3,7 +3,8 @@
  * the commands do is passed in, so that parsing can be tested without doing anything.
  */
 import { Command, Option } from "commander";
-import type { Settings } from "@shoal/core";
+import { POLICY_PRESETS } from "@shoal/core";
+import type { Policies, Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
 import type { BansOptions } from "./bans-command.ts";
 import type { ExplainOptions } from "./explain-command.ts";
@@ -21,6 +22,7 @@ import {
   parseSetting,
   parseSha256,
 } from "./parse-values.ts";
+import { parsePolicy } from "./policy-file.ts";
 import type { PublishOptions } from "./publish-command.ts";
 
 /** What each command does with its arguments. */
@@ -144,12 +146,26 @@ function addAgent(program: Command, actions: CommandActions): void {
     "shoal agent",
     "shoal agent --share disk.iso --listen /ip4/0.0.0.0/tcp/4001",
     "shoal agent --setting uploadRateBytesPerSec=2MiB --setting cacheBytesMax=50GiB",
+    "shoal agent --policy DODownloadMode=1 --policy DOMinFileSizeToCache=10",
   ])
     .summary("run an agent that gives peers what it has")
     .description("Runs until Ctrl-C. Prints the addresses that others pass to --peer.")
     .addOption(listed("--share <FILE>", "offer a file (repeatable)"));
   addNetworkOptions(command)
     .option("--state <DIR>", "keep state here (default: ~/.local/state/shoal/agent)")
+    .addOption(
+      new Option(
+        "--policy <NAME=VALUE>",
+        "set a policy of Delivery Optimization (repeatable; see docs/policies.md)",
+      ).argParser((text, before?: Policies) => ({ ...before, ...parsePolicy(text) })),
+    )
+    .option("--policy-file <FILE>", "policies from a JSON object; --policy comes before it")
+    .addOption(
+      new Option(
+        "--policy-preset <NAME>",
+        "do: what Delivery Optimization asks for by default",
+      ).choices(POLICY_PRESETS),
+    )
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
     .option("--json", "print the addresses as a line of JSON")
     .action((options: AgentCommandOptions) => actions.agent(options));

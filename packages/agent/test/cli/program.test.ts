@@ -58,6 +58,18 @@ test.each<[string, unknown[]]>([
   ["key generate k --json", ["generateKey", "k", { json: true }]],
   ["group create g --json", ["createGroup", "g", { json: true }]],
   ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],
+  [
+    "agent --policy DODownloadMode=2 --policy DOCacheHost=a,b --policy-file p --policy-preset do",
+    [
+      "agent",
+      {
+        mdns: true,
+        policy: { DODownloadMode: 2, DOCacheHost: "a,b" },
+        policyFile: "p",
+        policyPreset: "do",
+      },
+    ],
+  ],
   ["publish f --chunking content", ["publish", "f", { chunking: "content" }]],
   ["get http://a/f -o f", ["get", "http://a/f", { output: "f", mdns: true }]],
   [

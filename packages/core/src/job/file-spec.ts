@@ -52,6 +52,8 @@ export interface JobFileSpec {
   readonly pieceHashes?: PieceHashSource;
   /** Fail rather than take bytes that nothing verifies. */
   readonly mandatoryIntegrity?: boolean;
+  /** Peers may have it though it is asked for with what strangers do not have (R-PRIV-02). */
+  readonly isShareable?: boolean;
   readonly request?: OriginRequestOptions;
 }
 
@@ -196,6 +198,7 @@ export const isFileSpecShape: Check = isRecordOf(
     ranges: isList(isRecordOf({ offset: NUMBER }, { length: NUMBER }), Infinity),
     pieceHashes: isRecordOf({ url: LONG_TEXT }, { sha256: NAME, hashOfHashes: NAME }),
     mandatoryIntegrity: isBoolean,
+    isShareable: isBoolean,
     request: isRecordOf(
       {},
       {

@@ -47,8 +47,9 @@ const RISE_MIN = 1.01;
 const BACKGROUND_BYTES_PER_SEC_MIN = 64 * 1_024;
 
 export class Pacer {
-  /** The limit of all uploads. */
+  /** The limit of all uploads, and of those to peers of the LAN. */
   readonly uploads: TokenBucket;
+  readonly lanUploads: TokenBucket;
   readonly #deps: PacerDeps;
   readonly #flows = new Set<PaceFlow>();
   readonly #capacity = new LinkCapacity();
@@ -67,6 +68,7 @@ export class Pacer {
     this.#deps = deps;
     this.#settings = settings;
     this.uploads = new TokenBucket(orNone(settings.uploadRateBytesPerSec), 0);
+    this.lanUploads = new TokenBucket(orNone(settings.lanUploadRateBytesPerSec), 0);
   }
 
   /** What is in force. */
@@ -83,6 +85,7 @@ export class Pacer {
     const given = Object.entries(changes).filter(([, value]) => value !== undefined);
     this.#settings = resolveSettings({ ...this.#settings, ...Object.fromEntries(given) });
     this.uploads.setRate(orNone(this.#settings.uploadRateBytesPerSec), now);
+    this.lanUploads.setRate(orNone(this.#settings.lanUploadRateBytesPerSec), now);
     this.divide(now);
   }
 
@@ -237,5 +240,5 @@ export class Pacer {
 
 /** Settings that, above 0, limit downloads. */
 const LIMITING = (Object.keys(PACE_SETTINGS) as PaceSettingName[]).filter(
-  (name) => name !== "backgroundSharePercent" && name !== "uploadRateBytesPerSec",
+  (name) => name !== "backgroundSharePercent" && !/upload/i.test(name),
 );

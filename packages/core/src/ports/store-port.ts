@@ -8,6 +8,7 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { JobRecord } from "../job/record.ts";
+import type { MonthUsage } from "../policy/month-usage.ts";
 import type { ConductRecord, SubjectKind } from "../schedule/conduct-record.ts";
 import type { RememberedPeer } from "../schedule/peer-memory.ts";
 import type {
@@ -98,6 +99,8 @@ export type StoreCommand =
    * there is no room on the disk, they hold for this run only.
    */
   | { readonly type: "savePeers"; readonly peers: readonly RememberedPeer[] }
+  /** Remembers the month's uploads. No answer. */
+  | { readonly type: "saveUsage"; readonly usage: MonthUsage }
   /** Forgets the record of a job that is over. No answer. */
   | { readonly type: "forgetJob"; readonly jobId: JobId }
   /**
@@ -162,6 +165,8 @@ export interface StoredContent {
   readonly contentId: ContentId;
   readonly manifestBytes: Uint8Array;
   readonly path: string;
+  /** A job fetched it with what strangers do not have (R-PRIV-02). Absent: no. */
+  readonly isPrivate?: boolean;
 }
 
 /** A content of a live job whose part file can be opened again, without asking any network. */
@@ -201,6 +206,8 @@ export type StoreEvent =
       readonly accepted?: readonly AcceptedManifest[];
       /** The one saved last comes last. Absent: none. */
       readonly announcements?: readonly StoredAnnouncement[];
+      /** Of the last month in which anything was counted. Absent: nothing was. */
+      readonly usage?: MonthUsage;
     }
   /** The answer to `loadState`, or at any time: nothing is durable any more, no wait is answered. */
   | { readonly type: "stateFailed"; readonly error: ErrorInfo }

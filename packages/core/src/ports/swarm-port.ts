@@ -8,6 +8,9 @@ import type { BufferId, ContentId, PeerId, PieceIndex, RequestId } from "../unit
 /** Why a peer does not get what it asked for. */
 export type RefusalReason = "busy" | "notFound";
 
+/** Where a connected peer is: on this machine or in a subnet of it, at a private address, elsewhere. */
+export type PeerReach = "subnet" | "private" | "public";
+
 /** Something a peer did that only a broken or hostile peer does (threat model section 14). */
 export type Offence =
   | "malformedFrame"
@@ -134,6 +137,8 @@ export type SwarmEvent =
       readonly addresses: readonly string[];
       /** Named by the user: dialled first, and again for as long as the agent runs. */
       readonly isStatic: boolean;
+      /** Seen on a link of this machine (multicast DNS). Absent: no. */
+      readonly isLocal?: boolean;
     }
   /** Authenticated and past our handshake. At most once per peer until `peerDisconnected`. */
   | {
@@ -141,6 +146,8 @@ export type SwarmEvent =
       readonly peerId: PeerId;
       /** The remote host's address without port, for per-address limits. */
       readonly host: string;
+      /** Absent: at a private address. */
+      readonly reach?: PeerReach;
       /** Requests the peer accepts at a time. */
       readonly requestsMax: number;
     }

@@ -17,6 +17,13 @@ export const LOCAL_ERRORS = {
     400,
     "E_INVALIDARG",
   ),
+  ERR_POLICY_INVALID: row(
+    "A policy is unknown or has a value out of its range",
+    "Use a name and a value of docs/policies.md.",
+    2,
+    400,
+    "E_INVALIDARG",
+  ),
   ERR_URL_INVALID: row(
     "The URL cannot be used",
     "Use an http: or https: URL without user name and password.",

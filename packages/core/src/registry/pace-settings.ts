@@ -51,6 +51,9 @@ export const PACE_SETTINGS = {
     "Rate of all uploads to peers together; 0 is no limit.",
     "DOMaxUploadBandwidth",
   ),
+  lanUploadRateBytesPerSec: rate(
+    "Rate of all uploads to peers of the LAN together; 0 is no limit but that of all uploads.",
+  ),
   foregroundPercent: percent(
     "Share of the measured capacity of the link that foreground downloads may take from origins; 0 is no limit.",
     "DOPercentageMaxForegroundBandwidth",

@@ -49,6 +49,10 @@ export const REASONS = {
     "no verified piece came from peers for the stall timeout",
     "See below what keeps the peers.",
   ),
+  belowQos: origin(
+    "a background file came more slowly than its least rate",
+    "Lower the least rate of background files to leave more to peers.",
+  ),
   corruptRetry: origin("another source sent corrupt bytes for this piece"),
 
   offered: piece("a peer had the piece and was asked for it"),

@@ -7,12 +7,15 @@ import { KiB, MiB } from "../units.ts";
 import { CONTENT_CACHE_SETTINGS } from "./content-cache-settings.ts";
 import { ShoalError } from "./errors.ts";
 import { PACE_SETTINGS } from "./pace-settings.ts";
+import { POLICY_SETTINGS } from "./policy-settings.ts";
 
 export interface SettingRow {
   readonly default: number;
   readonly min: number;
   readonly max: number;
-  readonly unit: "ms" | "bytes" | "count" | "bytes/s" | "boolean" | "percent" | "hour";
+  readonly unit: "ms" | "bytes" | "count" | "bytes/s" | "boolean" | "percent" | "hour" | "choice";
+  /** Of a choice: what there is to choose from. */
+  readonly values?: readonly number[];
   /** One sentence for help texts and docs. */
   readonly help: string;
   /** The Delivery Optimization policy of the same meaning, where there is one. */
@@ -343,6 +346,7 @@ export const SETTINGS = {
     help: "Length of a peer's first ban (R-BAN-01).",
   },
   ...CONTENT_CACHE_SETTINGS,
+  ...POLICY_SETTINGS,
   trustTlsManifest: {
     default: 1,
     min: 0,
@@ -376,13 +380,18 @@ export function resolveSettings(overrides: Partial<Settings> = {}): Settings {
       : undefined;
     if (setting === undefined) throw new ShoalError("ERR_SETTING_INVALID", `unknown ${name}`);
     if (value === undefined) continue;
-    if (!Number.isSafeInteger(value) || value < setting.min || value > setting.max) {
-      throw new ShoalError(
-        "ERR_SETTING_INVALID",
-        `${name} = ${String(value)}, allowed ${setting.min} to ${setting.max} ${setting.unit}`,
-      );
+    if (!isSettingValue(setting, value)) {
+      const allowed = setting.values?.join(", ") ?? `${setting.min} to ${setting.max}`;
+      const text = `${name} = ${String(value)}, allowed ${allowed} ${setting.unit}`;
+      throw new ShoalError("ERR_SETTING_INVALID", text);
     }
     resolved[name] = value;
   }
   return Object.freeze(resolved) as Settings;
+}
+
+/** Whether the setting can have the value. */
+export function isSettingValue({ min, max, values }: SettingRow, value: number): boolean {
+  if (!Number.isSafeInteger(value) || value < min || value > max) return false;
+  return values === undefined || values.includes(value);
 }

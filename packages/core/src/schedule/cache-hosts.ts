@@ -40,12 +40,15 @@ export function cacheUrl(cacheHost: string, originUrl: string): string | undefin
 
 export class CacheHosts {
   readonly #hosts: readonly string[];
+  readonly #isAllowed: () => boolean;
   /** Whose turn it is. */
   #first = 0;
   /** Until when, by host, or by host and origin's host. */
   readonly #bans = new Map<string, Millis>();
 
-  constructor(hosts: readonly string[]) {
+  /** While they are not allowed, all of them count as banned. */
+  constructor(hosts: readonly string[], isAllowed: () => boolean = () => true) {
+    this.#isAllowed = isAllowed;
     this.#hosts = hosts.slice(0, LIMITS.cacheHostsMax);
   }
 
@@ -56,6 +59,7 @@ export class CacheHosts {
 
   /** When it may be asked; an instant long past when it is not banned. */
   bannedUntil(cacheHost: string, originHost: string): Millis {
+    if (!this.#isAllowed()) return Infinity;
     return Math.max(
       this.#bans.get(cacheHost) ?? -Infinity,
       this.#bans.get(banKey(cacheHost, originHost)) ?? -Infinity,

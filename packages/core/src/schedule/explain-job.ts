@@ -4,12 +4,14 @@
  *
  * Looks, and changes nothing. Called by the scheduler.
  */
+import { POLICY_REASONS } from "../registry/policy-reasons.ts";
+import type { PolicyReason } from "../registry/policy-reasons.ts";
 import type { ReasonCode } from "../registry/reasons.ts";
 import type { Millis } from "../units.ts";
 import { explainFetch, explainPlaces } from "./explain-fetch.ts";
 import { explainPeers } from "./explain-peers.ts";
 import { reason, shareWithoutRecord, wordsOf } from "./explanation.ts";
-import type { ExplainedFile, JobExplanation, Reason } from "./explanation.ts";
+import type { ExplainedFile, JobExplanation, PolicyVerdict, Reason } from "./explanation.ts";
 import type { JobFile } from "./job-file.ts";
 import type { Job } from "./job.ts";
 import type { MachineDeps } from "./machine-deps.ts";
@@ -34,9 +36,21 @@ export function explainJob(
     state,
     ...(error && { error }),
     verdicts: jobVerdicts(job, now),
-    policies: [],
+    policies: policyVerdicts(deps, job),
     files: job.files.map((file) => explainFile(deps, { job, file }, now)),
   };
+}
+
+/** What policy takes away, of this agent or of one of the job's files. */
+function policyVerdicts({ gate }: ExplainDeps, { files }: Job): PolicyVerdict[] {
+  const codes = new Set<PolicyReason>(gate.peering.reasons);
+  for (const { transfer } of files) {
+    for (const code of transfer?.terms.reasons ?? []) codes.add(code);
+  }
+  return Array.from(codes, (code) => {
+    const { meaning, remedy, policy } = POLICY_REASONS[code];
+    return { code, words: meaning, remedy, ...(policy !== "" && { policy }) };
+  });
 }
 
 function jobVerdicts({ state, error, retryAt }: Job, now: Millis): Reason[] {

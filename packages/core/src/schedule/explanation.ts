@@ -83,6 +83,8 @@ export interface PolicyVerdict {
   readonly code: string;
   readonly words: string;
   readonly remedy?: string;
+  /** The Delivery Optimization policy that decides it, where there is one. */
+  readonly policy?: string;
 }
 
 /** A job's explanation without its files. */

@@ -32,6 +32,8 @@ export interface FetcherOptions {
   /** Where the pieces lie, when only ranges of the remote file are wanted. */
   readonly rangeMap?: RangeMap;
   readonly urgency: Urgency;
+  /** Whether peers may have the content from us now; what they may not, they are not told of. */
+  readonly mayServe: () => boolean;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
 }

@@ -224,7 +224,7 @@ export class Fetcher implements Stage {
   #piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
     this.#ledger.commitEnded();
     const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
-    this.#announcer.committed(fresh, now);
+    if (this.#options.mayServe()) this.#announcer.committed(fresh, now);
     this.#settle(now);
   }
 
@@ -309,7 +309,7 @@ export class Fetcher implements Stage {
     const { piece, link } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
-    link.received.add(length, now);
+    this.#deps.peers.received(link, length, now);
     this.#swarm.heard(link.peerId, now);
     this.#receive(piece, link, bufferId);
   }

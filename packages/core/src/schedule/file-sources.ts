@@ -75,8 +75,7 @@ export class FileSources {
   /** Cache servers, origin, mirrors: the order in which they are tried. */
   readonly #states: readonly State[];
   #current: State | undefined;
-  /** Peers alone until then, where there can be any. */
-  readonly peersOnlyUntil: Millis;
+  #peersOnlyUntil: Millis;
   /** Until then a cache server that fails is followed by a cache server. */
   readonly #cachesOnlyUntil: Millis;
   /** A cache server has failed, and with no delay to keep to the others come last from now on. */
@@ -90,12 +89,22 @@ export class FileSources {
     this.#deps = deps;
     const { settings, cacheHosts } = deps;
     this.#states = file === undefined ? [] : statesOf(file, cacheHosts.inTurn);
-    this.peersOnlyUntil =
+    this.#peersOnlyUntil =
       now + (isForeground ? settings.p2pDelayForegroundMs : settings.p2pDelayBackgroundMs);
     const fallbackMs = isForeground
       ? settings.cacheFallbackForegroundMs
       : settings.cacheFallbackBackgroundMs;
-    this.#cachesOnlyUntil = fallbackMs === 0 ? -Infinity : this.peersOnlyUntil + fallbackMs;
+    this.#cachesOnlyUntil = fallbackMs === 0 ? -Infinity : this.#peersOnlyUntil + fallbackMs;
+  }
+
+  /** Peers alone until then, where there can be any. */
+  get peersOnlyUntil(): Millis {
+    return this.#peersOnlyUntil;
+  }
+
+  /** There can be no peers: nobody waits for them. */
+  waivePeers(): void {
+    this.#peersOnlyUntil = -Infinity;
   }
 
   /** The file's own URL. */

@@ -32,6 +32,7 @@ export class JobFile {
   /** An earlier run of the agent has fetched some of it. */
   #isContinued: boolean;
   #deliveredBy: string | undefined;
+  #downloadMode: number | undefined;
   /** Bytes received by transfers that have ended. */
   readonly #received: FetchBytes;
   #uploadedBytes = 0;
@@ -105,6 +106,7 @@ export class JobFile {
     this.#received.reused += reused;
     this.#uploadedBytes += uploadedBytes;
     this.#storedBytes = transfer.storedBytes;
+    this.#downloadMode = transfer.terms.downloadMode;
     this.#response = response ?? this.#response;
     this.#deliveredBy = transfer.sources.deliveredBy?.url ?? this.#deliveredBy;
     this.pieces = transfer.facts.pieces;
@@ -168,6 +170,7 @@ export class JobFile {
   snapshot(now: Millis): FileSnapshot {
     const { spec, transfer, length, bytes, modifiedAt } = this;
     const deliveredBy = transfer?.sources.deliveredBy?.url ?? this.#deliveredBy;
+    const downloadMode = transfer?.terms.downloadMode ?? this.#downloadMode;
     const { fileId, url, mirrors, destination, declaredLength, ranges, mandatoryIntegrity } = spec;
     const resolution = transfer?.resolution ?? this.resolution;
     const contentId = resolution?.manifest?.contentId ?? transfer?.contentId ?? spec.contentId;
@@ -196,6 +199,7 @@ export class JobFile {
       peers: transfer?.memberCount ?? 0,
       activeMs: this.#activeMs + (this.#openedAt === undefined ? 0 : now - this.#openedAt),
       ...(modifiedAt === undefined ? {} : { modifiedAt }),
+      ...(downloadMode === undefined ? {} : { downloadMode }),
     };
   }
 

@@ -9,6 +9,7 @@ import type { FlowGate } from "./flow-gate.ts";
 import type { OriginHosts } from "./origin-hosts.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Pacer } from "../pace/pacer.ts";
+import type { PeerGate } from "./peer-gate.ts";
 import type { PeerTable } from "./peer-table.ts";
 import type { Publishers } from "./publishers.ts";
 import type { WallClock } from "./wall-clock.ts";
@@ -19,6 +20,7 @@ export interface MachineDeps {
   readonly settings: Settings;
   readonly counters: Counters;
   readonly flowGate: FlowGate;
+  readonly gate: PeerGate;
   readonly peers: PeerTable;
   readonly demand: Demand;
   readonly cacheHosts: CacheHosts;

@@ -103,6 +103,30 @@ export class Membership {
     }
   }
 
+  /** Says of a content that is there for peers alone that policy keeps it from them, if it does. */
+  withhold({ contentId, jobId, terms }: Transfer): void {
+    if (contentId === undefined || jobId !== undefined || terms.mayServe) return;
+    this.#outbox.notice({ type: "contentServed", contentId, served: false });
+  }
+
+  /**
+   * Policy has moved: who takes part in a content that was offered `before` and is not any more is
+   * told that we hold nothing, and the other way round.
+   */
+  offersMoved(before: readonly ContentId[]): void {
+    const now = this.#transfers.servedContents();
+    for (const contentId of new Set([...before, ...now])) {
+      const served = now.includes(contentId);
+      if (served === before.includes(contentId)) continue;
+      this.#outbox.notice({ type: "contentServed", contentId, served });
+      for (const [peerId, contents] of this.#interests) {
+        if (!contents.has(contentId)) continue;
+        if (served) this.#sendBitfield(contentId, peerId);
+        else this.#takeBack(contentId, peerId);
+      }
+    }
+  }
+
   /** After any change: introduces new transfers, joins and leaves contents. */
   settle(now: Millis): void {
     const wanted = new Set<ContentId>();
@@ -138,6 +162,15 @@ export class Membership {
       if (this.#interests.get(peerId)?.has(contentId) !== true) continue;
       transfer.peerEvent({ type: "peerJoined", peerId, contentId }, link, now);
     }
+  }
+
+  /** An empty bitfield replaces the one before it. */
+  #takeBack(contentId: ContentId, peerId: PeerId): void {
+    const [transfer] = this.#transfers.of(contentId);
+    const { pieceCount } = transfer?.committed ?? {};
+    if (pieceCount === undefined) return;
+    const bits = new Uint8Array(Math.ceil(pieceCount / 8));
+    this.#outbox.swarm({ type: "sendBitfield", peerId, contentId, pieceCount, bits });
   }
 
   /** One for all transfers of the content: of the one that holds most. */

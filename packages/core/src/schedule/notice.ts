@@ -2,6 +2,7 @@
  * What the scheduler tells those who watch: the one vocabulary from which progress, logs, metrics
  * and reports are made. Notices are facts, in order; nobody has to read them.
  */
+import type { Peering } from "../policy/peering.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, JobId, PeerId, PieceIndex, TransferId } from "../units.ts";
 import type { Offence } from "../ports/swarm-port.ts";
@@ -48,5 +49,7 @@ export type Notice =
   | { readonly type: "peerBanned"; readonly peerId: PeerId; readonly offence: Offence }
   /** No peer may come from there for a while; of IPv6 it is a network (R-BAN-02). */
   | { readonly type: "addressBanned"; readonly address: string; readonly offence: Offence }
+  /** Policy lets this agent take part in peering in another way than before. */
+  | { readonly type: "policyChanged"; readonly peering: Peering }
   /** A content became available to peers, or ceased to be. */
   | { readonly type: "contentServed"; readonly contentId: ContentId; readonly served: boolean };

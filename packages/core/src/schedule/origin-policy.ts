@@ -11,8 +11,10 @@ import type { OriginReason } from "../registry/reasons.ts";
 import type { Settings } from "../registry/settings.ts";
 import { MiB } from "../units.ts";
 import type { Millis, PieceIndex } from "../units.ts";
+import { BackgroundQos } from "./background-qos.ts";
 import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
+import type { Urgency } from "./demand.ts";
 import type { FileSource } from "./file-sources.ts";
 import { RateMeter } from "./pace.ts";
 import type { PeerRequests } from "./peer-requests.ts";
@@ -37,6 +39,7 @@ export interface OriginPolicyParts {
   readonly ledger: PieceLedger;
   readonly swarm: ContentSwarm;
   readonly peers: PeerRequests | undefined;
+  readonly urgency: Urgency;
 }
 
 /** How peers do beside the origin. */
@@ -57,6 +60,7 @@ export class OriginPolicy {
   /** Answers in a row that were of a file of another length. */
   readonly #changedAnswers = new Map<FileSource, number>();
   readonly #peerRate: RateMeter;
+  readonly #qos: BackgroundQos;
   #peerPieceAt: Millis;
   /** Since when nothing is asked of the origin, though pieces are missing. */
   #waitingSince: Millis | undefined;
@@ -78,6 +82,8 @@ export class OriginPolicy {
     this.#parts = parts;
     this.#peerRate = new RateMeter(now, RATE_WINDOW_MS);
     this.#peerPieceAt = now;
+    const { ledger, urgency } = parts;
+    this.#qos = new BackgroundQos({ ...deps, urgency }, ledger.storedBytes, now);
   }
 
   peerPieceStored(bytes: number, now: Millis): void {
@@ -136,6 +142,7 @@ export class OriginPolicy {
   note(now: Millis, runCount: number): void {
     const { peers, swarm } = this.#parts;
     this.#runCount = runCount;
+    this.#qos.note(this.#parts.ledger.storedBytes, now);
     if (peers?.hasOffer() === true) this.#offerSince ??= now;
     else this.#offerSince = undefined;
     if (runCount > 0 || (peers !== undefined && peers.size > 0)) this.#idleSince = undefined;
@@ -169,6 +176,7 @@ export class OriginPolicy {
     if (!isFree(ledger.picker, piece)) return undefined;
     if (peers === undefined || swarm.memberCount === 0) return "noPeers";
     if (ledger.picker.availability(piece) > 0) {
+      if (this.#qos.isMissed(this.#offerSince, now)) return "belowQos";
       if (this.#corrupt.has(piece)) return "corruptRetry";
       if (this.#peersAreSilent(now)) return "peersSilent";
       return this.#peersAreSlow(now) ? "peersSlow" : undefined;

@@ -77,10 +77,11 @@ export class OriginRuns {
     this.#runs = new RunTable(deps, parts.ledger);
     const { swarm } = parts;
     const { urgency } = options;
+    const all = { ...parts, urgency };
     this.#connections = new OriginConnections(deps, { runs: this.#runs, swarm, urgency });
     this.#startedAt = now;
-    this.#policy = new OriginPolicy(deps, parts, now);
-    this.#search = new RunSearch(deps, { ...parts, policy: this.#policy }, options.verified, now);
+    this.#policy = new OriginPolicy(deps, all, now);
+    this.#search = new RunSearch(deps, { ...all, policy: this.#policy }, options.verified, now);
   }
 
   /** For those who explain what is done: the rules and the runs. */

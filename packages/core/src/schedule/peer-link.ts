@@ -5,6 +5,7 @@
  * Kept by `PeerTable`; counted on by transfers.
  */
 import type { Millis, PeerId } from "../units.ts";
+import type { PeerClass } from "../policy/peer-class.ts";
 import type { RateMeter } from "./pace.ts";
 
 /** A connected peer's record; lives from `peerConnected` to `peerDisconnected`. */
@@ -12,6 +13,7 @@ export interface Link {
   readonly peerId: PeerId;
   /** What counts as its address: of IPv6, a network (`addressKey`). */
   readonly address: string;
+  readonly peerClass: PeerClass;
   /** A small number, reused after disconnection; names the peer in the picker. */
   readonly slot: number;
   /** Requests the peer accepts at a time. */

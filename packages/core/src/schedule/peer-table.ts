@@ -12,17 +12,21 @@ import type { Counters } from "../registry/counters.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
+import { peerClassOf, RECEIVED_COUNTERS } from "../policy/peer-class.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Offence, SwarmEvent } from "../ports/swarm-port.ts";
+import type { Offence, PeerReach, SwarmEvent } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
 import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
+import { DIAL_TURNS, isDue, newPeer, noteFailure, turnOf } from "./known-peer.ts";
+import type { Peer } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
 import { PeerMemory } from "./peer-memory.ts";
 import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
+import type { PeerGate } from "./peer-gate.ts";
 import type { Link } from "./peer-link.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -30,30 +34,11 @@ export type { Link } from "./peer-link.ts";
 
 type StateLoaded = Extract<StoreEvent, { readonly type: "stateLoaded" }>;
 
-type PeerState =
-  | { readonly name: "known"; readonly dialAt: Millis }
-  | { readonly name: "dialling" }
-  | { readonly name: "connected"; readonly link: Link }
-  | { readonly name: "banned" };
-
-export interface Peer {
-  readonly peerId: PeerId;
-  addresses: readonly string[];
-  isStatic: boolean;
-  /** Worth a connection beyond those that are wanted anyway: it fetches for others as we do. */
-  isPreferred: boolean;
-  state: PeerState;
-  dialFailures: number;
-  /** Why it could not be dialled, or the connection ended, last; in words that may be a peer's. */
-  lastFailure:
-    | { readonly code: "dialFailed" | "disconnected"; readonly detail: string }
-    | undefined;
-}
-
 /** The part of all connections that is kept for preferred and static peers: one in so many. */
 const PREFERRED_PART = 8;
 /** Requests that every peer may owe, however slow it is. */
 const DEPTH_MIN = 2;
+const NOT_ADMITTED = "policy";
 /** Requests ahead of need: what a peer delivers in this time is kept outstanding. */
 const PIPELINE_MS = 100;
 
@@ -63,6 +48,7 @@ export interface PeerTableDeps {
   readonly settings: Settings;
   readonly counters: Counters;
   readonly wallClock: WallClock;
+  readonly gate: PeerGate;
 }
 
 /** Who is known, and what stands in the way of a connection. */
@@ -145,6 +131,7 @@ export class PeerTable implements BanList {
     if (this.#dialling > 0) return true;
     for (const peer of this.#peers.values()) {
       if (peer.state.name !== "known" || peer.dialFailures > 0) continue;
+      if (!this.#admits(peer)) continue;
       if (this.#backoff.openAt(peer) === -Infinity) return true;
     }
     return false;
@@ -171,6 +158,7 @@ export class PeerTable implements BanList {
       readonly peerId: PeerId;
       readonly addresses: readonly string[];
       readonly isStatic: boolean;
+      readonly isLocal?: boolean;
       readonly isPreferred?: boolean;
     },
     now: Millis,
@@ -179,14 +167,14 @@ export class PeerTable implements BanList {
     const known = this.#peers.get(found.peerId);
     if (known === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
-      const peer = newPeer(found.peerId, addresses, found.isStatic, now);
-      peer.isPreferred = found.isPreferred === true;
+      const peer = newPeer({ ...found, addresses }, now);
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
     } else {
       known.isPreferred ||= found.isPreferred === true;
       // Hints are unproved: what the user said of a peer comes before them.
       const isWeaker = known.isStatic && !found.isStatic;
+      known.isLocal ||= found.isLocal === true;
       const both = isWeaker
         ? [...known.addresses, ...addresses]
         : [...addresses, ...known.addresses];
@@ -201,7 +189,7 @@ export class PeerTable implements BanList {
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
   connected(
-    event: { peerId: PeerId; host: string; requestsMax: number },
+    event: { peerId: PeerId; host: string; requestsMax: number; reach?: PeerReach },
     now: Millis,
   ): Link | undefined {
     let peer = this.#peers.get(event.peerId);
@@ -210,20 +198,24 @@ export class PeerTable implements BanList {
       this.#conduct.isBanned("peer", event.peerId) ||
       (peer?.isStatic !== true && this.#conduct.isBanned("address", address));
     if (peer?.state.name === "dialling") this.#dialling--;
-    if (isBanned || this.#links.size >= this.#linksMax(peer)) {
-      const reason = isBanned ? "banned" : "too many connections";
+    const isRefused = !this.#admits(peer);
+    if (isBanned || isRefused || this.#links.size >= this.#linksMax(peer)) {
+      const reason = isBanned ? "banned" : isRefused ? NOT_ADMITTED : "too many connections";
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
       if (peer?.state.name === "dialling") this.#waitBeforeDialling(peer, now);
       return undefined;
     }
     if (peer === undefined) {
       if (this.#peers.size >= LIMITS.peersKnownMax) this.#forgetOne();
-      peer = newPeer(event.peerId, [], false, now);
+      peer = newPeer({ peerId: event.peerId }, now);
       this.#peers.set(event.peerId, peer);
     }
+    const { isLocal } = peer;
+    const { downloadMode } = this.#deps.settings;
     const link: Link = {
       peerId: event.peerId,
       address,
+      peerClass: peerClassOf({ isLocal, reach: event.reach ?? "private" }, downloadMode),
       slot: this.#freeSlots.pop() ?? this.#slotCount++,
       // Who takes no request at all could never be asked, and would be waited for.
       requestsMax: Math.max(1, event.requestsMax),
@@ -268,6 +260,24 @@ export class PeerTable implements BanList {
     this.#waitBeforeDialling(peer, now);
     if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
+    this.dial(now);
+  }
+
+  /** Bytes of a piece have come from the peer. */
+  received(link: Link, length: number, now: Millis): void {
+    link.received.add(length, now);
+    this.#deps.counters.add(RECEIVED_COUNTERS[link.peerClass], length);
+  }
+
+  /** The gate has moved: whom it does not admit is sent away, all others may be dialled at once. */
+  gateMoved(now: Millis): void {
+    for (const peer of this.#peers.values()) {
+      const { peerId, state } = peer;
+      if (state.name === "known") peer.state = { name: "known", dialAt: now };
+      if (state.name !== "connected" || this.#admits(peer)) continue;
+      state.link.busyUntil = Infinity;
+      this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: NOT_ADMITTED });
+    }
     this.dial(now);
   }
 
@@ -335,7 +345,7 @@ export class PeerTable implements BanList {
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
         if (this.#links.size + this.#dialling >= linksMax) break;
-        if (turnOf(peer) !== turn || !isDue(peer, now)) continue;
+        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.#admits(peer)) continue;
         const addresses = this.#backoff.open(peer, now);
         if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
@@ -366,11 +376,17 @@ export class PeerTable implements BanList {
     this.dial(now);
   }
 
+  /** Whether policy lets us be connected with the peer; `undefined` is one never heard of. */
+  #admits(peer: Peer | undefined): boolean {
+    const { partners } = this.#deps.gate.peering;
+    return partners === "all" || (partners === "local" && peer?.isLocal === true);
+  }
+
   #nextDeadline(): Millis {
     let deadline = Infinity;
     for (const peer of this.#peers.values()) {
       if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if (!peer.isStatic && !this.#wanted) continue;
+      if ((!peer.isStatic && !this.#wanted) || !this.#admits(peer)) continue;
       const dialAt = Math.max(peer.state.dialAt, this.#backoff.openAt(peer));
       if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
     }
@@ -437,37 +453,4 @@ export class PeerTable implements BanList {
     }
     return false;
   }
-}
-
-function newPeer(
-  peerId: PeerId,
-  addresses: readonly string[],
-  isStatic: boolean,
-  now: Millis,
-): Peer {
-  return {
-    peerId,
-    addresses,
-    isStatic,
-    isPreferred: false,
-    state: { name: "known", dialAt: now },
-    dialFailures: 0,
-    lastFailure: undefined,
-  };
-}
-
-/** The order in which peers are dialled. */
-const DIAL_TURNS = ["static", "preferred", "other"] as const;
-
-function turnOf({ isStatic, isPreferred }: Peer): (typeof DIAL_TURNS)[number] {
-  if (isStatic) return "static";
-  return isPreferred ? "preferred" : "other";
-}
-
-function noteFailure(peer: Peer, code: "dialFailed" | "disconnected", reason: string): void {
-  peer.lastFailure = { code, detail: reason.slice(0, LIMITS.displayNameLengthMax) };
-}
-
-function isDue(peer: Peer, now: Millis): boolean {
-  return peer.state.name === "known" && peer.addresses.length > 0 && peer.state.dialAt <= now;
 }

@@ -115,7 +115,7 @@ export function openSpec(
 export function fetcherOptions(
   { layout, manifest, validator, acceptsRanges, rangeMap, sourceUrl }: Resolution,
   sources: FileSources,
-): Omit<FetcherOptions, "transferId" | "have" | "record" | "bytes" | "urgency"> {
+): Omit<FetcherOptions, "transferId" | "have" | "record" | "bytes" | "urgency" | "mayServe"> {
   return {
     contentId: manifest?.contentId,
     layout,

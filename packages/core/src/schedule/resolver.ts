@@ -33,7 +33,7 @@ import { backoffMs } from "./pace.ts";
 import type { Link } from "./peer-table.ts";
 import { probedResolution } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
-import { SIGNED_TRIES } from "./resolver-steps.ts";
+import { firstQuestion, SIGNED_TRIES } from "./resolver-steps.ts";
 import type { OriginProblem, OriginStep, Question, ResolveOutcome } from "./resolver-steps.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
@@ -152,13 +152,11 @@ export class Resolver implements Stage {
     this.#checkHopeless(now);
   }
 
-  /** Where to look first, by what the job names and what may be trusted. */
   #firstQuestion(): Question {
-    const { contentId, pieceHashes, ranges } = this.#file;
-    if (contentId !== undefined) return "sidecar";
-    if (ranges !== undefined) return "probe";
-    if (pieceHashes !== undefined) return "pieceHashes";
-    return this.#deps.publishers.isEmpty ? this.#unsignedQuestion : "signed";
+    const { gate, publishers } = this.#deps;
+    const { mayUseManifests } = gate.peering;
+    const known = { unsigned: this.#unsignedQuestion, isSigned: !publishers.isEmpty };
+    return firstQuestion(this.#file, { mayUseManifests, ...known });
   }
 
   get #unsignedQuestion(): Question {

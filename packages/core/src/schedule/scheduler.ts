@@ -16,24 +16,21 @@ import type { OriginResponse } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
 import { Counters } from "../registry/counters.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
+import type { MachineFacts, Peering } from "../policy/peering.ts";
 import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
-import { Pacer } from "../pace/pacer.ts";
+import type { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
-import { CacheHosts } from "./cache-hosts.ts";
-import { Demand } from "./demand.ts";
 import { explainJob } from "./explain-job.ts";
 import type { JobExplanation } from "./explanation.ts";
-import { FlowGate } from "./flow-gate.ts";
 import { JobTable } from "./job-table.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
-import { OriginHosts } from "./origin-hosts.ts";
 import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
-import { PeerTable } from "./peer-table.ts";
-import { Publishers } from "./publishers.ts";
+import type { PeerTable } from "./peer-table.ts";
+import { createMachineDeps } from "./scheduler-deps.ts";
 import type { SchedulerDeps } from "./scheduler-deps.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
@@ -55,31 +52,19 @@ export class Scheduler {
   readonly #serving: Serving;
   readonly #membership: Membership;
 
-  constructor({ random, settings, selfId, cacheHosts = [], publishers = [] }: SchedulerDeps) {
-    const base = { outbox: this.#outbox, random, settings, counters: this.counters };
-    const wallClock = this.#wallClock;
-    this.#peers = new PeerTable({ ...base, wallClock });
-    const flowGate = new FlowGate(this.#outbox, { closeAtBytes: settings.inFlightBytesMax });
-    this.#pacer = new Pacer({ outbox: this.#outbox, wallClock, flowGate }, settings);
-    this.#deps = {
-      ...base,
-      flowGate,
-      peers: this.#peers,
-      demand: new Demand(),
-      cacheHosts: new CacheHosts(cacheHosts),
-      originHosts: new OriginHosts(),
-      pacer: this.#pacer,
-      wallClock,
-      publishers: new Publishers({ outbox: this.#outbox, wallClock }, publishers),
-      selfId,
-    };
+  constructor(options: SchedulerDeps) {
+    const { counters } = this;
+    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters };
+    this.#deps = createMachineDeps(options, own);
+    this.#peers = this.#deps.peers;
+    this.#pacer = this.#deps.pacer;
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
-    this.#uploads = new UploadQueue({ ...base, pace: this.#pacer.uploads });
+    this.#uploads = new UploadQueue(this.#deps);
     const { announcements } = this.#deps.publishers;
     const [uploads, transfers] = [this.#uploads, this.#transfers];
-    this.#serving = new Serving({ ...base, uploads, transfers, announcements });
+    this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -136,6 +121,24 @@ export class Scheduler {
   setNetwork(network: NetworkState, now: Millis): void {
     this.#jobs.setNetwork(network, now);
     this.#settle(now);
+  }
+
+  /** What is known of the machine from now on; peers, uploads and offers follow at once. */
+  setMachine(facts: MachineFacts, now: Millis): void {
+    const offered = this.#transfers.servedContents();
+    if (!this.#deps.gate.setMachine(facts)) return;
+    this.#outbox.notice({ type: "policyChanged", peering: this.peering });
+    this.#peers.gateMoved(now);
+    for (const transfer of this.#transfers.all()) {
+      if (transfer.served() === undefined) this.#uploads.drop(transfer.transferId, now, "busy");
+    }
+    this.#membership.offersMoved(offered);
+    this.#settle(now);
+  }
+
+  /** How far policy lets this agent take part in peering now, and why not further. */
+  get peering(): Peering {
+    return this.#deps.gate.peering;
   }
 
   /**
@@ -288,6 +291,7 @@ export class Scheduler {
   handleTimeout(now: Millis): void {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
     this.#pacer.handleTimeout(now);
+    this.#uploads.month.handleTimeout(now);
     this.#transfers.handleTimeout(now);
     this.#membership.handleTimeout(now);
     if (this.#jobs.pollDeadline() <= now) this.#jobs.handleTimeout(now);
@@ -304,8 +308,9 @@ export class Scheduler {
         if (event.peerId !== this.#deps.selfId) this.#peers.discovered(event, now);
         break;
       case "peerConnected":
-        if (this.#peers.connected(event, now) === undefined) break;
-        this.#uploads.connected(event.peerId);
+        const link = this.#peers.connected(event, now);
+        if (link === undefined) break;
+        this.#uploads.connected(link);
         this.#membership.connected(event.peerId);
         this.#transfers.handleTimeout(now);
         break;
@@ -333,8 +338,8 @@ export class Scheduler {
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
     for (const transfer of this.#transfers.all()) {
-      if (transfer.contentId !== event.contentId || transfer.peerEvent(event, link, now)) continue;
-      this.#peers.lied(event.peerId, now);
+      if (transfer.contentId !== event.contentId || !transfer.terms.mayPeer) continue;
+      if (!transfer.peerEvent(event, link, now)) this.#peers.lied(event.peerId, now);
     }
   }
 
@@ -344,7 +349,10 @@ export class Scheduler {
         const offered = this.#deps.publishers.load(event);
         this.#peers.load(event, now);
         this.#jobs.load(event.jobs, event.resumable, now);
-        for (const stored of offered) this.#transfers.open({ stored }, now);
+        if (event.usage !== undefined) this.#uploads.month.load(event.usage);
+        for (const stored of offered) {
+          if (stored.isPrivate !== true) this.#transfers.open({ stored }, now);
+        }
         this.#outbox.notice({ type: "ready" });
         return;
       case "stateFailed":
@@ -378,6 +386,7 @@ export class Scheduler {
     else if (event.type === "piecesCommitted") this.#jobs.storeMoved(transfer, false, now);
     this.#transfers.noteState(transfer);
     if (!before && transfer.served() !== undefined) this.#membership.beginServing(transfer, now);
+    else if (event.type === "contentOpened") this.#membership.withhold(transfer);
   }
 
   /** After any change: take reports until there are none, join and leave contents, tell watchers. */

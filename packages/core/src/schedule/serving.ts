@@ -52,7 +52,7 @@ export class Serving {
       case "pieceRequested": {
         const server = this.#serverOf(event.contentId, event.piece);
         const length = server?.resolution?.layout.length(event.piece) ?? 0;
-        this.#uploads.request(event, server && { transferId: server.transferId, length });
+        this.#uploads.request(event, server && { transferId: server.transferId, length }, now);
         break;
       }
       case "manifestRequested": {

@@ -63,6 +63,8 @@ export interface FileSnapshot {
   readonly activeMs: Millis;
   /** The origin's `Last-Modified`. */
   readonly modifiedAt?: UnixMillis;
+  /** The mode it is fetched in, by Delivery Optimization's number; absent before its first turn. */
+  readonly downloadMode?: number;
 }
 
 /** What is there in one state only; told apart by `state`. */

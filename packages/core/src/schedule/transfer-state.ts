@@ -51,6 +51,9 @@ export type TransferState =
   | { readonly name: "closing" }
   | { readonly name: "closed" };
 
+/** R-MAN-15: one automatic refetch of pieces that the final check found wrong. */
+export const MISMATCHES_MAX = 1;
+
 /** What a state that has all pieces may be followed by. */
 export type EndState = "complete" | "published";
 

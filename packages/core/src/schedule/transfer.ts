@@ -37,10 +37,11 @@ import type { Link } from "./peer-table.ts";
 import { FileSources } from "./file-sources.ts";
 import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
+import { PeerTerms } from "./peer-terms.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
-import { isIncomplete, phaseOf, stageOf } from "./transfer-state.ts";
+import { isIncomplete, MISMATCHES_MAX, phaseOf, stageOf } from "./transfer-state.ts";
 import type {
   EndState,
   TransferJob,
@@ -49,13 +50,13 @@ import type {
   TransferState,
 } from "./transfer-state.ts";
 
-/** R-MAN-15: one automatic refetch of pieces that the final check found wrong. */
-const MISMATCHES_MAX = 1;
-
 export class Transfer {
   readonly transferId: TransferId;
   readonly facts = new TransferFacts();
   readonly sources: FileSources;
+  readonly jobId: JobId | undefined;
+  readonly fileIndex: number;
+  readonly terms: PeerTerms;
   readonly #deps: MachineDeps;
   readonly #job: TransferJob | undefined;
   #state: TransferState;
@@ -72,6 +73,9 @@ export class Transfer {
     this.#deps = deps;
     this.transferId = options.transferId;
     this.#job = options.job;
+    this.jobId = options.job?.jobId;
+    this.fileIndex = options.job?.fileIndex ?? 0;
+    this.terms = new PeerTerms(deps.gate, { file: options.job?.file, known: this });
     const isForeground = options.job?.urgency.isForeground === true;
     this.sources = new FileSources(deps, { file: options.job?.file, isForeground }, now);
     const { transferId, stored } = options;
@@ -84,14 +88,6 @@ export class Transfer {
       deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
     } else if (this.#resolution !== undefined) this.#open(now);
     else if (this.#file !== undefined) this.#resolve(this.#file, now);
-  }
-
-  get jobId(): JobId | undefined {
-    return this.#job?.jobId;
-  }
-
-  get fileIndex(): number {
-    return this.#job?.fileIndex ?? 0;
   }
 
   get #file(): JobFileSpec | undefined {
@@ -120,7 +116,7 @@ export class Transfer {
 
   /** Whether peers could still help: the agent looks for them as long as some transfer says so. */
   get wantsPeers(): boolean {
-    return isIncomplete(this.#state) && this.#contentId !== undefined;
+    return this.terms.mayPeer && isIncomplete(this.#state) && this.#contentId !== undefined;
   }
 
   get phase(): FilePhase {
@@ -151,7 +147,7 @@ export class Transfer {
 
   /** The committed pieces that peers may have; `undefined` when there are none to speak of. */
   served(): PieceSet | undefined {
-    return this.#resolution?.manifest === undefined ? undefined : this.committed;
+    return this.terms.mayServe ? this.committed : undefined;
   }
 
   /** The manifest's bytes, to pass on. */
@@ -336,10 +332,13 @@ export class Transfer {
     const { facts, transferId, sources } = this;
     const record = facts.recordFor(resolution.layout, have);
     const pieces = { have, record, bytes: facts.bytes, ...(reusable && { reusable }) };
-    const options = { ...fetcherOptions(resolution, sources), transferId, urgency: job.urgency };
+    const mayServe = (): boolean => this.terms.mayServe;
+    const own = { transferId, urgency: job.urgency, mayServe };
+    const options = { ...fetcherOptions(resolution, sources), ...own };
+    if (!this.terms.hasPeers) sources.waivePeers();
     const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
     this.#state = { name: "fetching", fetcher };
-    this.#early.tell(fetcher, this.#deps.peers, now);
+    if (this.terms.mayPeer) this.#early.tell(fetcher, this.#deps.peers, now);
     fetcher.start(now);
     this.#advance(now);
   }

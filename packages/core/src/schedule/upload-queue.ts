@@ -12,7 +12,12 @@ import type { Settings } from "../registry/settings.ts";
 import type { TokenBucket } from "../pace/token-bucket.ts";
 import type { RefusalReason, SwarmEvent } from "../ports/swarm-port.ts";
 import type { BufferId, Millis, PeerId, PieceIndex, RequestId, TransferId } from "../units.ts";
+import { SENT_COUNTERS } from "../policy/peer-class.ts";
+import type { PeerClass } from "../policy/peer-class.ts";
+import { MonthMeter } from "./month-meter.ts";
+import type { MonthMeterDeps } from "./month-meter.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Link } from "./peer-link.ts";
 import { UploadSpeed } from "./upload-speed.ts";
 
 /** What may wait for tokens: well below the shortest time in which peers expect a piece. */
@@ -33,6 +38,7 @@ interface Upload {
 
 /** What is kept per peer while it has uploads; `sentBytes` decides whose turn it is. */
 interface Customer {
+  readonly peerClass: PeerClass;
   readonly uploads: Map<RequestId, Upload>;
   active: number;
   sentBytes: number;
@@ -41,6 +47,12 @@ interface Customer {
 /** How an upload ended. */
 export type UploadEnd = Extract<SwarmEvent, { type: "uploadFinished" }>;
 
+export interface UploadQueueDeps extends MonthMeterDeps {
+  readonly counters: Counters;
+  /** The limit of all uploads, and that of uploads to the LAN. */
+  readonly pacer: { readonly uploads: TokenBucket; readonly lanUploads: TokenBucket };
+}
+
 export class UploadQueue {
   readonly #outbox: Outbox;
   readonly #settings: Settings;
@@ -48,7 +60,9 @@ export class UploadQueue {
   readonly #customers = new Map<PeerId, Customer>();
   /** Uploads being read, by our own number for the read. */
   readonly #reads = new Map<RequestId, Upload>();
-  readonly #pace: TokenBucket;
+  readonly #pacer: UploadQueueDeps["pacer"];
+  /** What the Internet has had this month. */
+  readonly month: MonthMeter;
   readonly #speed = new UploadSpeed();
   /** Bytes of all uploads that are not over. */
   #pendingBytes = 0;
@@ -58,11 +72,12 @@ export class UploadQueue {
   /** Since `serve` looked last, something was asked for or a place came free. */
   #isChanged = false;
 
-  constructor(deps: { outbox: Outbox; settings: Settings; counters: Counters; pace: TokenBucket }) {
+  constructor(deps: UploadQueueDeps) {
     this.#outbox = deps.outbox;
     this.#settings = deps.settings;
     this.#counters = deps.counters;
-    this.#pace = deps.pace;
+    this.#pacer = deps.pacer;
+    this.month = new MonthMeter(deps);
   }
 
   /** Uploads queued or under way. */
@@ -70,13 +85,13 @@ export class UploadQueue {
     return this.#total;
   }
 
-  connected(peerId: PeerId): void {
+  connected({ peerId, peerClass }: Pick<Link, "peerId" | "peerClass">): void {
     // A newcomer starts level with the peer that has had least, so that it gets its turn at once
     // without being owed the past.
     let least = Infinity;
     for (const customer of this.#customers.values()) least = Math.min(least, customer.sentBytes);
     const sentBytes = Number.isFinite(least) ? least : 0;
-    this.#customers.set(peerId, { uploads: new Map(), active: 0, sentBytes });
+    this.#customers.set(peerId, { peerClass, uploads: new Map(), active: 0, sentBytes });
   }
 
   disconnected(peerId: PeerId, now: Millis): void {
@@ -92,13 +107,16 @@ export class UploadQueue {
   request(
     request: { peerId: PeerId; requestId: RequestId; piece: PieceIndex },
     server: { readonly transferId: TransferId; readonly length: number } | undefined,
+    now: Millis,
   ): void {
     const { peerId, requestId, piece } = request;
     const customer = this.#customers.get(peerId);
     if (customer === undefined) return;
     if (server === undefined) return this.#refuse(peerId, requestId, "notFound");
+    const { peerClass } = customer;
     const full =
-      this.#isBehind(server.length) ||
+      this.#isBehind(peerClass, server.length) ||
+      (peerClass === "internet" && !this.month.maySend(now)) ||
       customer.uploads.size >= LIMITS.requestsPerPeerMax ||
       this.#total >= LIMITS.requestsTotalMax ||
       this.#settings.uploadsMax === 0;
@@ -156,18 +174,20 @@ export class UploadQueue {
     const upload = customer?.uploads.get(requestId);
     if (customer === undefined || upload === undefined) return undefined;
     this.#counters.add("shoal_peer_sent_bytes_total", sentBytes);
+    this.#counters.add(SENT_COUNTERS[customer.peerClass], sentBytes);
+    if (customer.peerClass === "internet") this.month.sent(sentBytes, now);
     customer.sentBytes += sentBytes;
     this.#forget(upload, sentBytes, now);
     return upload.transferId;
   }
 
   /** A content is no longer served: its queued uploads are refused. */
-  drop(transferId: TransferId, now: Millis): void {
+  drop(transferId: TransferId, now: Millis, reason: RefusalReason = "notFound"): void {
     for (const customer of this.#customers.values()) {
       for (const upload of customer.uploads.values()) {
         if (upload.transferId !== transferId || upload.phase !== "queued") continue;
         this.#forget(upload, 0, now);
-        this.#refuse(upload.peerId, upload.requestId, "notFound");
+        this.#refuse(upload.peerId, upload.requestId, reason);
       }
     }
   }
@@ -178,15 +198,11 @@ export class UploadQueue {
     this.#isChanged = false;
     this.#deadline = Infinity;
     while (this.#active < this.#settings.uploadsMax && this.#active < this.#total) {
-      const upload = this.#next();
+      const upload = this.#next(now);
       if (upload === undefined) return;
-      if (!this.#pace.canSpend(now)) {
-        this.#deadline = this.#pace.readyAt(now);
-        return;
-      }
-      this.#pace.spend(upload.length, now);
       const customer = this.#customers.get(upload.peerId);
       if (customer === undefined) return;
+      for (const bucket of this.#bucketsOf(customer.peerClass)) bucket.spend(upload.length, now);
       upload.phase = "reading";
       customer.active++;
       this.#active++;
@@ -205,24 +221,50 @@ export class UploadQueue {
 
   /** When `serve` may do what it cannot do now: the rate of uploads is used up. */
   pollDeadline(): Millis {
-    return this.#deadline;
+    return Math.min(this.#deadline, this.month.pollDeadline());
   }
 
   /** Whether one more would wait so long that its peer had better ask elsewhere. */
-  #isBehind(length: number): boolean {
-    const { rateBytesPerSec } = this.#pace;
-    if ((this.#pendingBytes * 1_000) / rateBytesPerSec > BACKLOG_MS_MAX) return true;
+  #isBehind(peerClass: PeerClass, length: number): boolean {
+    if (this.#bucketsOf(peerClass).some((bucket) => this.#isBacklogged(bucket))) return true;
     if (this.#total < this.#settings.uploadsPerPeerMax) return false;
     return this.#speed.expectedMs(this.#pendingBytes + length) > WAIT_MS_MAX;
   }
 
-  /** The oldest request of the peer that has had the fewest bytes and has a place left. */
-  #next(): Upload | undefined {
+  /** Whether what waits for the bucket's tokens already would take too long. */
+  #isBacklogged(bucket: TokenBucket): boolean {
+    if (bucket.rateBytesPerSec === Infinity) return false;
+    let bytes = 0;
+    for (const { uploads, peerClass } of this.#customers.values()) {
+      if (!this.#bucketsOf(peerClass).includes(bucket)) continue;
+      for (const { phase, length } of uploads.values()) if (phase === "queued") bytes += length;
+    }
+    return (bytes * 1_000) / bucket.rateBytesPerSec > BACKLOG_MS_MAX;
+  }
+
+  /** The limits that uploads to peers of the class are under. */
+  #bucketsOf(peerClass: PeerClass): readonly TokenBucket[] {
+    const { uploads, lanUploads } = this.#pacer;
+    return peerClass === "lan" || peerClass === "linkLocal" ? [uploads, lanUploads] : [uploads];
+  }
+
+  /**
+   * The oldest request of the peer that has had the fewest bytes and has a place and tokens left;
+   * where tokens alone are missing, the deadline is when there are some.
+   */
+  #next(now: Millis): Upload | undefined {
     let best: Upload | undefined;
     let least = Infinity;
     for (const customer of this.#customers.values()) {
-      if (customer.sentBytes >= least) continue;
+      if (customer.sentBytes >= least || customer.uploads.size === 0) continue;
       if (customer.active >= this.#settings.uploadsPerPeerMax) continue;
+      const buckets = this.#bucketsOf(customer.peerClass);
+      const readyAt = Math.max(...buckets.map((bucket) => bucket.readyAt(now)));
+      if (readyAt > now) {
+        const waits = customer.uploads.size > customer.active;
+        if (waits) this.#deadline = Math.min(this.#deadline, readyAt);
+        continue;
+      }
       for (const upload of customer.uploads.values()) {
         if (upload.phase !== "queued") continue;
         best = upload;

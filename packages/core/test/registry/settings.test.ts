@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ShoalError } from "../../src/registry/errors.ts";
 import { resolveSettings, SETTINGS } from "../../src/registry/settings.ts";
-import type { Settings } from "../../src/registry/settings.ts";
+import type { SettingRow, Settings } from "../../src/registry/settings.ts";
 
 const rows = Object.entries(SETTINGS);
 const resolveAny = (overrides: unknown): Settings => resolveSettings(overrides as Settings);
@@ -51,7 +51,9 @@ describe("resolving settings", () => {
         fc.constantFrom(...rows),
         fc.double({ min: 0, max: 1, noNaN: true }),
         ([name, row], share) => {
-          const value = Math.round(row.min + share * (row.max - row.min));
+          const { values } = row as SettingRow;
+          const drawn = Math.round(row.min + share * (row.max - row.min));
+          const value = values?.[Math.floor(share * (values.length - 1))] ?? drawn;
           expect(resolveAny({ [name]: value })).toEqual({ ...resolveSettings(), [name]: value });
         },
       ),
@@ -67,6 +69,7 @@ describe("resolving settings", () => {
     ["too small", { uploadsMax: -1 }],
     ["too large", { uploadsMax: 17 }],
     ["not whole", { uploadsMax: 1.5 }],
+    ["not one of a choice", { downloadMode: 4 }],
     ["half true", { verifyOnComplete: 0.5 }],
     ["not a number", { uploadsMax: Number.NaN }],
     ["infinite", { uploadsMax: Number.POSITIVE_INFINITY }],

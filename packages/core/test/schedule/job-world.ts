@@ -231,6 +231,7 @@ export class JobWorld {
       case "saveAnnouncement":
       case "saveConduct":
       case "savePeers":
+      case "saveUsage":
         return;
       default: {
         // What a piece is must be looked at while its buffer is known.

@@ -9,6 +9,7 @@ import { SlotShares } from "../../src/schedule/slot-shares.ts";
 function linkOf(peerId: string, drawn: string): Link {
   return {
     peerId,
+    peerClass: "lan",
     address: drawn.replace("!", ""),
     slot: 0,
     requestsMax: 8,

@@ -70,3 +70,13 @@ test("only what is checked piece by piece has peers", () => {
   expect(mode("digest")).toBe(DownloadMode.DownloadMode_CdnOnly);
   expect(mode("none")).toBe(DownloadMode.DownloadMode_CdnOnly);
 });
+
+test("the statistics show the mode of each file, without peers where nothing is verified by pieces", () => {
+  const modeOf = (file: Partial<typeof FILE>) => swarmStats(JOB, { ...FILE, ...file }).downloadMode;
+  expect([0, 1, 2, 3, 99, 100].map((downloadMode) => modeOf({ downloadMode }))).toEqual([
+    0, 1, 2, 3, 99, 100,
+  ]);
+  expect([2, 99].map((downloadMode) => modeOf({ downloadMode, integrity: "none" }))).toEqual([
+    0, 99,
+  ]);
+});

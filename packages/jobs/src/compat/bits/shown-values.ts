@@ -154,7 +154,6 @@ const ULONG_MAX = 0xffff_ffff;
 /** All peers count as LAN peers: which of them are further away nobody asks yet. */
 export function swarmStats(job: JobSnapshot, file: FileSnapshot): DOSwarmStats {
   const { originBytes, cacheServerBytes, peerBytes, uploadedBytes, activeMs } = file;
-  const isShared = file.integrity === "pieces";
   return {
     fileId: file.fileId ?? "",
     sourceURL: file.url ?? "",
@@ -174,10 +173,19 @@ export function swarmStats(job: JobSnapshot, file: FileSnapshot): DOSwarmStats {
     groupConnectionCount: 0,
     internetConnectionCount: 0,
     downloadDuration: Math.min(Math.round(activeMs), ULONG_MAX),
-    downloadMode: isShared ? DownloadMode.DownloadMode_Lan : DownloadMode.DownloadMode_CdnOnly,
+    downloadMode: shownMode(file),
     status: swarmStatus(job, file),
     isBackground: job.priority !== "foreground",
   };
+}
+
+/** The mode of this file: where nothing can be verified piece by piece there are no peers. */
+function shownMode({ integrity, downloadMode }: FileSnapshot): DownloadMode {
+  const modes = Object.values(DownloadMode);
+  const mode = modes.find((value) => value === downloadMode) ?? DownloadMode.DownloadMode_Lan;
+  const hasPeers =
+    mode >= DownloadMode.DownloadMode_Lan && mode <= DownloadMode.DownloadMode_Internet;
+  return hasPeers && integrity !== "pieces" ? DownloadMode.DownloadMode_CdnOnly : mode;
 }
 
 /** States in which nothing is fetched until somebody acts. */

@@ -1,0 +1,37 @@
+/**
+ * The classes of Delivery Optimization in which bytes from and to peers are counted (reference,
+ * sections 1 and 11).
+ *
+ * Knows how a peer was found and where it is; knows no connections. Called by `PeerTable`.
+ */
+import { DOWNLOAD_MODES } from "../registry/policy-settings.ts";
+import type { CounterName } from "../registry/counters.ts";
+import type { PeerReach } from "../ports/swarm-port.ts";
+
+export type PeerClass = "linkLocal" | "lan" | "group" | "internet";
+
+/** Counted beside the sums of all peers. */
+export const RECEIVED_COUNTERS = {
+  linkLocal: "shoal_link_local_received_bytes_total",
+  lan: "shoal_lan_received_bytes_total",
+  group: "shoal_group_received_bytes_total",
+  internet: "shoal_internet_received_bytes_total",
+} as const satisfies Record<PeerClass, CounterName>;
+
+export const SENT_COUNTERS = {
+  linkLocal: "shoal_link_local_sent_bytes_total",
+  lan: "shoal_lan_sent_bytes_total",
+  group: "shoal_group_sent_bytes_total",
+  internet: "shoal_internet_sent_bytes_total",
+} as const satisfies Record<PeerClass, CounterName>;
+
+/** A peer of the subnet counts as LAN also in a group; who is found by local discovery counts apart. */
+export function peerClassOf(
+  { isLocal, reach }: { readonly isLocal: boolean; readonly reach: PeerReach },
+  mode: number,
+): PeerClass {
+  if (isLocal) return "linkLocal";
+  if (reach === "subnet") return "lan";
+  if (mode === DOWNLOAD_MODES.group) return "group";
+  return reach === "private" ? "lan" : "internet";
+}
