@@ -311,7 +311,7 @@ export const SETTINGS = {
     help: "Connected peers (R-PEER-01).",
   },
   connectionsWanted: {
-    default: 16,
+    default: 12,
     min: 1,
     max: 1_000,
     unit: "count",

@@ -30,22 +30,28 @@ export interface AnnouncerParts {
   readonly peers: PeerRequests | undefined;
 }
 
+export interface AnnouncerOptions {
+  readonly contentId: ContentId | undefined;
+  /** Whether peers may have the content from us now. */
+  readonly mayServe: () => boolean;
+}
+
 /** So few are told at once with the first. */
 const REST_MIN = 2;
 
 export class Announcer {
   readonly #deps: AnnouncerDeps;
   readonly #parts: AnnouncerParts;
-  readonly #contentId: ContentId | undefined;
+  readonly #options: AnnouncerOptions;
   readonly #interested = new Set<PeerId>();
   /** Pieces that not everybody has been told of, the oldest first. */
   #untold: PieceIndex[] = [];
   #deadline: Millis = Infinity;
 
-  constructor(deps: AnnouncerDeps, parts: AnnouncerParts, contentId: ContentId | undefined) {
+  constructor(deps: AnnouncerDeps, parts: AnnouncerParts, options: AnnouncerOptions) {
     this.#deps = deps;
     this.#parts = parts;
-    this.#contentId = contentId;
+    this.#options = options;
   }
 
   /** Whether anybody wants to know. */
@@ -65,7 +71,7 @@ export class Announcer {
   /** These pieces are here from now on. */
   committed(pieces: readonly PieceIndex[], now: Millis): void {
     const members = this.#wanting();
-    if (members.length === 0 || pieces.length === 0) return;
+    if (members.length === 0 || pieces.length === 0 || !this.#options.mayServe()) return;
     const { announceFirstMax, announceDelayMs } = this.#deps.settings;
     if (members.length < announceFirstMax + REST_MIN) return this.#tell(members, pieces);
     const toTell = new Map<PeerId, PieceIndex[]>();
@@ -83,8 +89,8 @@ export class Announcer {
 
   /** Runs that are being fetched from the origin. */
   claim(claims: readonly Claim[], to: readonly PeerId[] = this.#wanting()): void {
-    const contentId = this.#contentId;
-    if (contentId === undefined || to.length === 0) return;
+    const { contentId, mayServe } = this.#options;
+    if (contentId === undefined || to.length === 0 || !mayServe()) return;
     for (const { first: firstPiece, count: pieceCount } of claims) {
       this.#deps.counters.add("shoal_claims_sent_total");
       const run = { contentId, firstPiece, pieceCount };
@@ -110,8 +116,8 @@ export class Announcer {
   }
 
   #tell(peerIds: readonly PeerId[], pieces: readonly PieceIndex[]): void {
-    const contentId = this.#contentId;
-    if (contentId === undefined) return;
+    const { contentId, mayServe } = this.#options;
+    if (contentId === undefined || !mayServe()) return;
     this.#deps.outbox.swarm({ type: "sendHave", peerIds, contentId, pieces });
   }
 

@@ -118,7 +118,10 @@ function contactOf(peer: Peer, { settings, peers }: ExplainPeersDeps, now: Milli
     const { code = "dialFailed", detail } = lastFailure ?? {};
     return { ...reason(code, wait), ...(detail !== undefined && { detail }) };
   }
-  if (peers.links.size + dialling >= settings.connectionsMax) return reason("connectionsFull");
+  const { connectionsMax, connectionsWanted } = settings;
+  const isWorthMore = peer.isStatic || peer.isPreferred;
+  const linksMax = isWorthMore ? connectionsMax : Math.min(connectionsWanted, connectionsMax);
+  if (peers.links.size + dialling >= linksMax) return reason("connectionsFull");
   return reason(dialling >= settings.dialsMax ? "dialsFull" : "notDialled");
 }
 

@@ -56,7 +56,7 @@ export class Fetcher implements Stage {
     this.#pace = pace;
     this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency, pace });
     const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
-    this.#announcer = new Announcer(deps, parts, contentId);
+    this.#announcer = new Announcer(deps, parts, options);
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
     this.parts = { ...parts, contentId, sources: options.sources, origin: this.#origin, pace };
@@ -224,7 +224,7 @@ export class Fetcher implements Stage {
   #piecesCommitted(pieces: readonly PieceIndex[], now: Millis): void {
     this.#ledger.commitEnded();
     const fresh = pieces.filter((piece) => this.#ledger.pieceCommitted(piece));
-    if (this.#options.mayServe()) this.#announcer.committed(fresh, now);
+    this.#announcer.committed(fresh, now);
     this.#settle(now);
   }
 

@@ -43,8 +43,9 @@ export function isDue(peer: Peer, now: Millis): boolean {
 
 /** The order in which peers are dialled. */
 export const DIAL_TURNS = ["static", "preferred", "other"] as const;
+export type DialTurn = (typeof DIAL_TURNS)[number];
 
-export function turnOf({ isStatic, isPreferred }: Peer): (typeof DIAL_TURNS)[number] {
+export function turnOf({ isStatic, isPreferred }: Peer): DialTurn {
   if (isStatic) return "static";
   return isPreferred ? "preferred" : "other";
 }

@@ -21,7 +21,7 @@ import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
 import { DIAL_TURNS, isDue, newPeer, noteFailure, turnOf } from "./known-peer.ts";
-import type { Peer } from "./known-peer.ts";
+import type { DialTurn, Peer } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
 import { PeerMemory } from "./peer-memory.ts";
@@ -71,6 +71,8 @@ export class PeerTable implements BanList {
   readonly #links = new Map<PeerId, Link>();
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
+  /** The kinds of peers that have been known: most agents have never had some. */
+  readonly #turnsSeen = new Set<DialTurn>();
   #dialling = 0;
   #wanted = false;
   #seekers = 0;
@@ -170,6 +172,7 @@ export class PeerTable implements BanList {
       const peer = newPeer({ ...found, addresses }, now);
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
+      this.#turnsSeen.add(turnOf(peer));
     } else {
       known.isPreferred ||= found.isPreferred === true;
       // Hints are unproved: what the user said of a peer comes before them.
@@ -183,6 +186,7 @@ export class PeerTable implements BanList {
         known.isStatic = true;
         if (known.state.name === "known") known.state = { name: "known", dialAt: now };
       }
+      this.#turnsSeen.add(turnOf(known));
     }
     this.dial(now);
   }
@@ -209,6 +213,7 @@ export class PeerTable implements BanList {
       if (this.#peers.size >= LIMITS.peersKnownMax) this.#forgetOne();
       peer = newPeer({ peerId: event.peerId }, now);
       this.#peers.set(event.peerId, peer);
+      this.#turnsSeen.add(turnOf(peer));
     }
     const { isLocal } = peer;
     const { downloadMode } = this.#deps.settings;
@@ -340,11 +345,10 @@ export class PeerTable implements BanList {
     this.#dialledAt = now;
     this.#deadline = undefined;
     for (const turn of DIAL_TURNS) {
-      if (turn !== "static" && !this.#wanted && this.#seekers === 0) return;
-      const linksMax = turn === "other" ? settings.connectionsWanted : settings.connectionsMax;
+      if (!this.#turnsSeen.has(turn) || !this.#hasTurn(turn)) continue;
       for (const peer of this.#peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
-        if (this.#links.size + this.#dialling >= linksMax) break;
+        if (!this.#hasTurn(turn)) break;
         if (turnOf(peer) !== turn || !isDue(peer, now) || !this.#admits(peer)) continue;
         const addresses = this.#backoff.open(peer, now);
         if (addresses.length === 0) continue;
@@ -382,11 +386,24 @@ export class PeerTable implements BanList {
     return partners === "all" || (partners === "local" && peer?.isLocal === true);
   }
 
+  /** Whether one more of the kind may be connected with. */
+  #hasTurn(turn: DialTurn): boolean {
+    if (turn !== "static" && !this.#wanted && this.#seekers === 0) return false;
+    const { connectionsWanted, connectionsMax } = this.#deps.settings;
+    const linksMax = turn === "other" ? Math.min(connectionsWanted, connectionsMax) : connectionsMax;
+    return this.#links.size + this.#dialling < linksMax;
+  }
+
   #nextDeadline(): Millis {
     let deadline = Infinity;
+    const turns = {
+      static: this.#hasTurn("static"),
+      preferred: this.#hasTurn("preferred"),
+      other: this.#hasTurn("other"),
+    };
     for (const peer of this.#peers.values()) {
       if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if ((!peer.isStatic && !this.#wanted) || !this.#admits(peer)) continue;
+      if (!turns[turnOf(peer)] || !this.#admits(peer)) continue;
       const dialAt = Math.max(peer.state.dialAt, this.#backoff.openAt(peer));
       if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
     }

@@ -43,8 +43,10 @@ interface Part {
 
 /** What nobody asked about is repeated: presence may be lost. */
 const REPEAT_MS = 60_000;
+/** The crew says that it is there this often, in stall timeouts: twice before it loses its place. */
+const BEAT_FACTOR = 1.5;
 /** Many newcomers are answered together. */
-const ANSWER_INTERVAL_MS = 250;
+const ANSWER_INTERVAL_MS = 400;
 /** Holders answer at different times, and not at all once so many have. */
 const HOLDERS_ANSWER_WITHIN_MS = 500;
 const HOLDERS_ANSWERING_MAX = 4;
@@ -152,7 +154,7 @@ export class Presence {
   /** Who fetches looks often whether it is of the crew by now, whose members must be heard. */
   #nextAt({ role, publishedAt }: Part, now: Millis): Millis {
     const { settings, random } = this.#deps;
-    if (role === "fetching") return now + settings.stallTimeoutMs;
+    if (role === "fetching") return now + BEAT_FACTOR * settings.stallTimeoutMs;
     return publishedAt + random.jitter(REPEAT_MS, 0.2);
   }
 

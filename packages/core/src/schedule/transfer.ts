@@ -211,7 +211,8 @@ export class Transfer {
 
   /** Whether this agent fetches the content from the origin for others. */
   isInCrew(now: Millis): boolean {
-    return this.#state.name === "fetching" && this.#state.fetcher.isInCrew(now);
+    if (this.#state.name !== "fetching" || !this.terms.mayServe) return false;
+    return this.#state.fetcher.isInCrew(now);
   }
 
   peerGone(peerId: PeerId, now: Millis): void {

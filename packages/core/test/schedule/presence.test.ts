@@ -44,13 +44,13 @@ describe("presence", () => {
     h.take("publishPresence");
     h.advanceTo(10_000);
     const beats = h.take("publishPresence").length;
-    expect(beats).toBeGreaterThanOrEqual(4);
-    expect(beats).toBeLessThanOrEqual(6);
+    expect(beats).toBeGreaterThanOrEqual(3);
+    expect(beats).toBeLessThanOrEqual(4);
     hear(h, contentId, "newcomer", "fetching");
-    h.advanceTo(10_300);
+    h.advanceTo(10_450);
     expect(h.take("publishPresence").length).toBeGreaterThanOrEqual(1);
     hear(h, contentId, "newcomer", "fetching");
-    h.advanceTo(10_600);
+    h.advanceTo(10_700);
     expect(h.take("publishPresence")).toEqual([]);
   });
 
