@@ -303,6 +303,13 @@ export const SETTINGS = {
     unit: "ms",
     help: "Time at the start of a transfer in which the origin is asked for little at a time, when peers are in sight but have not spoken yet.",
   },
+  firstWordsMs: {
+    default: 150,
+    min: 0,
+    max: 60_000,
+    unit: "ms",
+    help: "Time at the start of a transfer in which members that are connected already can say what they fetch, before anything is asked of the origin.",
+  },
   connectionsMax: {
     default: 64,
     min: 1,

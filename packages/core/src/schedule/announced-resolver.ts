@@ -145,8 +145,8 @@ export class AnnouncedResolver implements Stage {
   /** At once where nobody is there and nobody is dialled. */
   #giveUpAt({ peers, idleUntil, giveUpAt }: Announced): Millis {
     if (!peers.isEmpty) return giveUpAt;
-    const { links, hopeful } = this.#deps.peers;
-    return links.size === 0 && !hopeful ? 0 : idleUntil;
+    const { links, dialler } = this.#deps.peers;
+    return links.size === 0 && !dialler.hopeful ? 0 : idleUntil;
   }
 
   /** Peers that have some of the content have its manifest; who announced it probably does. */

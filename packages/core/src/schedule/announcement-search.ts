@@ -53,7 +53,7 @@ export class AnnouncementSearch {
       const { validator, contentId } = kept.opened.announcement;
       this.#found.set(hex(validator), { contentId, peerId: undefined });
     }
-    deps.peers.startSeeking(now);
+    deps.peers.dialler.startSeeking(now);
     this.ask(now);
   }
 
@@ -129,7 +129,7 @@ export class AnnouncementSearch {
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#deps.peers.stopSeeking();
+    this.#deps.peers.dialler.stopSeeking();
     for (const [requestId, peerId] of this.#asked) {
       this.#deps.outbox.swarm({ type: "cancelRequest", peerId, requestId });
       this.#end(requestId);
@@ -147,7 +147,7 @@ export class AnnouncementSearch {
   /** Nobody owes an answer, and nobody can be asked who may still be. */
   get #isIdle(): boolean {
     const { peers } = this.#deps;
-    if (this.#asked.size > 0 || peers.hopeful) return false;
+    if (this.#asked.size > 0 || peers.dialler.hopeful) return false;
     for (const { peerId } of peers.links.values()) if (this.#mayAsk(peerId)) return false;
     return true;
   }

@@ -253,6 +253,27 @@ export class ContentSwarm {
     return this.#owned[this.#extentOf[piece]!]!;
   }
 
+  /** Whether the member comes before this agent as the owner of the piece. */
+  outranks(peerId: PeerId, piece: PieceIndex): boolean {
+    const extent = this.#extentOf[piece]!;
+    const rival = weightOf(this.#members.get(peerId)?.hash ?? 0, extent);
+    return this.#members.has(peerId) && rival > weightOf(this.#selfHash, extent);
+  }
+
+  /**
+   * The extent with which to begin as long as nobody has spoken: the strongest of this agent that
+   * none of those in sight would begin with, if they take part and have the same in sight.
+   */
+  firstExtent(inSight: Iterable<PeerId>): Extent | undefined {
+    const hashes = Array.from(inSight, hashText32);
+    const isOwn = ({ weight }: Extent, extent: number): boolean =>
+      hashes.every((hash) => weightOf(hash, extent) < weight);
+    return (
+      this.byWeight.find((extent) => isOwn(extent, this.#extentOf[extent.first]!)) ??
+      this.byWeight[0]
+    );
+  }
+
   /** The next instant at which silence may change owners or end claims. */
   pollDeadline(): Millis {
     return this.#nearCount === 0 ? Infinity : Math.max(0, this.#ownershipUntil);

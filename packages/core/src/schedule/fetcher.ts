@@ -7,7 +7,6 @@
  */
 import { unreachable } from "../assert.ts";
 import { PieceSet } from "../content/piece-set.ts";
-import { errorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { PaceFlow } from "../pace/pace-flow.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
@@ -24,7 +23,9 @@ import type { Link } from "./peer-table.ts";
 import { PeerRequests } from "./peer-requests.ts";
 import { PieceLedger } from "./piece-ledger.ts";
 import type { PieceOrigin } from "./piece-ledger.ts";
+import type { Claim } from "./run-table.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
+import { Starvation } from "./starvation.ts";
 
 export class Fetcher implements Stage {
   /** For those who explain what it does. */
@@ -39,8 +40,7 @@ export class Fetcher implements Stage {
   readonly #announcer: Announcer;
   /** When each peer last said all it holds; doing so costs us, so it is bounded (R-PEER-13). */
   readonly #bitfieldAt = new Map<PeerId, Millis>();
-  #starvedSince: Millis | undefined;
-  #starvedUntil: Millis = Infinity;
+  readonly #starvation: Starvation;
   #isStarted = false;
   #status: FetchStatus = { name: "fetching" };
 
@@ -60,6 +60,7 @@ export class Fetcher implements Stage {
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
     this.parts = { ...parts, contentId, sources: options.sources, origin: this.#origin, pace };
+    this.#starvation = new Starvation(deps, this.parts);
   }
 
   /** Begins to ask for pieces. What is known of peers should have been told before. */
@@ -94,7 +95,7 @@ export class Fetcher implements Stage {
       case "peerJoined":
         this.#announcer.add(link.peerId);
         this.#member(link, now);
-        this.#origin.memberJoined(link.peerId, now);
+        this.#origin.memberJoined(now);
         this.#announcer.claim(this.#origin.claims, [link.peerId]);
         break;
       case "peerBitfield":
@@ -103,7 +104,7 @@ export class Fetcher implements Stage {
       case "peerHave":
         return this.#peerHave(link, event.pieces, now);
       case "peerClaimed":
-        this.#swarm.claim(link.peerId, event.firstPiece, event.pieceCount, now);
+        this.#peerClaimed(link, { first: event.firstPiece, count: event.pieceCount }, now);
         return true;
       case "peerPiece":
         this.#peerPiece(event.requestId, event.bufferId, now);
@@ -126,10 +127,7 @@ export class Fetcher implements Stage {
 
   /** A member's presence; whether this agent and it fetch from the origin for all. */
   presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
-    if (this.#swarm.presence(peerId, role, now)) {
-      this.#origin.memberJoined(peerId, now);
-      this.#settle(now);
-    }
+    if (this.#swarm.presence(peerId, role, now)) this.#origin.memberJoined(now);
     return this.#swarm.isInCrew(now) && this.#swarm.isOfCrew(peerId, now);
   }
 
@@ -252,7 +250,7 @@ export class Fetcher implements Stage {
       this.#announcer.pollDeadline(),
       this.#peers?.pollDeadline() ?? Infinity,
       this.#origin.pollDeadline(),
-      this.#starvedUntil,
+      this.#starvation.pollDeadline(),
     );
   }
 
@@ -286,7 +284,19 @@ export class Fetcher implements Stage {
     this.#member(link, now);
     this.#ledger.picker.addSource(link.slot, have);
     this.#swarm.setSeed(link.peerId, have.isFull);
+    this.#origin.memberHolds(link.peerId, (piece) => have.has(piece));
     return true;
+  }
+
+  #peerClaimed(link: Link, claim: Claim, now: Millis): void {
+    this.#member(link, now);
+    this.#swarm.claim(link.peerId, claim.first, claim.count, now);
+    this.#origin.memberClaimed(link.peerId, claim);
+  }
+
+  /** Tells a peer that has just connected what is being fetched, before it can begin with it. */
+  announceClaims(peerId: PeerId): void {
+    this.#announcer.claim(this.#origin.claims, [peerId]);
   }
 
   #peerHave(link: Link, pieces: readonly PieceIndex[], now: Millis): boolean {
@@ -368,30 +378,9 @@ export class Fetcher implements Stage {
     this.#ledger.sync(now, this.#announcer.isHeard);
     this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
-    else this.#checkStarved(now);
-  }
-
-  /** Nothing under way and nobody to ask, for the stall timeout: the transfer has failed. */
-  #checkStarved(now: Millis): void {
-    const { settings, peers } = this.#deps;
-    const isBusy =
-      this.#origin.size > 0 || (this.#peers?.size ?? 0) > 0 || this.#ledger.storingCount > 0;
-    const mayComeFromOrigin = this.#origin.isUsable && !this.#origin.isExhausted;
-    const isWaiting = !isBusy && this.#ledger.picker.missingCount > 0;
-    if (!isWaiting || mayComeFromOrigin || this.#peers?.hasOffer() === true) {
-      this.#starvedSince = undefined;
-      this.#starvedUntil = Infinity;
-      return;
+    else {
+      const failure = this.#starvation.check(now);
+      if (failure !== undefined) this.#status = { name: "failed", ...failure };
     }
-    // Peers being dialled are worth waiting for, and what members fetch; who was here may come back.
-    const briefMs = peers.hopeful ? settings.manifestTimeoutMs : settings.stallTimeoutMs;
-    const waitMs = this.#swarm.hasClaims(now) ? LIMITS.pieceTimeoutMsMax : briefMs;
-    this.#starvedSince ??= now;
-    this.#starvedUntil = this.#starvedSince + (this.#peers === undefined ? 0 : waitMs);
-    if (now < this.#starvedUntil) return;
-    const failure = this.#origin.failure;
-    const error = failure?.error ?? errorInfo("ERR_NO_SOURCE");
-    const transient = failure === undefined || !failure.fatal;
-    this.#status = { name: "failed", error, transient };
   }
 }

@@ -40,6 +40,8 @@ export class Membership {
   connected(peerId: PeerId): void {
     this.#interests.set(peerId, new Set());
     for (const contentId of this.#joined) {
+      for (const transfer of this.#transfers.of(contentId))
+        transfer.fetcher?.announceClaims(peerId);
       this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
     }
   }
@@ -147,7 +149,7 @@ export class Membership {
     }
     const isHeld = (id: ContentId): boolean => (this.#largestServed(id)?.size ?? 0) > 0;
     this.#presence.settle(wanted, isHeld, now);
-    this.#peers.setWanted(wanted.size > 0, now);
+    this.#peers.dialler.setWanted(wanted.size > 0, now);
   }
 
   /** What a listening transfer of the content was told, or else what peers say when asked anew. */

@@ -11,9 +11,7 @@
 import { errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { OriginFailure, Validator } from "../ports/origin-port.ts";
-import { LIMITS } from "../registry/limits.ts";
 import type { Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
-import { OWNERSHIP } from "./content-swarm.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import type { FileSource } from "./file-sources.ts";
 import { OriginConnections } from "./origin-connections.ts";
@@ -25,6 +23,7 @@ import { RunSearch } from "./run-search.ts";
 import type { NextRun } from "./run-search.ts";
 import { RunTable } from "./run-table.ts";
 import type { Claim, OriginRun } from "./run-table.ts";
+import { RunYield } from "./run-yield.ts";
 
 /** How long a search that found nothing stands; new facts end it sooner (`wake`). */
 const RECHECK_MS = 100;
@@ -42,8 +41,7 @@ export class OriginRuns {
   readonly #runs: RunTable;
   readonly #policy: OriginPolicy;
   readonly #search: RunSearch;
-  /** Members for which runs were given up when they came. */
-  readonly #yieldedTo = new Set<PeerId>();
+  readonly #yield: RunYield;
   readonly #connections: OriginConnections;
   /** Without digests: where all bytes come from. */
   #bound: FileSource | undefined;
@@ -75,6 +73,7 @@ export class OriginRuns {
     this.#validator = options.verified ? undefined : options.validator;
     if (!options.verified) this.#bound = options.sources.find(options.sourceUrl);
     this.#runs = new RunTable(deps, parts.ledger);
+    this.#yield = new RunYield(this.#runs, parts.swarm);
     const { swarm } = parts;
     const { urgency } = options;
     const all = { ...parts, urgency };
@@ -133,7 +132,10 @@ export class OriginRuns {
     if (!this.isUsable) return;
     const { sources, urgency } = this.#options;
     const heldUntil = this.#peers === undefined ? 0 : sources.peersOnlyUntil;
-    const waitUntil = Math.max(heldUntil, this.#searchAgainAt);
+    // Who is known already says in a moment what is being fetched.
+    const heardAt =
+      this.#swarm.memberCount > 0 ? this.#startedAt + this.#deps.settings.firstWordsMs : 0;
+    const waitUntil = Math.max(heldUntil, this.#searchAgainAt, heardAt);
     if (now < waitUntil) {
       this.#deadline = waitUntil;
       return;
@@ -215,36 +217,20 @@ export class OriginRuns {
     return this.#runs.claimsDue.splice(0);
   }
 
-  /**
-   * A member has come. Runs begun when fewer were known, and now the share of others, are given up
-   * as long as that wastes little: it is what keeps a cold start of many at one copy. Once only for
-   * each member, so that nobody stops our runs again and again by coming and going (R-SCH-03).
-   */
-  memberJoined(peerId: PeerId, now: Millis): void {
+  /** A member has come. */
+  memberJoined(now: Millis): void {
     this.wake();
-    this.#leaveToCrew(now);
-    const isKnown = this.#yieldedTo.has(peerId);
-    if (isKnown || this.#yieldedTo.size >= LIMITS.peersKnownMax) return;
-    this.#yieldedTo.add(peerId);
-    const isYoung = now - this.#startedAt < this.#deps.settings.coldStartMs;
-    for (const run of this.#runs.all()) {
-      const isFresh = isYoung && run.owed.size === run.count;
-      if (run.reason !== "noPeers" && !(run.reason === "owned" && isFresh)) continue;
-      for (const piece of run.owed) {
-        if (this.#swarm.ownership(piece, now) !== OWNERSHIP.others) continue;
-        this.#runs.cancel(run);
-        break;
-      }
-    }
+    this.#yield.toCrew(now);
   }
 
-  /** Others fetch for us: runs that have brought no piece yet are theirs. */
-  #leaveToCrew(now: Millis): void {
-    if (this.#swarm.isInCrew(now)) return;
-    for (const run of this.#runs.all()) {
-      const isOurs = run.reason === "noPeers" || run.reason === "owned";
-      if (isOurs && run.owed.size === run.count) this.#runs.cancel(run);
-    }
+  /** A member is about to fetch a run, or fetching it. */
+  memberClaimed(peerId: PeerId, claim: Claim): void {
+    this.#yield.toClaimer(peerId, claim);
+  }
+
+  /** A member says what it holds. */
+  memberHolds(peerId: PeerId, holds: (piece: PieceIndex) => boolean): void {
+    this.#yield.toHolder(peerId, holds);
   }
 
   /** Bytes still come, though no piece is whole yet. */

@@ -20,8 +20,9 @@ import { addressKey } from "./address-key.ts";
 import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
-import { DIAL_TURNS, isDue, newPeer, noteFailure, turnOf } from "./known-peer.ts";
-import type { DialTurn, Peer } from "./known-peer.ts";
+import { Dialler } from "./dialler.ts";
+import { newPeer, noteFailure } from "./known-peer.ts";
+import type { Peer } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
 import { PeerMemory } from "./peer-memory.ts";
@@ -71,14 +72,7 @@ export class PeerTable implements BanList {
   readonly #links = new Map<PeerId, Link>();
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
-  /** The kinds of peers that have been known: most agents have never had some. */
-  readonly #turnsSeen = new Set<DialTurn>();
-  #dialling = 0;
-  #wanted = false;
-  #seekers = 0;
-  /** When due peers were last dialled: who is still due then waits for a place, not for time. */
-  #dialledAt: Millis = -1;
-  #deadline: Millis | undefined;
+  readonly #dialler: Dialler;
 
   constructor(deps: PeerTableDeps) {
     this.#deps = deps;
@@ -86,6 +80,8 @@ export class PeerTable implements BanList {
     this.#memory = new PeerMemory(deps);
     const bannedUntil = (address: string) => this.#conduct.bannedUntil("address", address);
     this.#backoff = new DialBackoff({ ...deps, bannedUntil });
+    const known = { peers: this.#peers, links: this.#links, backoff: this.#backoff };
+    this.#dialler = new Dialler({ ...deps, ...known });
   }
 
   /** Takes over what earlier runs have stored about peers. */
@@ -98,7 +94,7 @@ export class PeerTable implements BanList {
     for (const { address } of this.#links.values()) {
       if (this.#conduct.isBanned("address", address)) this.#emptyAddress(address, now);
     }
-    this.dial(now);
+    this.#dialler.dial(now);
   }
 
   bans(now: Millis): Ban[] {
@@ -115,7 +111,12 @@ export class PeerTable implements BanList {
   /** For those who explain why a peer is not used. */
   get parts(): PeerTableParts {
     const [peers, conduct, backoff] = [this.#peers, this.#conduct, this.#backoff];
-    return { peers, conduct, backoff, dialling: this.#dialling };
+    return { peers, conduct, backoff, dialling: this.#dialler.size };
+  }
+
+  /** Who is dialled, and when. */
+  get dialler(): Dialler {
+    return this.#dialler;
   }
 
   get links(): ReadonlyMap<PeerId, Link> {
@@ -126,33 +127,6 @@ export class PeerTable implements BanList {
   addressOf(slot: number): string {
     for (const link of this.#links.values()) if (link.slot === slot) return link.address;
     return "";
-  }
-
-  /** Whether some peer is being dialled or waits for its turn; so that waiting for it makes sense. */
-  get hopeful(): boolean {
-    if (this.#dialling > 0) return true;
-    for (const peer of this.#peers.values()) {
-      if (peer.state.name !== "known" || peer.dialFailures > 0) continue;
-      if (!this.#admits(peer)) continue;
-      if (this.#backoff.openAt(peer) === -Infinity) return true;
-    }
-    return false;
-  }
-
-  /** Whether transfers look for peers; static peers are dialled regardless. */
-  setWanted(wanted: boolean, now: Millis): void {
-    if (wanted === this.#wanted) return;
-    this.#wanted = wanted;
-    this.dial(now);
-  }
-
-  /** Somebody looks for peers whose content has no name yet; until `stopSeeking`. */
-  startSeeking(now: Millis): void {
-    if (this.#seekers++ === 0) this.dial(now);
-  }
-
-  stopSeeking(): void {
-    this.#seekers--;
   }
 
   discovered(
@@ -172,7 +146,7 @@ export class PeerTable implements BanList {
       const peer = newPeer({ ...found, addresses }, now);
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
-      this.#turnsSeen.add(turnOf(peer));
+      this.#dialler.known(peer);
     } else {
       known.isPreferred ||= found.isPreferred === true;
       // Hints are unproved: what the user said of a peer comes before them.
@@ -186,9 +160,9 @@ export class PeerTable implements BanList {
         known.isStatic = true;
         if (known.state.name === "known") known.state = { name: "known", dialAt: now };
       }
-      this.#turnsSeen.add(turnOf(known));
+      this.#dialler.known(known);
     }
-    this.dial(now);
+    this.#dialler.dial(now);
   }
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
@@ -201,8 +175,8 @@ export class PeerTable implements BanList {
     const isBanned =
       this.#conduct.isBanned("peer", event.peerId) ||
       (peer?.isStatic !== true && this.#conduct.isBanned("address", address));
-    if (peer?.state.name === "dialling") this.#dialling--;
-    const isRefused = !this.#admits(peer);
+    if (peer?.state.name === "dialling") this.#dialler.ended();
+    const isRefused = !this.#dialler.admits(peer);
     if (isBanned || isRefused || this.#links.size >= this.#linksMax(peer)) {
       const reason = isBanned ? "banned" : isRefused ? NOT_ADMITTED : "too many connections";
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId: event.peerId, reason });
@@ -213,7 +187,7 @@ export class PeerTable implements BanList {
       if (this.#peers.size >= LIMITS.peersKnownMax) this.#forgetOne();
       peer = newPeer({ peerId: event.peerId }, now);
       this.#peers.set(event.peerId, peer);
-      this.#turnsSeen.add(turnOf(peer));
+      this.#dialler.known(peer);
     }
     const { isLocal } = peer;
     const { downloadMode } = this.#deps.settings;
@@ -237,7 +211,7 @@ export class PeerTable implements BanList {
     this.#backoff.succeeded(address);
     this.#links.set(event.peerId, link);
     this.#deps.outbox.notice({ type: "peerConnected", peerId: event.peerId });
-    this.dial(now);
+    this.#dialler.dial(now);
     return link;
   }
 
@@ -252,7 +226,7 @@ export class PeerTable implements BanList {
     }
     if (peer !== undefined) noteFailure(peer, "disconnected", reason);
     if (peer?.state.name === "connected") this.#waitBeforeDialling(peer, now);
-    this.dial(now);
+    this.#dialler.dial(now);
     return link;
   }
 
@@ -261,11 +235,11 @@ export class PeerTable implements BanList {
     const peer = this.#peers.get(peerId);
     if (peer?.state.name !== "dialling") return;
     noteFailure(peer, "dialFailed", reason);
-    this.#dialling--;
+    this.#dialler.ended();
     this.#waitBeforeDialling(peer, now);
     if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
     this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
-    this.dial(now);
+    this.#dialler.dial(now);
   }
 
   /** Bytes of a piece have come from the peer. */
@@ -279,11 +253,11 @@ export class PeerTable implements BanList {
     for (const peer of this.#peers.values()) {
       const { peerId, state } = peer;
       if (state.name === "known") peer.state = { name: "known", dialAt: now };
-      if (state.name !== "connected" || this.#admits(peer)) continue;
+      if (state.name !== "connected" || this.#dialler.admits(peer)) continue;
       state.link.busyUntil = Infinity;
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason: NOT_ADMITTED });
     }
-    this.dial(now);
+    this.#dialler.dial(now);
   }
 
   /** A verified piece from the peer. */
@@ -339,30 +313,13 @@ export class PeerTable implements BanList {
     return asked < DEPTH_MIN + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
   }
 
-  /** Dials whom it is time to dial, static peers first, within the bounds. */
-  dial(now: Millis): void {
-    const { settings, outbox } = this.#deps;
-    this.#dialledAt = now;
-    this.#deadline = undefined;
-    for (const turn of DIAL_TURNS) {
-      if (!this.#turnsSeen.has(turn) || !this.#hasTurn(turn)) continue;
-      for (const peer of this.#peers.values()) {
-        if (this.#dialling >= settings.dialsMax) return;
-        if (!this.#hasTurn(turn)) break;
-        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.#admits(peer)) continue;
-        const addresses = this.#backoff.open(peer, now);
-        if (addresses.length === 0) continue;
-        peer.state = { name: "dialling" };
-        this.#dialling++;
-        outbox.swarm({ type: "dialPeer", peerId: peer.peerId, addresses });
-      }
-    }
-  }
-
   /** The next instant at which a peer may be dialled, a ban ends, or conduct is stored. */
   pollDeadline(): Millis {
-    this.#deadline ??= this.#nextDeadline();
-    return Math.min(this.#deadline, this.#conduct.pollDeadline(), this.#memory.pollDeadline());
+    return Math.min(
+      this.#dialler.pollDeadline(),
+      this.#conduct.pollDeadline(),
+      this.#memory.pollDeadline(),
+    );
   }
 
   handleTimeout(now: Millis): void {
@@ -377,55 +334,25 @@ export class PeerTable implements BanList {
       if (peer.state.name !== "banned" || this.#conduct.isBanned("peer", peer.peerId)) continue;
       peer.state = { name: "known", dialAt: now };
     }
-    this.dial(now);
-  }
-
-  /** Whether policy lets us be connected with the peer; `undefined` is one never heard of. */
-  #admits(peer: Peer | undefined): boolean {
-    const { partners } = this.#deps.gate.peering;
-    return partners === "all" || (partners === "local" && peer?.isLocal === true);
-  }
-
-  /** Whether one more of the kind may be connected with. */
-  #hasTurn(turn: DialTurn): boolean {
-    if (turn !== "static" && !this.#wanted && this.#seekers === 0) return false;
-    const { connectionsWanted, connectionsMax } = this.#deps.settings;
-    const linksMax = turn === "other" ? Math.min(connectionsWanted, connectionsMax) : connectionsMax;
-    return this.#links.size + this.#dialling < linksMax;
-  }
-
-  #nextDeadline(): Millis {
-    let deadline = Infinity;
-    const turns = {
-      static: this.#hasTurn("static"),
-      preferred: this.#hasTurn("preferred"),
-      other: this.#hasTurn("other"),
-    };
-    for (const peer of this.#peers.values()) {
-      if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if (!turns[turnOf(peer)] || !this.#admits(peer)) continue;
-      const dialAt = Math.max(peer.state.dialAt, this.#backoff.openAt(peer));
-      if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
-    }
-    return deadline;
+    this.#dialler.dial(now);
   }
 
   /** known/dialling -> banned, for a peer that conduct says is. */
   #applyBan(peer: Peer, reason = "banned"): void {
     const { peerId, state } = peer;
     if (!this.#conduct.isBanned("peer", peerId)) return;
-    if (state.name === "dialling") this.#dialling--;
+    if (state.name === "dialling") this.#dialler.ended();
     if (state.name === "connected") {
       state.link.busyUntil = Infinity;
       this.#deps.outbox.swarm({ type: "disconnectPeer", peerId, reason });
     }
     peer.state = { name: "banned" };
-    this.#deadline = undefined;
+    this.#dialler.changed();
   }
 
   /** Sends away who has proved nothing, from an address that is refused (R-BAN-02). */
   #emptyAddress(address: string, now: Millis): void {
-    this.#deadline = undefined;
+    this.#dialler.changed();
     for (const link of this.#linksAt(address)) {
       const { peerId } = link;
       const peer = this.#peers.get(peerId);
@@ -451,7 +378,7 @@ export class PeerTable implements BanList {
   }
 
   #waitBeforeDialling(peer: Peer, now: Millis): void {
-    this.#deadline = undefined;
+    this.#dialler.changed();
     peer.dialFailures++;
     peer.state = { name: "known", dialAt: now + this.#backoff.waitMs(peer.dialFailures) };
   }

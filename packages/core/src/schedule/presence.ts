@@ -196,13 +196,15 @@ export class Presence {
   ): boolean {
     let isOfCrew = false;
     for (const transfer of this.#transfers.of(contentId)) {
-      if (transfer.presence(peerId, role, now)) isOfCrew = true;
+      if (transfer.fetcher?.presence(peerId, role, now) === true) isOfCrew = true;
     }
     return isOfCrew;
   }
 
   #isInCrew(contentId: ContentId, now: Millis): boolean {
-    for (const transfer of this.#transfers.of(contentId)) if (transfer.isInCrew(now)) return true;
+    for (const { fetcher, terms } of this.#transfers.of(contentId)) {
+      if (terms.mayServe && fetcher?.isInCrew(now) === true) return true;
+    }
     return false;
   }
 }

@@ -371,7 +371,7 @@ export class Resolver implements Stage {
     if (!this.#peers.isEmpty) return;
     const { peers, settings } = this.#deps;
     if (this.#file.contentId === undefined) return this.#fail();
-    const isAlone = !peers.hopeful && peers.links.size === 0;
+    const isAlone = !peers.dialler.hopeful && peers.links.size === 0;
     if (isAlone && this.#originError !== undefined) {
       this.#giveUpAt = Math.min(this.#giveUpAt, now + settings.stallTimeoutMs);
     }

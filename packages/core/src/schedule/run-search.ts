@@ -41,6 +41,7 @@ export class RunSearch {
   readonly #verified: boolean;
   readonly #startedAt: Millis;
   #cursor: PieceIndex;
+  #hasBegun = false;
   /** Came corrupt, and is sought first: a place with another file is soon found out. */
   #suspect: PieceIndex | undefined;
 
@@ -64,6 +65,7 @@ export class RunSearch {
 
   /** The run has been asked for: alone, the next one follows it. */
   started(first: PieceIndex, count: number): void {
+    this.#hasBegun = true;
     this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
   }
 
@@ -79,7 +81,7 @@ export class RunSearch {
   isColdStart(now: Millis): boolean {
     if (this.#peers === undefined || this.#swarm.memberCount > 0) return false;
     const isYoung = now - this.#startedAt < this.#settings.coldStartMs;
-    return isYoung && (this.#known.links.size > 0 || this.#known.hopeful);
+    return isYoung && (this.#known.links.size > 0 || this.#known.dialler.hopeful);
   }
 
   /** The next run to ask for; `undefined` when there is no reason to ask for any. */
@@ -91,6 +93,9 @@ export class RunSearch {
     const again = this.#suspect === undefined ? undefined : this.#runFrom(this.#suspect, now);
     if (again !== undefined) return again;
     if (this.#swarm.memberCount === 0) {
+      if (!this.#hasBegun && this.isColdStart(now)) {
+        this.#cursor = this.#swarm.firstExtent(this.#known.dialler.inSight())?.first ?? 0;
+      }
       for (let step = 0; step < layout.pieceCount; step++) {
         const run = this.#runFrom((this.#cursor + step) % layout.pieceCount, now);
         if (run !== undefined) return run;

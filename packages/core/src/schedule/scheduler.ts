@@ -24,6 +24,7 @@ import type { Announcements } from "./announcements.ts";
 import { explainJob } from "./explain-job.ts";
 import type { JobExplanation } from "./explanation.ts";
 import { JobTable } from "./job-table.ts";
+import { LinkEvents } from "./link-events.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
@@ -34,7 +35,7 @@ import { createMachineDeps } from "./scheduler-deps.ts";
 import type { SchedulerDeps } from "./scheduler-deps.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
-import type { LinkEvent, PeerEvent } from "./stage.ts";
+import type { PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { UploadQueue } from "./upload-queue.ts";
 import { WallClock } from "./wall-clock.ts";
@@ -51,6 +52,7 @@ export class Scheduler {
   readonly #uploads: UploadQueue;
   readonly #serving: Serving;
   readonly #membership: Membership;
+  readonly #linkEvents: LinkEvents;
 
   constructor(options: SchedulerDeps) {
     const { counters } = this;
@@ -65,6 +67,8 @@ export class Scheduler {
     const { announcements } = this.#deps.publishers;
     const [uploads, transfers] = [this.#uploads, this.#transfers];
     this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
+    const membership = this.#membership;
+    this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership });
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -239,7 +243,7 @@ export class Scheduler {
       case "dialFailed":
       case "peerDisconnected":
       case "peerOffended":
-        this.#handleLink(event, now);
+        this.#linkEvents.handle(event, now);
         break;
       case "presenceHeard":
         this.#membership.presenceHeard(event, now);
@@ -300,33 +304,6 @@ export class Scheduler {
 
   checkInvariants(): void {
     this.#transfers.checkInvariants();
-  }
-
-  #handleLink(event: LinkEvent, now: Millis): void {
-    switch (event.type) {
-      case "peerDiscovered":
-        if (event.peerId !== this.#deps.selfId) this.#peers.discovered(event, now);
-        break;
-      case "peerConnected":
-        const link = this.#peers.connected(event, now);
-        if (link === undefined) break;
-        this.#uploads.connected(link);
-        this.#membership.connected(event.peerId);
-        this.#transfers.handleTimeout(now);
-        break;
-      case "dialFailed":
-        this.#peers.dialFailed(event, now);
-        this.#transfers.handleTimeout(now);
-        break;
-      case "peerDisconnected":
-        this.#uploads.disconnected(event.peerId, now);
-        this.#membership.disconnected(event.peerId);
-        this.#peers.disconnected(event.peerId, event.reason, now);
-        for (const transfer of this.#transfers.all()) transfer.peerGone(event.peerId, now);
-        break;
-      case "peerOffended":
-        this.#peers.offended(event.peerId, event.offence, now);
-    }
   }
 
   #handlePeer(event: PeerEvent, now: Millis): void {

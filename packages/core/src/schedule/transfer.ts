@@ -15,7 +15,6 @@ import { PieceSet } from "../content/piece-set.ts";
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { OpenedPieces, StoreEvent } from "../ports/store-port.ts";
-import type { PresenceRole } from "../ports/swarm-port.ts";
 import { ERRORS, errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type {
@@ -199,20 +198,6 @@ export class Transfer {
     if (stage !== undefined) this.#early.tell(stage, this.#deps.peers, now);
     this.#advance(now);
     return true;
-  }
-
-  /** A member's presence, near or far; whether it and we fetch from the origin for all. */
-  presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
-    if (this.#state.name !== "fetching") return false;
-    const isOfCrew = this.#state.fetcher.presence(peerId, role, now);
-    this.#advance(now);
-    return isOfCrew;
-  }
-
-  /** Whether this agent fetches the content from the origin for others. */
-  isInCrew(now: Millis): boolean {
-    if (this.#state.name !== "fetching" || !this.terms.mayServe) return false;
-    return this.#state.fetcher.isInCrew(now);
   }
 
   peerGone(peerId: PeerId, now: Millis): void {

@@ -238,7 +238,7 @@ const CASES: Array<[PeerReason, () => Harness, object?]> = [
     "othersAsked",
     () => {
       // This agent owns the one extent, and has asked the origin for all of it.
-      const { h, contentId } = fetching(new PieceSet(40), { selfId: "left" });
+      const { h, contentId } = fetching(new PieceSet(40), { selfId: "left", members: ["r2"] });
       connect({ h, contentId }, "p", "10.0.0.2", PieceSet.full(40));
       return h;
     },

@@ -132,18 +132,46 @@ describe("fetching from the origin", () => {
     expect(left.union(right).size).toBe(256);
   });
 
-  test("runs begun alone are given up when a member comes whose share they are", () => {
+  test("of two that fetch the same the one that owns less of it yields, and only once", () => {
+    const bytes = 64 * PIECE_LENGTH;
+    const large = { ...settings, originExtentBytes: bytes, originRunBytes: bytes };
+    const ends = (selfId: string, other: string): boolean => {
+      const { h, contentId } = fetching(new PieceSet(256), { selfId, settings: large });
+      const { requestId, firstPiece, pieceCount } = h.takeOne("fetchRange");
+      h.peer(other, contentId);
+      h.take("fetchRange");
+      const claim = { peerId: other, contentId, firstPiece, pieceCount } as const;
+      h.send({ type: "peerClaimed", ...claim });
+      const first = h.take("cancelOrigin").some((command) => command.requestId === requestId);
+      for (const range of h.take("fetchRange")) {
+        h.send({ ...claim, type: "peerClaimed", firstPiece: range.firstPiece, pieceCount: 64 });
+      }
+      if (first) expect(h.take("cancelOrigin")).toEqual([]);
+      return first;
+    };
+    const pairs = Array.from({ length: 40 }, (_, i) => [`left-${i}`, `right-${i}`] as const);
+    const yielded = pairs.filter(([left, right]) => ends(left, right)).length;
+    expect(yielded).toBeGreaterThan(0);
+    expect(yielded).toBeLessThan(20);
+  });
+
+  test("a run that has brought pieces is not left to who claims the same", () => {
     const { h, contentId } = fetching(new PieceSet(256), { selfId: "left", settings });
-    const alone = h.take("fetchRange");
-    expect(alone).toHaveLength(1);
-    h.peer("right", contentId);
-    const cancelled = new Set(h.take("cancelOrigin").map(({ requestId }) => requestId));
-    expect(cancelled.size).toBeGreaterThan(0);
-    const kept = alone.filter(({ requestId }) => !cancelled.has(requestId));
-    const share = ownShare("left", "right");
-    for (const { firstPiece, pieceCount } of [...kept, ...h.take("fetchRange")]) {
-      for (let i = 0; i < pieceCount; i++) expect(share).toContain(firstPiece + i);
+    const { requestId, transferId, firstPiece, pieceCount } = h.takeOne("fetchRange");
+    h.send({ type: "rangePiece", requestId, transferId, piece: firstPiece, bufferId: 1 });
+    for (let i = 0; i < 20; i++) {
+      h.peer(`right-${i}`, contentId);
+      h.send({ type: "peerClaimed", peerId: `right-${i}`, contentId, firstPiece, pieceCount });
     }
+    expect(h.take("cancelOrigin").map((command) => command.requestId)).not.toContain(requestId);
+  });
+
+  test("what was begun alone is left to a peer that holds it", () => {
+    const { h, contentId } = fetching(new PieceSet(256), { selfId: "left", settings });
+    const { requestId } = h.takeOne("fetchRange");
+    h.peer("seed", contentId, PieceSet.full(256));
+    expect(h.takeOne("cancelOrigin").requestId).toBe(requestId);
+    expect(h.take("requestPiece").length).toBeGreaterThan(0);
   });
 
   test("a newcomer is told of the runs under way", () => {

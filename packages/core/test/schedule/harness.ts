@@ -119,7 +119,7 @@ export class Harness {
     this.wallAt = options.wallAt ?? WALL_AT;
     this.scheduler = new Scheduler({
       random: new Random(seed),
-      settings: resolveSettings(settings),
+      settings: resolveSettings({ firstWordsMs: 0, ...settings }),
       selfId,
       ...(options.cacheHosts && { cacheHosts: options.cacheHosts }),
       ...(options.publishers && { publishers: options.publishers }),

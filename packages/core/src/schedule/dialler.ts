@@ -1,0 +1,151 @@
+/**
+ * Whom to dial, and when: peers the user named first, then those that fetch for others as we do,
+ * then others until as many are connected as are wanted. Not more than so many at a time, and
+ * whoever failed waits (`DialBackoff`).
+ *
+ * Knows peers and links, not contents. Called by `PeerTable` and by who wants peers.
+ */
+import type { Settings } from "../registry/settings.ts";
+import type { Millis, PeerId } from "../units.ts";
+import type { DialBackoff } from "./dial-backoff.ts";
+import { DIAL_TURNS, isDue, turnOf } from "./known-peer.ts";
+import type { DialTurn, Peer } from "./known-peer.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PeerGate } from "./peer-gate.ts";
+import type { Link } from "./peer-link.ts";
+
+export interface DiallerDeps {
+  readonly outbox: Outbox;
+  readonly settings: Settings;
+  readonly gate: PeerGate;
+  readonly peers: ReadonlyMap<PeerId, Peer>;
+  readonly links: ReadonlyMap<PeerId, Link>;
+  readonly backoff: DialBackoff;
+}
+
+export class Dialler {
+  readonly #deps: DiallerDeps;
+  /** The kinds of peers that have been known: most agents have never had some. */
+  readonly #turnsSeen = new Set<DialTurn>();
+  #dialling = 0;
+  #wanted = false;
+  #seekers = 0;
+  /** When due peers were last dialled: who is still due then waits for a place, not for time. */
+  #dialledAt: Millis = -1;
+  #deadline: Millis | undefined;
+
+  constructor(deps: DiallerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Dials under way. */
+  get size(): number {
+    return this.#dialling;
+  }
+
+  /** Whether some peer is being dialled or waits for its turn; so that waiting for it makes sense. */
+  get hopeful(): boolean {
+    if (this.#dialling > 0) return true;
+    for (const peer of this.#deps.peers.values()) {
+      if (peer.state.name !== "known" || peer.dialFailures > 0) continue;
+      if (!this.admits(peer)) continue;
+      if (this.#deps.backoff.openAt(peer) === -Infinity) return true;
+    }
+    return false;
+  }
+
+  /** Peers that are not connected, and may be soon. */
+  *inSight(): Generator<PeerId> {
+    for (const { peerId, state, dialFailures } of this.#deps.peers.values()) {
+      if ((state.name === "known" && dialFailures === 0) || state.name === "dialling") yield peerId;
+    }
+  }
+
+  /** Whether transfers look for peers; static peers are dialled regardless. */
+  setWanted(wanted: boolean, now: Millis): void {
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.dial(now);
+  }
+
+  /** Somebody looks for peers whose content has no name yet; until `stopSeeking`. */
+  startSeeking(now: Millis): void {
+    if (this.#seekers++ === 0) this.dial(now);
+  }
+
+  stopSeeking(): void {
+    this.#seekers--;
+  }
+
+  /** Dials whom it is time to dial, static peers first, within the bounds. */
+  dial(now: Millis): void {
+    const { settings, outbox, backoff } = this.#deps;
+    this.#dialledAt = now;
+    this.#deadline = undefined;
+    for (const turn of DIAL_TURNS) {
+      if (!this.#turnsSeen.has(turn) || !this.#hasTurn(turn)) continue;
+      for (const peer of this.#deps.peers.values()) {
+        if (this.#dialling >= settings.dialsMax) return;
+        if (!this.#hasTurn(turn)) break;
+        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.admits(peer)) continue;
+        const addresses = backoff.open(peer, now);
+        if (addresses.length === 0) continue;
+        peer.state = { name: "dialling" };
+        this.#dialling++;
+        outbox.swarm({ type: "dialPeer", peerId: peer.peerId, addresses });
+      }
+    }
+  }
+
+  /** A peer has come to be known, or is of another kind now. */
+  known(peer: Peer): void {
+    this.#turnsSeen.add(turnOf(peer));
+  }
+
+  /** A dial is over, whatever came of it. */
+  ended(): void {
+    this.#dialling--;
+  }
+
+  /** Some peer may be dialled at another time than was thought. */
+  changed(): void {
+    this.#deadline = undefined;
+  }
+
+  /** The next instant at which a peer may be dialled that may not be now. */
+  pollDeadline(): Millis {
+    this.#deadline ??= this.#nextDeadline();
+    return this.#deadline;
+  }
+
+  /** Whether policy lets us be connected with the peer; `undefined` is one never heard of. */
+  admits(peer: Peer | undefined): boolean {
+    const { partners } = this.#deps.gate.peering;
+    return partners === "all" || (partners === "local" && peer?.isLocal === true);
+  }
+
+  /** Whether one more of the kind may be connected with. */
+  #hasTurn(turn: DialTurn): boolean {
+    if (turn !== "static" && !this.#wanted && this.#seekers === 0) return false;
+    const { connectionsWanted, connectionsMax } = this.#deps.settings;
+    const linksMax =
+      turn === "other" ? Math.min(connectionsWanted, connectionsMax) : connectionsMax;
+    return this.#deps.links.size + this.#dialling < linksMax;
+  }
+
+  #nextDeadline(): Millis {
+    let deadline = Infinity;
+    const turns = {
+      static: this.#hasTurn("static"),
+      preferred: this.#hasTurn("preferred"),
+      other: this.#hasTurn("other"),
+    };
+    for (const peer of this.#deps.peers.values()) {
+      if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
+      if (!turns[turnOf(peer)] || !this.admits(peer)) continue;
+      const dialAt = Math.max(peer.state.dialAt, this.#deps.backoff.openAt(peer));
+      if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
+    }
+    return deadline;
+  }
+}
