@@ -9,54 +9,26 @@
  */
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
-import {
-  assert,
-  isBoolean,
-  isOneOf,
-  isRecordOf,
-  NETWORK_COSTS,
-  PieceBufferPool,
-  Random,
-  Scheduler,
-  ShoalError,
-  USUAL_NETWORK,
-} from "@shoal/core";
-import type {
-  ContentId,
-  CounterName,
-  EventSink,
-  MachineFacts,
-  NetworkState,
-  Notice,
-  PaceSettings,
-  PeerId,
-  PieceBytes,
-  Settings,
-} from "@shoal/core";
+import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
+import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
-import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
+import type { JobService } from "@shoal/jobs";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
-import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
-import type { Swarm } from "@shoal/swarm";
-import { agentCache } from "./agent-cache.ts";
 import { AgentMachine } from "./agent-machine.ts";
-import type { PolicyFace } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
-import type { AgentConfiguration, AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
-import type { AgentCache } from "./agent-cache.ts";
-import { agentBans } from "./agent-bans.ts";
-import type { AgentBans } from "./agent-bans.ts";
+import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
+import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
+import type { Agent } from "./running-agent.ts";
 import { swarmOptionsOf } from "./swarm-options.ts";
 import type { SwarmOptionsParts } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
@@ -113,68 +85,6 @@ export interface AgentOptions extends AgentPolicyOptions {
   /** Default: silence. */
   readonly logger?: Logger;
 }
-
-/** A running agent. `await using` closes it. */
-export interface Agent extends AsyncDisposable, PolicyFace {
-  /** All jobs, as an administrator sees them; those it creates are owned by `local`. */
-  readonly jobs: Jobs;
-  /** What stays on offer to peers after its job. */
-  readonly cache: AgentCache;
-  /** Peers and addresses that are refused for what they did. */
-  readonly bans: AgentBans;
-  readonly peerId: PeerId;
-  /** Where peers can reach this agent, each with `/p2p/` and its id. */
-  readonly addresses: readonly string[];
-  readonly connectedPeers: readonly PeerId[];
-  /** Absolute; `undefined` when there is none. */
-  readonly jobSocketPath: string | undefined;
-  /** Contents that peers can have from this agent, whole or in part. */
-  readonly servedContents: readonly ContentId[];
-  /**
-   * The jobs as `caller` may see and change them, for `new Jobs`, for Microsoft's interfaces
-   * (`@shoal/jobs/compat`), or for a transport. Default: an administrator named `local`. The agent
-   * closes it with itself; whoever is done with it earlier closes it.
-   */
-  jobService(caller?: JobCaller): JobService;
-  /**
-   * What the network is like from now on; what is not given stays. Jobs that may not use it wait in
-   * `transientError`, those on this machine excepted. Throws `ERR_USAGE`.
-   */
-  setNetwork(network: Partial<NetworkState>): void;
-  /**
-   * Changes limits and windows of bandwidth (docs/settings.md), at once and until the agent is
-   * closed; what is not given stays. Throws `ERR_SETTING_INVALID`, having changed nothing.
-   */
-  setLimits(limits: Partial<PaceSettings>): void;
-  /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
-  addPeer(multiaddr: string): void;
-  /**
-   * Offers a file of this machine to peers, without copying it; resolves when it is on offer, or
-   * would be if policy let it (`configuration`).
-   * Rejects with `ERR_FILE_UNREADABLE` and others. `signal` ends the reading of the file.
-   */
-  share(path: string, options?: { readonly signal?: AbortSignal }): Promise<ContentId>;
-  /**
-   * Takes a trusted publisher's signed announcement of a file at somebody else's URL
-   * (docs/manifest.md); from then on peers that ask get it, as from any agent that has heard of it.
-   * Throws `ERR_MANIFEST_UNTRUSTED`, `ERR_MANIFEST_EXPIRED`, `ERR_MANIFEST_ROLLBACK` or
-   * `ERR_MANIFEST_MALFORMED`.
-   */
-  announce(signed: Uint8Array): void;
-  /** Every counter of docs/metrics.md, since the start. */
-  counters(): Readonly<Record<CounterName, number>>;
-  /** Calls `listener` with every notice until the returned function is called. */
-  onNotice(listener: (notice: Notice) => void): () => void;
-  /**
-   * Writes down what is under way, disconnects, and marks the state as cleanly closed; within 3 s.
-   * Jobs that have not ended go on when an agent next starts on this state. Idempotent.
-   */
-  close(): Promise<void>;
-}
-
-const LOCAL_ADMINISTRATOR: JobCaller = { name: "local", isAdministrator: true };
-/** For a file that changes while it is shared, and must then be read once more. */
-const SERVE_TIMEOUT_MS = 60_000;
 
 /**
  * Starts an agent; jobs of earlier runs go on. Rejects with `ERR_POLICY_INVALID`, `ERR_STATE_LOCKED`,
@@ -270,11 +180,6 @@ const PAYLOADS = {
   release: (payload: PieceBytes): void => payload.release(),
 };
 
-const isNetworkShape = isRecordOf(
-  {},
-  { isOnline: isBoolean, isCellular: isBoolean, cost: isOneOf(Object.keys(NETWORK_COSTS)) },
-);
-
 /** Resolves when the stored state is in; rejects when it cannot be used. */
 function startEngine(engine: Engine<PieceBytes>, ports: EnginePorts<PieceBytes>): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -284,134 +189,4 @@ function startEngine(engine: Engine<PieceBytes>, ports: EnginePorts<PieceBytes>)
   });
   engine.start(ports);
   return promise.finally(unsubscribe);
-}
-
-/** A watcher's mistake is the process's to hear of, and does not stop the engine in mid-turn. */
-function guard(watcher: () => void): void {
-  try {
-    watcher();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
-interface Parts {
-  readonly engine: Engine<PieceBytes>;
-  /** Those that are open. */
-  readonly services: Set<JobService>;
-  readonly store: Store;
-  readonly swarm: Swarm;
-  readonly jobSocket: JobListener | undefined;
-  readonly open: AsyncDisposableStack;
-  readonly machine: PolicyFace;
-}
-
-class RunningAgent implements Agent {
-  readonly jobs: Jobs;
-  readonly cache: AgentCache;
-  readonly bans: AgentBans;
-  readonly peerId: PeerId;
-  readonly jobSocketPath: string | undefined;
-  readonly #parts: Parts;
-  #network = USUAL_NETWORK;
-  #closed: Promise<void> | undefined;
-
-  constructor(parts: Parts) {
-    this.#parts = parts;
-    this.jobs = new Jobs(this.jobService());
-    this.cache = agentCache((request) => parts.store.cache(request));
-    this.bans = agentBans((verb) => parts.engine.act(verb));
-    this.peerId = parts.swarm.peerId;
-    this.jobSocketPath = parts.jobSocket?.path;
-  }
-
-  get addresses(): readonly string[] {
-    return this.#parts.swarm.addresses;
-  }
-
-  get connectedPeers(): readonly PeerId[] {
-    return this.#parts.engine.act((scheduler) => scheduler.connectedPeers);
-  }
-
-  get servedContents(): readonly ContentId[] {
-    return this.#parts.engine.act((scheduler) => scheduler.servedContents);
-  }
-
-  jobService(caller: JobCaller = LOCAL_ADMINISTRATOR): JobService {
-    const { engine, services } = this.#parts;
-    const service = new LocalJobService(engine, caller);
-    services.add(service);
-    service.watch({ changed: () => {}, closed: () => void services.delete(service) });
-    if (this.#closed !== undefined) service.close();
-    return service;
-  }
-
-  setNetwork(network: Partial<NetworkState>): void {
-    if (!isNetworkShape(network)) throw new ShoalError("ERR_USAGE", "not a state of a network");
-    this.#network = { ...this.#network, ...network };
-    this.#parts.engine.act((scheduler, now) => scheduler.setNetwork(this.#network, now));
-  }
-
-  setMachine(facts: MachineFacts): void {
-    this.#parts.machine.setMachine(facts);
-  }
-
-  configuration(): AgentConfiguration {
-    return this.#parts.machine.configuration();
-  }
-
-  setLimits(limits: Partial<PaceSettings>): void {
-    this.#parts.engine.act((scheduler, now) => scheduler.applySettings(limits, now));
-  }
-
-  addPeer(multiaddr: string): void {
-    this.#parts.swarm.addPeer(multiaddr);
-  }
-
-  async share(path: string, options: { signal?: AbortSignal } = {}): Promise<ContentId> {
-    const contentId = await this.#parts.store.shareFile(resolvePath(path), options);
-    await this.#served(contentId, path);
-    return contentId;
-  }
-
-  announce(signed: Uint8Array): void {
-    announceTo(this.#parts.engine, signed);
-  }
-
-  counters(): Readonly<Record<CounterName, number>> {
-    return this.#parts.engine.act((scheduler) => scheduler.counters.snapshot());
-  }
-
-  onNotice(listener: (notice: Notice) => void): () => void {
-    return this.#parts.engine.onNotice((notice) => guard(() => listener(notice)));
-  }
-
-  close(): Promise<void> {
-    this.#closed ??= this.#parts.open.disposeAsync();
-    return this.#closed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /** Resolves when the content is on offer; the store opens a file it has just read at once. */
-  async #served(contentId: ContentId, path: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const unsubscribe = this.#parts.engine.onNotice((notice) => {
-      // Not served: policy keeps it from peers for now.
-      if (notice.type === "contentServed" && notice.contentId === contentId) resolve();
-    });
-    if (this.servedContents.includes(contentId)) resolve();
-    const timer = setTimeout(
-      () => reject(new ShoalError("ERR_FILE_UNREADABLE", `${path}: it cannot be opened again`)),
-      SERVE_TIMEOUT_MS,
-    );
-    await promise.finally(() => {
-      clearTimeout(timer);
-      unsubscribe();
-    });
-  }
 }

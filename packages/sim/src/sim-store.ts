@@ -10,7 +10,6 @@
 import { assert, errorInfo, NO_BUFFER, PieceSet, unreachable } from "@shoal/core";
 import type {
   ErrorCode,
-  ErrorInfo,
   EventSink,
   JobId,
   JobRecord,
@@ -22,6 +21,7 @@ import type {
   StoreEvent,
   TransferId,
 } from "@shoal/core";
+import { OpenFile } from "./open-file.ts";
 import type { DiskFile, SimDisk } from "./sim-disk.ts";
 import { bitMapOf, reusablePieces } from "./piece-reuse.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
@@ -32,17 +32,6 @@ export interface SimStoreDeps {
   readonly disk: SimDisk;
   readonly payloads: SimPayloads;
   readonly sink: EventSink<SimPayload>;
-}
-
-/** A transfer's open file. */
-interface Open {
-  readonly file: DiskFile;
-  /** Pieces written since the last commit began. */
-  written: PieceIndex[];
-  /** Pieces that a sync under way will commit. */
-  syncing: PieceIndex[];
-  /** After a failure the content only answers with it, until it is closed and opened again. */
-  failure: ErrorInfo | undefined;
 }
 
 type OpenCommand = Exclude<
@@ -59,7 +48,7 @@ interface Batch {
 export class SimStore implements Port<StoreCommand, SimPayload> {
   readonly #deps: SimStoreDeps;
   readonly #disk: SimDisk;
-  readonly #opens = new Map<TransferId, Open>();
+  readonly #opens = new Map<TransferId, OpenFile>();
   /** Files whose claims were left by a crash, until they have been read back. */
   readonly #unchecked: boolean;
   #batch: Batch | undefined;
@@ -118,7 +107,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   /** Ends cleanly: what is written is committed, and claims need no check at the next start. */
   close(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
-    for (const open of this.#opens.values()) this.#commitAll(open);
+    for (const open of this.#opens.values()) open.commitAll();
     this.#isClosed = true;
     this.#disk.wasClosed = true;
     return Promise.resolve();
@@ -126,11 +115,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   /** Ends as if the process had been killed: what is not committed is lost. */
   crash(): void {
-    for (const open of this.#opens.values()) this.#forgetUncommitted(open);
+    for (const open of this.#opens.values()) open.forgetUncommitted();
     this.#isClosed = true;
   }
 
-  #executeOn(open: Open, command: OpenCommand): void {
+  #executeOn(open: OpenFile, command: OpenCommand): void {
     const { transferId } = command;
     switch (command.type) {
       case "commitPieces":
@@ -202,7 +191,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   #discardContentsOf(jobId: JobId): void {
     for (const [transferId, open] of this.#opens) {
       if (open.file.jobId !== jobId || open.file.isPublished) continue;
-      this.#forgetUncommitted(open);
+      open.forgetUncommitted();
       this.#opens.delete(transferId);
     }
     for (const file of this.#disk.files.values()) {
@@ -212,10 +201,11 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
   #openContent({ transferId, spec }: Extract<StoreCommand, { type: "openContent" }>): void {
     const file = this.#disk.openFile(spec);
-    this.#opens.set(transferId, { file, written: [], syncing: [], failure: undefined });
+    const open = new OpenFile(this.#disk, file);
+    this.#opens.set(transferId, open);
     if (!this.#unchecked) return this.#opened(transferId, file);
     this.#at(this.#disk.read(file.layout.bytesOf(file.committed)), () => {
-      if (file.manifest !== undefined) this.#clearDamaged(file);
+      if (file.manifest !== undefined) open.forgetDamaged();
       this.#opened(transferId, file);
     });
   }
@@ -240,7 +230,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     this.#at(readAt, () => {
       if (file === undefined) return this.#failed(transferId, "ERR_FILE_UNREADABLE", contentId);
       if (file.damaged.size > 0) return this.#failed(transferId, "ERR_CONTENT_MISMATCH", file.path);
-      this.#opens.set(transferId, { file, written: [], syncing: [], failure: undefined });
+      this.#opens.set(transferId, new OpenFile(this.#disk, file));
       const have = PieceSet.full(file.layout.pieceCount).toBytes();
       this.#emit({ type: "contentOpened", transferId, have });
     });
@@ -264,34 +254,25 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   #write(transferId: TransferId, piece: PieceIndex, isWrong: boolean): void {
     const open = this.#opens.get(transferId);
     if (open === undefined) return;
-    const { file } = open;
-    const byteLength = file.layout.length(piece);
-    this.#at(this.#disk.write(byteLength), () => {
+    this.#at(this.#disk.write(open.file.layout.length(piece)), () => {
       if (this.#isOver(open, transferId)) return;
-      if (!file.committed.has(piece) && !isPending(open, piece)) {
-        if (!this.#disk.reserve(byteLength)) return this.#fail(open, transferId);
-        open.written.push(piece);
-        if (isWrong || this.#disk.isNextWriteDamaged()) file.damaged.add(piece);
-      }
+      if (!open.write(piece, isWrong)) return this.#fail(open, transferId);
       this.#emit({ type: "pieceStored", transferId, piece });
     });
   }
 
-  #commit(open: Open, transferId: TransferId): void {
+  #commit(open: OpenFile, transferId: TransferId): void {
     if (this.#isOver(open, transferId)) return;
-    const pieces = open.written;
-    open.written = [];
-    open.syncing.push(...pieces);
+    const pieces = open.beginSync();
     this.#at(this.#disk.sync(), () => {
       if (this.#isOver(open, transferId)) return;
-      for (const piece of pieces) open.file.committed.add(piece);
-      open.syncing = open.syncing.filter((piece) => !pieces.includes(piece));
+      open.commit(pieces);
       this.#emit({ type: "piecesCommitted", transferId, pieces });
     });
   }
 
   /** Whether a step has nothing to do any more; a content that has failed says so again. */
-  #isOver(open: Open, transferId: TransferId): boolean {
+  #isOver(open: OpenFile, transferId: TransferId): boolean {
     if (this.#opens.get(transferId) !== open) return true;
     if (open.failure === undefined) return false;
     this.#emit({ type: "contentFailed", transferId, error: open.failure });
@@ -299,14 +280,15 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
   }
 
   /** The disk is full: what is not committed counts as missing (R-FS-09). */
-  #fail(open: Open, transferId: TransferId): void {
+  #fail(open: OpenFile, transferId: TransferId): void {
     open.failure = errorInfo("ERR_DISK_FULL", open.file.path);
-    this.#forgetUncommitted(open);
+    open.forgetUncommitted();
     this.#emit({ type: "contentFailed", transferId, error: open.failure });
   }
 
-  #readPiece({ file }: Open, command: ReadPiece): void {
+  #readPiece(open: OpenFile, command: ReadPiece): void {
     const { transferId, piece, requestId } = command;
+    const { file } = open;
     const length = file.layout.length(piece);
     this.#at(this.#disk.read(length), () => {
       // Without a manifest nothing can be verified, so nothing is served (R-CACHE-02); what lies in
@@ -315,7 +297,7 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
       const canRead = (isVerified || file.isSpooled) && file.committed.has(piece);
       const isDamaged = file.damaged.has(piece);
       if (!canRead || (isVerified && isDamaged)) {
-        if (canRead) this.#clearPiece(file, piece);
+        if (canRead) open.forget(piece);
         return this.#emit({ type: "pieceLost", transferId, requestId, piece });
       }
       const payload = this.#deps.payloads.take(piece, length, isDamaged);
@@ -323,20 +305,21 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     });
   }
 
-  #verify({ file }: Open, command: Extract<StoreCommand, { type: "verifyContent" }>): void {
+  #verify(open: OpenFile, command: Extract<StoreCommand, { type: "verifyContent" }>): void {
     const { transferId, readBack } = command;
+    const { file } = open;
     const isDigestOnly = file.manifest === undefined && file.hasContentDigest;
     const reads = readBack || isDigestOnly || (this.#unchecked && file.manifest !== undefined);
     this.#at(this.#disk.read(reads ? file.layout.contentLength : 0), () => {
       if (!reads || file.damaged.size === 0 || (file.manifest === undefined && !isDigestOnly)) {
         return this.#emit({ type: "contentVerified", transferId });
       }
-      const pieces = isDigestOnly ? [] : this.#clearDamaged(file);
+      const pieces = isDigestOnly ? [] : open.forgetDamaged();
       this.#emit({ type: "contentMismatch", transferId, pieces });
     });
   }
 
-  #publish({ file }: Open, command: Extract<StoreCommand, { type: "publishContent" }>): void {
+  #publish({ file }: OpenFile, command: Extract<StoreCommand, { type: "publishContent" }>): void {
     const { transferId, overwrite, modifiedAt } = command;
     const old = this.#disk.published.get(file.path);
     const isTaken = old !== undefined && old !== file && !overwrite;
@@ -351,39 +334,13 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
     this.#emit({ type: "contentPublished", transferId });
   }
 
-  #closeContent(open: Open, command: Extract<StoreCommand, { type: "closeContent" }>): void {
+  #closeContent(open: OpenFile, command: Extract<StoreCommand, { type: "closeContent" }>): void {
     const { transferId, outcome } = command;
-    if (outcome === "keep") this.#commitAll(open);
-    else this.#forgetUncommitted(open);
+    if (outcome === "keep") open.commitAll();
+    else open.forgetUncommitted();
     if (outcome === "discard") this.#disk.discard(open.file);
     this.#opens.delete(transferId);
     this.#emit({ type: "contentClosed", transferId });
-  }
-
-  #commitAll(open: Open): void {
-    for (const piece of [...open.syncing, ...open.written]) open.file.committed.add(piece);
-    open.written = [];
-    open.syncing = [];
-  }
-
-  #clearDamaged(file: DiskFile): PieceIndex[] {
-    const pieces = [...file.damaged].toSorted((a, b) => a - b);
-    for (const piece of pieces) this.#clearPiece(file, piece);
-    return pieces;
-  }
-
-  #clearPiece(file: DiskFile, piece: PieceIndex): void {
-    file.damaged.delete(piece);
-    if (file.committed.delete(piece)) this.#disk.free(file.layout.length(piece));
-  }
-
-  #forgetUncommitted(open: Open): void {
-    for (const piece of [...open.written, ...open.syncing]) {
-      this.#disk.free(open.file.layout.length(piece));
-      open.file.damaged.delete(piece);
-    }
-    open.written = [];
-    open.syncing = [];
   }
 
   #failed(transferId: TransferId, code: ErrorCode, details: string): void {
@@ -404,7 +361,3 @@ export class SimStore implements Port<StoreCommand, SimPayload> {
 
 type StorePiece = Extract<StoreCommand, { type: "storePiece" }>;
 type ReadPiece = Extract<StoreCommand, { type: "readPiece" }> & { readonly requestId: RequestId };
-
-function isPending({ written, syncing }: Open, piece: PieceIndex): boolean {
-  return written.includes(piece) || syncing.includes(piece);
-}

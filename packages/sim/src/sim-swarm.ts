@@ -2,8 +2,8 @@
  * The swarm port of one simulated agent: commands become messages on the `SimNetwork`, and what
  * other agents send becomes events with the meaning of the real adapter's.
  *
- * Knows this agent's connections, the requests on them and the pieces being sent. Decides nothing,
- * except to misbehave as its options say: behaviours make this agent harm others while its
+ * Knows this agent's connections and the requests on them; pieces and manifests leave by
+ * `SimUploads`. Decides nothing, except to misbehave as its options say: behaviours make this agent harm others while its
  * engine stays honest. Called by the engine (`execute`, `close`) and by the network; calls the
  * engine's sink, never from inside `execute`.
  */
@@ -13,7 +13,6 @@ import type {
   EventSink,
   Millis,
   PeerId,
-  PieceIndex,
   Port,
   PresenceRole,
   RequestId,
@@ -23,14 +22,15 @@ import type {
 import { FairLink } from "./fair-link.ts";
 import { completeBehaviour } from "./peer-behaviour.ts";
 import type { PeerBehaviour } from "./peer-behaviour.ts";
-import { ConnectionEnd, Upload } from "./sim-connection.ts";
+import { ConnectionEnd } from "./sim-connection.ts";
 import type { Downlink } from "./fair-link.ts";
 import { announcementOf, fullBitfield, messageOf } from "./sim-messages.ts";
 import type { Addressed, Announcement } from "./sim-messages.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
-import { lossyRateBytesPerSec } from "./sim-site.ts";
 import type { Site } from "./sim-site.ts";
+import { SimUploads } from "./sim-uploads.ts";
+import type { SentPiece } from "./sim-uploads.ts";
 
 export interface SimSwarmDeps {
   readonly network: SimNetwork;
@@ -62,6 +62,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly behaviour: Required<PeerBehaviour>;
   readonly #network: SimNetwork;
   readonly #sink: EventSink<SimPayload>;
+  readonly #uploads: SimUploads;
   readonly #ends = new Map<PeerId, ConnectionEnd>();
   readonly #dialling = new Set<PeerId>();
   /** Peers and addresses, each after its kind. */
@@ -86,6 +87,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
       rateBytesPerSec: options.upRateBytesPerSec,
       sliceBytesMax: network.sliceBytesMax,
     });
+    const emit = (event: SwarmEvent): void => this.#emit(event);
+    this.#uploads = new SimUploads({ swarm: this, network, emit });
     network.attach(this);
   }
 
@@ -119,9 +122,9 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
         return;
       case "sendPiece":
         assert(payload !== undefined, "sendPiece comes with a payload");
-        return this.#sendPiece(command.peerId, command.requestId, payload);
+        return this.#uploads.sendPiece(this.#openEnd(command.peerId), command, payload);
       case "sendManifest":
-        return this.#sendManifest(command.peerId, command.requestId, command.bytes);
+        return this.#uploads.sendManifest(this.#openEnd(command.peerId), command);
       default:
         return this.#send(command);
     }
@@ -132,8 +135,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.#isClosed = true;
     for (const end of this.#ends.values()) {
       this.#tellClosed(end, "the peer closed the connection");
-      for (const upload of end.uploads.values()) this.uplink.remove(upload);
-      end.uploads.clear();
+      this.#uploads.abandon(end);
       this.#closeEnd(end);
     }
     this.#ends.clear();
@@ -180,7 +182,24 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     if (isRequest(event) && !this.#admits(end, event)) return;
     if (!end.accepts(event)) return;
     this.#emit(event);
-    if (event.type === "requestCancelled") this.#endUpload(end, event.requestId);
+    if (event.type === "requestCancelled") this.#uploads.stop(end, event.requestId);
+  }
+
+  /** All of a piece from the other end of `end` has arrived. */
+  pieceArrived(end: ConnectionEnd, sent: SentPiece): void {
+    const { requestId, piece, byteLength, corrupt } = sent;
+    const length = end.requests.get(requestId);
+    if (end.state !== "open" || length === undefined) return this.#network.countLost(byteLength);
+    const { peerId } = end.other.swarm;
+    if (byteLength < length) return this.#network.countLost(byteLength);
+    if (byteLength > length) {
+      this.#network.countLost(byteLength);
+      this.#emit({ type: "peerOffended", peerId, offence: "surplusBytes" });
+      return this.connectionLost(peerId);
+    }
+    end.requests.delete(requestId);
+    const payload = this.payloads.take(piece, byteLength, corrupt);
+    this.#emit({ type: "peerPiece", peerId, requestId, bufferId: NO_BUFFER }, payload);
   }
 
   /** More requests than were promised are refused here, as in the real adapter (R-PEER-16). */
@@ -274,7 +293,7 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     const { peerId } = end.other.swarm;
     if (this.#ends.get(peerId) !== end) return;
     const wasOpening = end.state === "opening";
-    for (const requestId of end.uploads.keys()) this.#endUpload(end, requestId);
+    for (const requestId of end.uploads.keys()) this.#uploads.stop(end, requestId);
     this.#closeEnd(end);
     this.#ends.delete(peerId);
     if (!wasOpening) this.#emit({ type: "peerDisconnected", peerId, reason });
@@ -321,81 +340,6 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     if (pieceCount === undefined) return;
     this.#network.post(end, fullBitfield(this.peerId, contentId, pieceCount));
   }
-
-  /** Takes the payload's ownership; `uploadFinished` follows in every case. */
-  #sendPiece(peerId: PeerId, requestId: RequestId, payload: SimPayload): void {
-    const end = this.#openEnd(peerId);
-    if (end === undefined || !end.asked.delete(requestId)) {
-      this.payloads.release(payload);
-      return this.#soon(() => this.#uploadFinished(peerId, requestId, 0));
-    }
-    const { piece, byteLength } = payload;
-    const corrupt = payload.corrupt || this.#network.draw(this.behaviour.corruptShare);
-    // The uplink's queue stands for the buffer from here on.
-    this.payloads.release(payload);
-    this.#upload(end, { requestId, byteLength }, () => {
-      end.other.swarm.#pieceArrived(end.other, { requestId, piece, byteLength, corrupt });
-    });
-  }
-
-  #sendManifest(peerId: PeerId, requestId: RequestId, bytes: Uint8Array): void {
-    const end = this.#openEnd(peerId);
-    if (end === undefined || !end.asked.delete(requestId)) {
-      return this.#soon(() => this.#uploadFinished(peerId, requestId, 0));
-    }
-    const event: SwarmEvent = { type: "peerManifest", peerId: this.peerId, requestId, bytes };
-    this.#upload(end, { requestId, byteLength: bytes.length }, () => {
-      end.other.swarm.receive(end.other, event);
-    });
-  }
-
-  #upload(end: ConnectionEnd, what: UploadSpec, arrived: () => void): void {
-    const { requestId, byteLength } = what;
-    const { clock } = this.#network;
-    assert(byteLength > 0, "an upload has bytes");
-    const { swarm: receiver } = end.other;
-    const latencyMs = this.#network.latencyMs(this, receiver);
-    const pathRateBytesPerSecMax = lossyRateBytesPerSec(this.site, receiver.site, latencyMs);
-    const sent = (_: Upload, arrivesAt: Millis): void => {
-      end.uploads.delete(requestId);
-      clock.schedule(arrivesAt + latencyMs, arrived);
-      this.#uploadFinished(receiver.peerId, requestId, byteLength);
-    };
-    const upload = new Upload(end, byteLength, { pathRateBytesPerSecMax, sent });
-    end.uploads.set(requestId, upload);
-    if (!this.behaviour.stalls) this.uplink.add(upload);
-  }
-
-  /** Ends an upload before its last byte has left. */
-  #endUpload(end: ConnectionEnd, requestId: RequestId): void {
-    const upload = end.uploads.get(requestId);
-    if (upload === undefined) return;
-    end.uploads.delete(requestId);
-    const sentBytes = upload.sentBytes + this.uplink.remove(upload);
-    this.#network.countLost(sentBytes);
-    this.#uploadFinished(end.other.swarm.peerId, requestId, sentBytes);
-  }
-
-  #uploadFinished(peerId: PeerId, requestId: RequestId, sentBytes: number): void {
-    this.#emit({ type: "uploadFinished", peerId, requestId, sentBytes });
-  }
-
-  /** All of a piece has arrived. */
-  #pieceArrived(end: ConnectionEnd, sent: ArrivedPiece): void {
-    const { requestId, piece, byteLength, corrupt } = sent;
-    const length = end.requests.get(requestId);
-    if (end.state !== "open" || length === undefined) return this.#network.countLost(byteLength);
-    const { peerId } = end.other.swarm;
-    if (byteLength < length) return this.#network.countLost(byteLength);
-    if (byteLength > length) {
-      this.#network.countLost(byteLength);
-      this.#emit({ type: "peerOffended", peerId, offence: "surplusBytes" });
-      return this.connectionLost(peerId);
-    }
-    end.requests.delete(requestId);
-    const payload = this.payloads.take(piece, byteLength, corrupt);
-    this.#emit({ type: "peerPiece", peerId, requestId, bufferId: NO_BUFFER }, payload);
-  }
 }
 
 type Asking = Extract<SwarmEvent, { type: `${string}Requested` }>;
@@ -406,13 +350,3 @@ function isRequest(event: SwarmEvent): event is Asking {
 
 /** Floods count once a second (R-PEER-16). */
 const FLOOD_REPORT_INTERVAL_MS = 1_000;
-
-interface UploadSpec {
-  readonly requestId: RequestId;
-  readonly byteLength: number;
-}
-
-interface ArrivedPiece extends UploadSpec {
-  readonly piece: PieceIndex;
-  readonly corrupt: boolean;
-}

@@ -6,28 +6,20 @@
  * Knows transfers and commands. Pieces, files and rows are other files' business. Made by
  * `openDiskStore`; driven by the worker, and directly by tests.
  */
-import { errorInfo, isFinalState, LIMITS, NO_BUFFER, ShoalError, unreachable } from "@shoal/core";
-import type {
-  ContentId,
-  JobId,
-  JobRecord,
-  ResumableContent,
-  StoreCommand,
-  StoredContent,
-  TransferId,
-} from "@shoal/core";
+import { errorInfo, NO_BUFFER, ShoalError, unreachable } from "@shoal/core";
+import type { ContentId, JobId, StoreCommand, TransferId } from "@shoal/core";
 import { CommandLane } from "./command-lane.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { ContentKey } from "./content-record.ts";
 import { diskErrorInfo } from "./disk-errors.ts";
 import { JobTable } from "./job-table.ts";
 import { removeLeftovers } from "./leftovers.ts";
+import { loadState } from "./load-state.ts";
 import { openPart } from "./open-part.ts";
 import { PartContent } from "./part-content.ts";
 import type { Closing } from "./part-content.ts";
 import { PieceReuse } from "./piece-reuse.ts";
-import { SharedContent, statComplete } from "./shared-content.ts";
-import { resumableOf } from "./state-rows.ts";
+import { SharedContent } from "./shared-content.ts";
 import type { StoreContext } from "./store-context.ts";
 
 type Command<Type extends StoreCommand["type"]> = Extract<StoreCommand, { type: Type }>;
@@ -88,7 +80,7 @@ export class DiskStore {
     switch (command.type) {
       case "loadState":
         this.#jobs.flush();
-        this.#loadState();
+        loadState(this.#context, this.#cache);
         return Promise.resolve();
       case "saveConduct":
         this.#context.conductRows.save(command);
@@ -152,75 +144,6 @@ export class DiskStore {
     for (const { content } of this.#slots.values()) {
       if (content instanceof PartContent) content.checkInvariants();
     }
-  }
-
-  #loadState(): void {
-    const { emit, tables } = this.#context;
-    try {
-      this.#cache.recover();
-      const jobs = tables.loadJobs();
-      const [resumable, contents] = [this.#resumable(jobs), this.#storedContents()];
-      const accepted = this.#context.acceptedRows.all();
-      const announcements = this.#context.announcementRows.all();
-      const conduct = this.#context.conductRows.all();
-      const peers = this.#context.peerRows.all();
-      const usage = this.#context.usageRows.latest();
-      const loaded = { jobs, resumable, contents, accepted, announcements, conduct, peers };
-      emit({ type: "stateLoaded", ...loaded, ...(usage && { usage }) });
-    } catch (cause) {
-      const error = errorInfo("ERR_STATE_UNUSABLE", diskErrorInfo(cause, "state.db").message);
-      emit({ type: "stateFailed", error });
-    }
-  }
-
-  /**
-   * Unpublished contents of live jobs; manifests beyond the bound are found again by other means.
-   * What is left of jobs that are over is removed.
-   */
-  #resumable(jobs: readonly JobRecord[]): ResumableContent[] {
-    const { tables } = this.#context;
-    const jobById = new Map(jobs.map((job) => [job.jobId, job]));
-    const found: ResumableContent[] = [];
-    let bytesLeft: number = LIMITS.storedManifestBytesMax;
-    for (const jobId of tables.jobsWithContents()) {
-      const job = jobById.get(jobId);
-      if (job === undefined) continue;
-      if (isFinalState(job.state)) {
-        this.#finishEnd(jobId);
-      } else if (job.files.some(({ isPublished }) => !isPublished) && bytesLeft >= 0) {
-        for (const { record, manifest: stored } of tables.contentsOf(jobId)) {
-          if (job.files[record.fileIndex]?.isPublished !== false) continue;
-          bytesLeft -= stored?.bytes.length ?? 0;
-          if (bytesLeft < 0) break;
-          found.push(resumableOf(record, stored));
-        }
-      }
-    }
-    return found;
-  }
-
-  #finishEnd(jobId: JobId): void {
-    try {
-      removeLeftovers(this.#context, this.#context.tables.forgetContentsOf(jobId));
-    } catch {
-      // Nothing of it is used, and the next start tries again.
-    }
-  }
-
-  #storedContents(): StoredContent[] {
-    const { cacheRows, disk, tables } = this.#context;
-    const found: StoredContent[] = [];
-    let manifestBytes = 0;
-    const [withdrawn, privates] = [cacheRows.withdrawn(), cacheRows.privates()];
-    for (const { contentId, path, length, bytes } of tables.shared()) {
-      if (withdrawn.has(contentId)) continue;
-      if (statComplete(disk, path, length) === undefined) continue;
-      manifestBytes += bytes.length;
-      if (manifestBytes > LIMITS.storedManifestBytesMax) break;
-      const isPrivate = privates.has(contentId);
-      found.push({ contentId, manifestBytes: bytes, path, ...(isPrivate && { isPrivate }) });
-    }
-    return found;
   }
 
   /** What is about a job that is being ended waits until it has been. */

@@ -3,4 +3,5 @@ export type { MdnsOptions } from "./discovery.ts";
 export { createIdentity, loadIdentity } from "./identity.ts";
 export type { PrivateKey } from "./identity.ts";
 export { createSwarm, SWARM_PROTOCOL } from "./swarm.ts";
-export type { Swarm, SwarmDeps, SwarmOptions } from "./swarm.ts";
+export type { Swarm, SwarmDeps } from "./swarm.ts";
+export type { SwarmOptions } from "./swarm-options.ts";

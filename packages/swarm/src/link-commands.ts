@@ -40,14 +40,14 @@ export function executeOn(link: Link, command: LinkCommand, payload: PieceBytes 
     case "cancelRequest":
       return link.cancelRequest(command.requestId);
     case "sendPiece":
-      if (payload !== undefined) link.sendPiece(command.requestId, payload);
+      if (payload !== undefined) link.served.sendPiece(command.requestId, payload);
       return;
     case "sendManifest":
-      return link.sendManifest(command.requestId, command.bytes);
+      return link.served.sendManifest(command.requestId, command.bytes);
     case "sendAnnouncement":
-      return link.sendAnnouncement(command.requestId, command.bytes);
+      return link.served.sendAnnouncement(command.requestId, command.bytes);
     case "refuseRequest":
-      return link.refuseRequest(command.requestId, command.reason);
+      return link.served.refuse(command.requestId, command.reason);
     default:
       unreachable(command);
   }

@@ -5,7 +5,8 @@
  *   greeting ──HELLO both ways──▶ (in groups: proving ──PROOF──▶) open ──▶ closed
  *       └──────────── deadline, offence, connection lost ───────────────────┘
  *
- * Knows frames and both directions' requests. Which link of a peer counts it asks its host when the
+ * Knows frames and what each may mean when. What we have asked is in `asked-requests.ts`, what the
+ * peer has asked in `served-requests.ts`. Which link of a peer counts it asks its host when the
  * peer's HELLO is in. Created by the swarm for every stream of the protocol.
  */
 import type { Connection, Stream } from "@libp2p/interface";
@@ -22,16 +23,17 @@ import { pipe } from "it-pipe";
 import type { Uint8ArrayList } from "uint8arraylist";
 import { abortConnection } from "./abort-connection.ts";
 import { AskedRequests } from "./asked-requests.ts";
-import type { AskedKind } from "./asked-requests.ts";
 import { explainEnd, NOT_OF_OUR_GROUP } from "./dial-failure.ts";
 import { FrameWriter } from "./frame-writer.ts";
-import type { Answer } from "./frame-writer.ts";
-import { encodeFrame, FEATURES, FrameDecoder, FrameError } from "./frames.ts";
+import type { FrameWriterObserver } from "./frame-writer.ts";
+import { FrameDecoder } from "./frame-decoder.ts";
+import { encodeFrame, FEATURES, FrameError } from "./frames.ts";
 import { HAVE_PIECES_MAX, placeOf, WIRE_VERSION } from "./frames.ts";
-import type { ControlFrame, Frame, Refusal } from "./frames.ts";
+import type { ControlFrame, Frame } from "./frames.ts";
 import type { GroupProof } from "./group-proof.ts";
 import { allowReadAhead } from "./read-ahead.ts";
 import { RequestRates } from "./request-rates.ts";
+import { ServedRequests } from "./served-requests.ts";
 
 /** What a link asks and tells its swarm. */
 export interface LinkHost {
@@ -60,22 +62,18 @@ export interface LinkOptions {
   readonly stallTimeoutMs: number;
 }
 
-/** A request of the peer: not yet answered by core, or with its answer in the writer. */
-type Served = { readonly kind: AskedKind; phase: "asked" | "sending" };
-
 export class Link {
   readonly peerId: PeerId;
   readonly isDialler: boolean;
   readonly connection: Connection;
+  /** What the peer asks of us. */
+  readonly served: ServedRequests;
   readonly #host: LinkHost;
   readonly #proof: GroupProof | undefined;
   readonly #requestsMax: number;
   readonly #decoder = new FrameDecoder();
   readonly #writer: FrameWriter;
   readonly #asked: AskedRequests;
-  /** Open requests of the peer, by its numbers. */
-  readonly #served = new Map<number, Served>();
-  #lastServedId = 0;
   readonly #rates = new RequestRates();
   #state: "greeting" | "proving" | "open" | "closed" = "greeting";
   #peerRequestsMax = 0;
@@ -95,6 +93,9 @@ export class Link {
       { stream, observer: this.#writerObserver() },
       { stallTimeoutMs: options.stallTimeoutMs },
     );
+    const emit = (event: SwarmEvent): void => this.#host.emit(event);
+    const serving = { peerId: this.peerId, writer: this.#writer, rates: this.#rates, emit };
+    this.served = new ServedRequests(serving, { requestsMax: options.requestsMax });
     stream.addEventListener("message", (event) => this.#receive(event.data));
     stream.addEventListener("remoteCloseWrite", () => this.close("the peer closed the connection"));
     stream.addEventListener("close", ({ error }) => this.close(explainEnd(error)));
@@ -176,30 +177,6 @@ export class Link {
     if (id !== undefined) this.#send({ type: "cancel", id });
   }
 
-  /** Takes over the payload; `uploadFinished` follows in every case. */
-  sendPiece(id: RequestId, payload: PieceBytes): void {
-    const answer = { id, bytes: payload.bytes, release: () => payload.release() };
-    this.#answer("piece", answer);
-  }
-
-  sendManifest(id: RequestId, bytes: Uint8Array): void {
-    this.#answer("manifest", { id, bytes, release: () => {} });
-  }
-
-  /** One frame, which counts as any request does (R-PEER-17). */
-  sendAnnouncement(id: RequestId, bytes: Uint8Array): void {
-    if (this.#served.get(id)?.kind !== "announcement") return;
-    this.#served.delete(id);
-    this.#send({ type: "announcement", id, bytes });
-  }
-
-  refuseRequest(id: RequestId, reason: Refusal): void {
-    if (this.#served.get(id)?.phase !== "asked") return;
-    this.#served.delete(id);
-    this.#send({ type: "refuse", id, reason });
-    if (reason === "notFound" && !this.#rates.admitNotFound()) this.#reportFlood();
-  }
-
   /**
    * Ends the link and its connection; idempotent. Everything it held is released, and its answers
    * are reported finished, before the host hears of it. A farewell waits for what was queued.
@@ -211,7 +188,7 @@ export class Link {
     else this.#leave(reason);
     this.#writer.close();
     this.#asked.close();
-    this.#served.clear();
+    this.served.close();
     this.#host.closed(this, reason, manner);
   }
 
@@ -225,34 +202,13 @@ export class Link {
     this.#writer.sendControl(encodeFrame(frame));
   }
 
-  #answer(kind: Served["kind"], answer: Answer): void {
-    const served = this.#served.get(answer.id);
-    if (served === undefined || served.phase === "sending" || served.kind !== kind) {
-      return this.#finished(answer, 0);
-    }
-    served.phase = "sending";
-    if (kind === "manifest") {
-      this.#send({ type: "manifest", id: answer.id, length: answer.bytes.length });
-    }
-    this.#writer.sendAnswer(answer);
-  }
-
-  #writerObserver(): ConstructorParameters<typeof FrameWriter>[0]["observer"] {
+  #writerObserver(): FrameWriterObserver {
     return {
-      answered: (id) => void this.#served.delete(id),
-      answerExpired: (id) => {
-        if (this.#served.delete(id)) this.#send({ type: "refuse", id, reason: "busy" });
-      },
-      answerFinished: (answer, sentBytes) => this.#finished(answer, sentBytes),
+      answered: (id) => this.served.answered(id),
+      answerExpired: (id) => this.served.expired(id),
+      answerFinished: (answer, sentBytes) => this.served.finished(answer, sentBytes),
       writeFailed: (reason) => this.close(reason),
     };
-  }
-
-  #finished(answer: Answer, sentBytes: number): void {
-    answer.release();
-    if (sentBytes === answer.bytes.length) this.#rates.served();
-    const { peerId } = this;
-    this.#host.emit({ type: "uploadFinished", peerId, requestId: answer.id, sentBytes });
   }
 
   /** Runs inside the socket's callback: nothing may be thrown, and nothing here waits. */
@@ -302,17 +258,17 @@ export class Link {
       case "claim":
         return this.#host.emit({ ...frame, type: "peerClaimed", peerId });
       case "request": {
-        if (!this.#serves(frame.id, "piece")) return;
+        if (!this.served.admit(frame.id, "piece")) return;
         const { id: requestId, contentId, piece } = frame;
         return this.#host.emit({ type: "pieceRequested", peerId, requestId, contentId, piece });
       }
       case "manifestRequest": {
-        if (!this.#serves(frame.id, "manifest")) return;
+        if (!this.served.admit(frame.id, "manifest")) return;
         const { id: requestId, contentId } = frame;
         return this.#host.emit({ type: "manifestRequested", peerId, requestId, contentId });
       }
       case "announcementRequest": {
-        if (!this.#serves(frame.id, "announcement")) return;
+        if (!this.served.admit(frame.id, "announcement")) return;
         const { id: requestId, tag } = frame;
         return this.#host.emit({ type: "announcementRequested", peerId, requestId, tag });
       }
@@ -323,7 +279,7 @@ export class Link {
         return this.#host.emit({ type: "peerAnnouncement", peerId, requestId, bytes });
       }
       case "cancel":
-        return this.#cancelled(frame.id);
+        return this.served.cancelled(frame.id);
       case "refuse": {
         const refused = this.#asked.refused(frame.id, frame.reason);
         if (refused !== undefined) {
@@ -372,45 +328,12 @@ export class Link {
     this.#host.opened(this, this.#peerRequestsMax);
   }
 
-  /** Admits a request of the peer, or refuses it (R-PEER-14, R-PEER-16, R-PEER-17). */
-  #serves(id: number, kind: Served["kind"]): boolean {
-    if (id <= this.#lastServedId) throw new FrameError(`request number ${id} does not grow`);
-    this.#lastServedId = id;
-    if (!this.#rates.admitRequest() || this.#served.size >= this.#requestsMax) {
-      this.#send({ type: "refuse", id, reason: "busy" });
-      this.#reportFlood();
-      return false;
-    }
-    const hasManifest = [...this.#served.values()].some((served) => served.kind === "manifest");
-    if (kind === "manifest" && hasManifest) {
-      this.#send({ type: "refuse", id, reason: "busy" });
-      return false;
-    }
-    this.#served.set(id, { kind, phase: "asked" });
-    this.#rates.admitted();
-    return true;
-  }
-
   /** Control frames cost us more than they cost the peer, so they are bounded by the second. */
   #countControl(frame: ControlFrame): void {
     const work = frame.type === "have" ? 1 + frame.pieces.length / HAVE_PIECES_PER_WORK : 1;
     if (!this.#rates.admitControl(work)) {
       throw new FrameError("too many control frames in a second", "requestFlood");
     }
-  }
-
-  #reportFlood(): void {
-    if (!this.#rates.isNewFlood()) return;
-    this.#host.emit({ type: "peerOffended", peerId: this.peerId, offence: "requestFlood" });
-  }
-
-  /** A CANCEL may cross the end of its request; then there is nothing to cancel. */
-  #cancelled(id: number): void {
-    if (id > this.#lastServedId) throw new FrameError(`request ${id} was never made`);
-    if (!this.#served.delete(id)) return;
-    this.#writer.stopAnswer(id);
-    this.#send({ type: "refuse", id, reason: "cancelled" });
-    this.#host.emit({ type: "requestCancelled", peerId: this.peerId, requestId: id });
   }
 
   #received(id: number, bytes: Uint8Array): void {

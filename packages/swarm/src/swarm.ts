@@ -13,11 +13,10 @@ import { assert, LIMITS, ShoalError } from "@shoal/core";
 import type { EventSink, PeerId, PieceBufferPool, PieceBytes, Port } from "@shoal/core";
 import type { SwarmCommand, SwarmEvent } from "@shoal/core";
 import { abortConnection } from "./abort-connection.ts";
-import { AddressRules, hostOf, isLoopbackHost, parsePeerAddress } from "./address-rules.ts";
+import { AddressRules, hostOf, parsePeerAddress } from "./address-rules.ts";
 import type { PeerAddress } from "./address-rules.ts";
 import { explainDialFailure } from "./dial-failure.ts";
 import { createDiscoveries } from "./discovery.ts";
-import type { MdnsOptions } from "./discovery.ts";
 import { createGater, Refusals } from "./gater.ts";
 import { GroupProof } from "./group-proof.ts";
 import { groupsOf } from "./group.ts";
@@ -31,6 +30,8 @@ import { createLibp2pNode } from "./libp2p-node.ts";
 import { Neighbourhood } from "./neighbourhood.ts";
 import { PeerBuffers } from "./peer-buffers.ts";
 import type { BufferHolder } from "./peer-buffers.ts";
+import { resolveSwarmOptions } from "./swarm-options.ts";
+import type { ResolvedSwarmOptions, SwarmOptions } from "./swarm-options.ts";
 
 /** The protocol's name in libp2p. The version in HELLO counts compatible changes. */
 export const SWARM_PROTOCOL = "/shoal/swarm/1.0.0";
@@ -38,49 +39,6 @@ export const SWARM_PROTOCOL = "/shoal/swarm/1.0.0";
 export interface SwarmDeps {
   readonly pool: PieceBufferPool;
   readonly sink: EventSink<PieceBytes>;
-}
-
-export interface SwarmOptions {
-  /** From `loadIdentity`; without it the agent is a new one each time. */
-  readonly privateKey?: PrivateKey;
-  /** Multiaddrs such as `/ip4/0.0.0.0/tcp/0`. Empty: peers are dialled, none can dial. */
-  readonly listen: readonly string[];
-  /** Peers the user named, as for `addPeer`. Default none. */
-  readonly staticPeers?: readonly string[];
-  /**
-   * Keys of the group, 32 bytes each: the current one and, while it is being changed, the previous
-   * one (R-GRP-04). Only those who have one of them are talked to. Default: no group, everybody.
-   */
-  readonly groupKeys?: readonly Uint8Array[];
-  /** Discovery on the local network; a group has its own service tag. Default off. */
-  readonly mdns?: boolean | MdnsOptions;
-  /** Default 64 (R-PEER-01). */
-  readonly connectionsMax?: number;
-  /** Dials under way at a time. Default 8 (R-PEER-29). */
-  readonly dialsMax?: number;
-  /** Open requests accepted of one peer. Default and most: 8 (R-PEER-16). */
-  readonly requestsPerPeerMax?: number;
-  /**
-   * Networks such as `192.0.2.0/24` that peers may be in, beside private ones and those this
-   * machine is in (R-PEER-10). Default none.
-   */
-  readonly networks?: readonly string[];
-  /** Only peers in a subnet of this machine, named ones too. Default: no. */
-  readonly subnetOnly?: boolean;
-  /** Whether agents on this machine may connect. Default: when it listens on loopback. */
-  readonly allowLoopback?: boolean;
-  /** Connections with one host. Default 8 (R-PEER-05); many agents on one machine need more. */
-  readonly connectionsPerHostMax?: number;
-  /** New connections from one host per second. Default 5 (R-PEER-03). */
-  readonly inboundPerHostPerSecMax?: number;
-  /** Time for our greeting, in milliseconds. Default and most: 5,000 (R-PEER-25). */
-  readonly handshakeTimeoutMs?: number;
-  /** Time a peer may be of no use, in milliseconds. Default and most: 300,000 (R-PEER-19). */
-  readonly idleTimeoutMs?: number;
-  /** Memory that all peers together may hold, in bytes. Default and most: 256 MiB (R-PEER-20). */
-  readonly peerBufferBytesMax?: number;
-  /** Time a peer may take for 256 KiB. Default: by the least rate of R-PEER-27, 16 s. */
-  readonly stallTimeoutMs?: number;
 }
 
 /** A running swarm. `close` ends within 3 s. */
@@ -98,55 +56,15 @@ export interface Swarm extends Port<SwarmCommand, PieceBytes> {
   checkInvariants(): void;
 }
 
-type Resolved = Required<Omit<SwarmOptions, "privateKey">>;
-
 /**
  * Starts to listen and to look for peers. Static peers are reported before it resolves. Rejects
  * with `ERR_LISTEN_FAILED`, `ERR_NETWORK_INVALID`, `ERR_PEER_ADDRESS_INVALID` or `ERR_KEY_INVALID`.
  */
 export async function createSwarm(deps: SwarmDeps, options: SwarmOptions): Promise<Swarm> {
   const privateKey = options.privateKey ?? (await createIdentity());
-  const swarm = new Libp2pSwarm(deps, privateKey, resolve(options));
+  const swarm = new Libp2pSwarm(deps, privateKey, resolveSwarmOptions(options));
   await swarm.start();
   return swarm;
-}
-
-function resolve(options: SwarmOptions): Resolved {
-  const { listen } = options;
-  const listensOnLoopback = listen.some((text) =>
-    isLoopbackHost(parsePeerAddress(text)?.host ?? ""),
-  );
-  const turnMs = (LIMITS.dataFrameBytesMax / LIMITS.uploadRateBytesPerSecMin) * 1_000;
-  return {
-    listen,
-    groupKeys: options.groupKeys ?? [],
-    staticPeers: options.staticPeers ?? [],
-    mdns: options.mdns ?? false,
-    networks: options.networks ?? [],
-    subnetOnly: options.subnetOnly ?? false,
-    connectionsMax: options.connectionsMax ?? 64,
-    dialsMax: options.dialsMax ?? 8,
-    requestsPerPeerMax: Math.min(
-      options.requestsPerPeerMax ?? LIMITS.requestsPerPeerMax,
-      LIMITS.requestsPerPeerMax,
-    ),
-    allowLoopback: options.allowLoopback ?? listensOnLoopback,
-    connectionsPerHostMax: options.connectionsPerHostMax ?? LIMITS.connectionsPerHostMax,
-    inboundPerHostPerSecMax: options.inboundPerHostPerSecMax ?? LIMITS.inboundPerHostPerSecMax,
-    handshakeTimeoutMs: Math.min(
-      options.handshakeTimeoutMs ?? LIMITS.handshakeTimeoutMs,
-      LIMITS.handshakeTimeoutMs,
-    ),
-    idleTimeoutMs: Math.min(
-      options.idleTimeoutMs ?? LIMITS.connectionIdleTimeoutMs,
-      LIMITS.connectionIdleTimeoutMs,
-    ),
-    peerBufferBytesMax: Math.min(
-      options.peerBufferBytesMax ?? LIMITS.peerBufferBytesMax,
-      LIMITS.peerBufferBytesMax,
-    ),
-    stallTimeoutMs: options.stallTimeoutMs ?? turnMs,
-  };
 }
 
 /** A peer the user named is dialled where they said, wherever that is. */
@@ -166,7 +84,7 @@ class Libp2pSwarm implements Swarm {
   readonly #pool: PieceBufferPool;
   readonly #sink: EventSink<PieceBytes>;
   readonly #privateKey: PrivateKey;
-  readonly #options: Resolved;
+  readonly #options: ResolvedSwarmOptions;
   readonly #rules: AddressRules;
   readonly #refusals = new Refusals();
   readonly #buffers: PeerBuffers;
@@ -178,7 +96,7 @@ class Libp2pSwarm implements Swarm {
   #node: Libp2p | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(deps: SwarmDeps, privateKey: PrivateKey, options: Resolved) {
+  constructor(deps: SwarmDeps, privateKey: PrivateKey, options: ResolvedSwarmOptions) {
     this.#pool = deps.pool;
     this.#sink = deps.sink;
     this.#privateKey = privateKey;

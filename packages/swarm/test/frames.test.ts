@@ -2,10 +2,10 @@
 import { contentIdFromDigest, LIMITS, MiB } from "@shoal/core";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { FrameDecoder } from "../src/frame-decoder.ts";
 import {
   encodeFrame,
   encodePieceDataHeader,
-  FrameDecoder,
   FrameError,
   FRAMES,
   HAVE_PIECES_MAX,
@@ -26,7 +26,7 @@ const GOLDEN: ReadonlyArray<readonly [ControlFrame, string]> = [
   ],
   // 40 bytes, type 1: version 1, no features, 8 requests, a nonce
   [
-    { type: "hello", version: 1, requestsMax: 8, nonce: digest },
+    { type: "hello", version: 1, features: 0, requestsMax: 8, nonce: digest },
     `00000028 01000000 0001 0000 00000008 ${DIGEST}`,
   ],
   // 32 bytes, type 13: a proof

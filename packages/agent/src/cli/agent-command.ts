@@ -7,7 +7,7 @@ import { POLICY_REASONS } from "@shoal/core";
 import type { Policies, PolicyPreset, Settings } from "@shoal/core";
 import type { Logger, LogFields } from "../logger.ts";
 import { startAgent } from "../start-agent.ts";
-import type { Agent } from "../start-agent.ts";
+import type { Agent } from "../running-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { Interruption } from "./failure.ts";

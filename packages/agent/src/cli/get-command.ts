@@ -7,7 +7,7 @@ import { ShoalError } from "@shoal/core";
 import type { ContentId, FileSnapshot, Millis, Settings } from "@shoal/core";
 import { parseMetalink } from "@shoal/jobs";
 import { startAgent } from "../start-agent.ts";
-import type { Agent } from "../start-agent.ts";
+import type { Agent } from "../running-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
