@@ -102,4 +102,9 @@ export class RequestRates {
 
 const FLOOD_INTERVAL_MS = 1_000;
 /** Frames by which a peer asks for something, or takes that back. */
-const ASKING: ReadonlySet<Frame["type"]> = new Set(["request", "manifestRequest", "cancel"]);
+const ASKING: ReadonlySet<Frame["type"]> = new Set([
+  "request",
+  "manifestRequest",
+  "announcementRequest",
+  "cancel",
+]);
