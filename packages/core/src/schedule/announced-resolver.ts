@@ -183,7 +183,8 @@ export class AnnouncedResolver implements Stage {
     const problem = decoded.ok ? this.#contradiction(decoded.manifest, bare) : decoded.reason;
     if (decoded.ok && problem === undefined) {
       const { layout } = decoded.manifest;
-      const resolution = { layout, manifest, acceptsRanges: bare.acceptsRanges };
+      const { acceptsRanges } = bare;
+      const resolution = { layout, manifest, acceptsRanges, isAnnounced: true };
       return this.#end({ name: "resolved", resolution });
     }
     const error = errorInfo("ERR_MANIFEST_MISMATCH", problem);

@@ -29,6 +29,8 @@ export interface FetcherOptions {
   readonly sourceUrl: string | undefined;
   readonly validator?: Validator;
   readonly acceptsRanges: boolean;
+  /** The user has named the URL, and a publisher what it stands for: another file is another file. */
+  readonly isAnnounced: boolean;
   /** Where the pieces lie, when only ranges of the remote file are wanted. */
   readonly rangeMap?: RangeMap;
   readonly urgency: Urgency;

@@ -277,6 +277,10 @@ export class OriginRuns {
           return;
         }
         if (this.#policy.hasAnotherFile(source)) {
+          if (this.#options.isAnnounced) {
+            this.changed = failure.error;
+            return;
+          }
           const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", failure.error.message);
           return this.#giveUp(source, error, now);
         }

@@ -21,6 +21,8 @@ import type { FileSource, FileSources } from "./file-sources.ts";
 export interface Resolution {
   readonly layout: PieceLayout;
   readonly manifest?: { readonly contentId: ContentId; readonly bytes: Uint8Array };
+  /** The manifest is what a publisher has announced for the URL, which may come to mean another. */
+  readonly isAnnounced?: boolean;
   readonly validator?: Validator;
   readonly validatorKey?: string;
   readonly acceptsRanges: boolean;
@@ -113,7 +115,7 @@ export function openSpec(
 
 /** What a fetcher is told of a file of a job. */
 export function fetcherOptions(
-  { layout, manifest, validator, acceptsRanges, rangeMap, sourceUrl }: Resolution,
+  { layout, manifest, validator, acceptsRanges, rangeMap, sourceUrl, isAnnounced }: Resolution,
   sources: FileSources,
 ): Omit<FetcherOptions, "transferId" | "have" | "record" | "bytes" | "urgency" | "mayServe"> {
   return {
@@ -122,6 +124,7 @@ export function fetcherOptions(
     sources,
     sourceUrl,
     acceptsRanges,
+    isAnnounced: isAnnounced === true,
     ...(validator && { validator }),
     ...(rangeMap && { rangeMap }),
   };

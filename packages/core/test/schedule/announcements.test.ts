@@ -221,6 +221,25 @@ describe("the job goes on with the origin alone (R-MAN-01)", () => {
     expect(h.take("cancelRequest")).toHaveLength(1);
   });
 
+  test("when the origin gets another file in the middle: the job begins anew with that (R-MAN-01)", () => {
+    const h = trusting(["a"]);
+    begin(h);
+    announce(h, signed());
+    h.probe(length, { etag: ETAG });
+    giveManifest(h);
+    h.open(pieces(".."));
+    for (let answers = 0; answers < 3; answers++) {
+      h.advanceTo(h.now + 40_000);
+      h.failOrigin("fetchRange", "changed", "ERR_ORIGIN_CONTENT_MISMATCH");
+    }
+    h.close();
+    h.failOrigin("fetchManifest", "fatal", "ERR_ORIGIN_NOT_FOUND");
+    h.probe(3 * length, { etag: '"two"' });
+    refuse(h);
+    expect(h.job?.state).not.toBe("error");
+    expect(opened(h)).toBeUndefined();
+  });
+
   test("when nobody has the manifest", () => {
     const h = trusting(["a"]);
     begin(h);
