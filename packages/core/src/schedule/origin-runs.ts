@@ -270,21 +270,16 @@ export class OriginRuns {
         return this.#rangesFailed(run, failure.error, now);
       case "fatal":
         return this.#giveUp(source, failure.error, now);
-      case "changed":
+      case "changed": {
         this.#runs.cancelFrom(source);
-        if (!verified) {
-          this.changed = failure.error;
-          return;
+        const isAnother = verified && this.#policy.hasAnotherFile(source);
+        if (!verified || (isAnother && this.#options.isAnnounced)) {
+          return void (this.changed = failure.error);
         }
-        if (this.#policy.hasAnotherFile(source)) {
-          if (this.#options.isAnnounced) {
-            this.changed = failure.error;
-            return;
-          }
-          const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", failure.error.message);
-          return this.#giveUp(source, error, now);
-        }
-        break;
+        if (!isAnother) break;
+        const error = errorInfo("ERR_ORIGIN_CONTENT_MISMATCH", failure.error.message);
+        return this.#giveUp(source, error, now);
+      }
       case "transient":
       case "timeout":
         // R-HTTP-13: only a strong ETag tells files apart.
