@@ -25,7 +25,11 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { ...shared, test: { name: "unit", include: ["packages/*/test/**/*.test.ts"] } },
+      {
+        ...shared,
+        // Property tests are many cases; on a busy machine 5 s are too few for some.
+        test: { name: "unit", include: ["packages/*/test/**/*.test.ts"], testTimeout: 30_000 },
+      },
       { ...shared, test: { name: "tidy", include: ["test/tidy/**/*.test.ts"] } },
       {
         ...shared,

@@ -177,6 +177,8 @@ export const LIMITS = {
   addressDialTimeoutMs: 3_000,
   /** R-PEER-29: peers nobody has heard of before. */
   discoveriesPerMinMax: 32,
+  /** R-PEER-29, for addresses that presence tells of; the crew repeats its own every few seconds. */
+  presencePeersPerMinMax: 256,
   /** R-PEER-29: ports below are other services. */
   peerPortMin: 1_024,
   /** R-SCH-05 */

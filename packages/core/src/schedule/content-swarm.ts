@@ -28,6 +28,8 @@ interface Member {
   isNear: boolean;
   /** Holds everything: needs nothing from the origin and owns nothing. */
   isSeed: boolean;
+  /** It has delivered a verified piece. */
+  isProved: boolean;
   /** The runs the member is fetching from the origin now, those claimed latest last. */
   claims: MemberClaim[];
 }
@@ -53,6 +55,9 @@ const FAR_MEMBERS_MAX = 32;
  * while it is connected the crew takes over what it owns sooner.
  */
 const CREW_SILENCE_FACTOR = 4;
+/** How long members that only say they fetch are not believed, at first and at most. */
+const DISTRUST_MS_MIN = 60_000;
+const DISTRUST_MS_MAX = 600_000;
 
 export interface Extent {
   readonly first: PieceIndex;
@@ -85,6 +90,8 @@ export class ContentSwarm {
   #ownershipUntil: Millis = -Infinity;
   #crew: ReadonlyMap<PeerId, CrewCandidate> = new Map();
   #isInCrew = true;
+  #distrustUntil: Millis = -Infinity;
+  #distrustMs: Millis = DISTRUST_MS_MIN;
   /** Whoever ranks lower changes nothing as long as the crew is heard of. */
   #crewFloor = 0;
   /** The crew the table was computed for, so that a mere check of silence stays cheap. */
@@ -205,11 +212,31 @@ export class ContentSwarm {
     if (member !== undefined) this.#heard(member, now);
   }
 
+  /** The member has delivered a verified piece. */
+  proved(peerId: PeerId): void {
+    const member = this.#members.get(peerId);
+    if (member === undefined || member.isProved) return;
+    member.isProved = true;
+    if (this.#distrustUntil !== -Infinity) this.#ownershipUntil = -Infinity;
+  }
+
+  /**
+   * Members only say that they fetch: for a while those that have delivered nothing own and claim
+   * nothing (R-SCH-03). Identities are free, so it lasts longer each time.
+   */
+  distrust(now: Millis): void {
+    this.#distrustUntil = now + this.#distrustMs;
+    this.#distrustMs = Math.min(2 * this.#distrustMs, DISTRUST_MS_MAX);
+    for (const member of this.#members.values()) if (!member.isProved) this.#dropClaims(member);
+    this.#ownershipUntil = -Infinity;
+  }
+
   /** A member is about to fetch, or still fetching, a run. Ranges outside the content are cut. */
   claim(peerId: PeerId, first: PieceIndex, count: number, now: Millis): void {
     const member = this.#members.get(peerId);
     if (member === undefined || first >= this.#claimed.length) return;
     this.#heard(member, now);
+    if (!this.#isTrusted(member, now)) return;
     const end = Math.min(first + Math.min(count, CLAIM_PIECES_MAX), this.#claimed.length);
     const expiresAt = now + this.#stallTimeoutMs;
     const known = member.claims.find((claim) => claim.first === first);
@@ -282,7 +309,8 @@ export class ContentSwarm {
   #add(peerId: PeerId, isNear: boolean, now: Millis): void {
     const hash = hashText32(peerId);
     const rank = crewRank(hash, this.#contentId);
-    const member = { peerId, hash, rank, heardAt: now, isNear, isSeed: false, claims: [] };
+    const fresh = { isSeed: false, isProved: false, claims: [] };
+    const member = { peerId, hash, rank, heardAt: now, isNear, ...fresh };
     this.#members.set(peerId, member);
     if (isNear) this.#nearCount++;
     else this.#farCount++;
@@ -308,6 +336,10 @@ export class ContentSwarm {
     member.heardAt = now;
   }
 
+  #isTrusted({ isNear, isProved }: Member, now: Millis): boolean {
+    return now >= this.#distrustUntil || (isNear && isProved);
+  }
+
   /** Finds the crew among the members that are heard of, and when silence may change it. */
   #recompute(now: Millis): void {
     const candidates: CrewCandidate[] = [];
@@ -318,12 +350,14 @@ export class ContentSwarm {
       const { peerId, hash, rank, heardAt } = member;
       const silentAt = this.#silentAt(member);
       until = Math.min(until, this.#endClaims(member, now));
+      if (!this.#isTrusted(member, now)) continue;
       if (heardAt > crewSince) candidates.push({ peerId, hash, rank, silentAt });
     }
     const { others, isSelfIn } = chooseCrew(candidates, this.#selfRank);
     const active = others.filter(({ silentAt }) => silentAt > now);
     const gone = others.filter(({ silentAt }) => silentAt <= now);
     for (const { silentAt } of active) until = Math.min(until, silentAt);
+    if (this.#distrustUntil > now) until = Math.min(until, this.#distrustUntil);
     this.#ownershipUntil = Math.max(until, now + 1);
     const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
     this.#crewFloor = isFull ? Math.min(...others.map(({ rank }) => rank)) : 0;

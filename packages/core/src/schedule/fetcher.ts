@@ -190,6 +190,7 @@ export class Fetcher implements Stage {
     else if (from === "origin") this.#origin.pieceStored(piece);
     else {
       this.#deps.peers.credit(from.peerId, now);
+      this.#swarm.proved(from.peerId);
       this.#origin.peerPieceStored(length, now);
     }
     const sender = typeof from === "string" ? from : from.peerId;

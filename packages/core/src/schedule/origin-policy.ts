@@ -156,7 +156,10 @@ export class OriginPolicy {
     else {
       this.#waitingSince ??= now;
       const since = Math.max(this.#waitingSince, this.#peerPieceAt);
-      if (now - since > PATIENCE_MS) this.#othersGiveNothing = true;
+      if (now - since > PATIENCE_MS && !this.#othersGiveNothing) {
+        this.#othersGiveNothing = true;
+        swarm.distrust(now);
+      }
     }
   }
 

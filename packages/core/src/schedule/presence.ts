@@ -41,6 +41,7 @@ interface Part {
   readonly known: Set<PeerId>;
 }
 
+const MINUTE_MS = 60_000;
 /** What nobody asked about is repeated: presence may be lost. */
 const REPEAT_MS = 60_000;
 /** The crew says that it is there this often, in stall timeouts: twice before it loses its place. */
@@ -57,6 +58,8 @@ export class Presence {
   readonly #selfHash: number;
   readonly #parts = new Map<ContentId, Part>();
   #deadline: Millis = Infinity;
+  #minuteBeganAt: Millis = -Infinity;
+  #foundThisMinute = 0;
 
   constructor(deps: PresenceDeps, transfers: TransferTable) {
     this.#deps = deps;
@@ -112,10 +115,20 @@ export class Presence {
       part.role === "fetching" &&
       (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
     ) {
-      const isPreferred = isOfCrew;
-      this.#deps.peers.discovered({ peerId, addresses, isStatic: false, isPreferred }, now);
+      this.#discovered({ peerId, addresses, isStatic: false, isPreferred: isOfCrew }, now);
     }
     if (isNew && role === "fetching") this.#newcomer(contentId, part, now);
+  }
+
+  /** Presence is free for whoever makes identities: it brings only so many addresses a minute. */
+  #discovered(found: Parameters<PeerTable["discovered"]>[0], now: Millis): void {
+    if (now - this.#minuteBeganAt >= MINUTE_MS) {
+      this.#minuteBeganAt = now;
+      this.#foundThisMinute = 0;
+    }
+    if (this.#foundThisMinute >= LIMITS.presencePeersPerMinMax) return;
+    this.#foundThisMinute++;
+    this.#deps.peers.discovered(found, now);
   }
 
   pollDeadline(): Millis {

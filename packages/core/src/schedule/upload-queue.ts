@@ -64,8 +64,6 @@ export class UploadQueue {
   /** What the Internet has had this month. */
   readonly month: MonthMeter;
   readonly #speed = new UploadSpeed();
-  /** Bytes of all uploads that are not over. */
-  #pendingBytes = 0;
   #total = 0;
   #active = 0;
   #deadline: Millis = Infinity;
@@ -132,7 +130,6 @@ export class UploadQueue {
     };
     customer.uploads.set(requestId, upload);
     this.#total++;
-    this.#pendingBytes += upload.length;
     this.#isChanged = true;
   }
 
@@ -228,7 +225,20 @@ export class UploadQueue {
   #isBehind(peerClass: PeerClass, length: number): boolean {
     if (this.#bucketsOf(peerClass).some((bucket) => this.#isBacklogged(bucket))) return true;
     if (this.#total < this.#settings.uploadsPerPeerMax) return false;
-    return this.#speed.expectedMs(this.#pendingBytes + length) > WAIT_MS_MAX;
+    return this.#speed.expectedMs(length + this.#bytesBefore) > WAIT_MS_MAX;
+  }
+
+  /** What goes before one more: of each peer no more than it may have at a time, since they take turns. */
+  get #bytesBefore(): number {
+    let bytes = 0;
+    for (const { uploads } of this.#customers.values()) {
+      let turns = this.#settings.uploadsPerPeerMax;
+      for (const { length } of uploads.values()) {
+        if (turns-- === 0) break;
+        bytes += length;
+      }
+    }
+    return bytes;
   }
 
   /** Whether what waits for the bucket's tokens already would take too long. */
@@ -280,7 +290,6 @@ export class UploadQueue {
     if (customer === undefined || customer.uploads.get(upload.requestId) !== upload) return;
     customer.uploads.delete(upload.requestId);
     this.#total--;
-    this.#pendingBytes -= upload.length;
     this.#isChanged = true;
     if (upload.phase === "queued") return;
     customer.active--;

@@ -181,3 +181,39 @@ describe("claims", () => {
     expect(swarm.isClaimed(19, 0)).toBe(true);
   });
 });
+
+describe("members that have held everybody back in vain (R-SCH-03)", () => {
+  it("own and claim nothing for a while, unless they have delivered", () => {
+    const swarm = swarmOf(0);
+    for (let other = 1; other < 30; other++) swarm.presence(peer(other), "fetching", 0);
+    swarm.join(peer(50), 0);
+    swarm.join(peer(51), 0);
+    swarm.claim(peer(50), 0, PIECES, 0);
+    expect(swarm.isClaimed(5, 10)).toBe(true);
+    swarm.distrust(10);
+    expect(swarm.isClaimed(5, 10)).toBe(false);
+    expect(swarm.fetchingMemberCount(10)).toBe(0);
+    for (let piece = 0; piece < PIECES; piece++) {
+      expect(swarm.ownership(piece, 10)).toBe(OWNERSHIP.own);
+    }
+    swarm.claim(peer(50), 0, 4, 20);
+    expect(swarm.isClaimed(0, 20)).toBe(false);
+    swarm.proved(peer(51));
+    swarm.claim(peer(51), 8, 4, 30);
+    expect(swarm.isClaimed(8, 30)).toBe(true);
+    expect(swarm.fetchingMemberCount(30)).toBe(1);
+  });
+
+  it("are believed again later, and for longer not the next time", () => {
+    const swarm = swarmOf(0);
+    swarm.join(peer(50), 0);
+    const isBelieved = (now: number): boolean => {
+      swarm.heard(peer(50), now);
+      return swarm.fetchingMemberCount(now) === 1;
+    };
+    swarm.distrust(0);
+    expect([isBelieved(59_000), isBelieved(61_000)]).toEqual([false, true]);
+    swarm.distrust(61_000);
+    expect([isBelieved(180_000), isBelieved(182_000)]).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,52 @@
+/** What an agent takes its uploads' speed for. */
+import { MiB } from "@shoal/core";
+import { describe, expect, test } from "vitest";
+import { UploadSpeed } from "../../src/schedule/upload-speed.ts";
+
+/** Uploads of 1 MiB, one after the other, each for so long. */
+function send(speed: UploadSpeed, count: number, eachMs: number, from = 0): number {
+  let now = from;
+  for (let i = 0; i < count; i++) {
+    speed.begun(now);
+    now += eachMs;
+    speed.ended(MiB, now);
+  }
+  return now;
+}
+
+describe("the speed of uploads", () => {
+  test("is not guessed before it is measured", () => {
+    expect(new UploadSpeed().expectedMs(1_000 * MiB)).toBe(0);
+  });
+
+  test("says how long bytes will take", () => {
+    const speed = new UploadSpeed();
+    speed.begun(0);
+    for (let now = 100; now <= 2_000; now += 100) {
+      speed.begun(now);
+      speed.ended(MiB, now);
+    }
+    expect(speed.expectedMs(10 * MiB)).toBeCloseTo(1_000, -2);
+  });
+
+  test("is not that of peers that read slowly beside others", () => {
+    const speed = new UploadSpeed();
+    speed.begun(0);
+    let now = send(speed, 20, 100);
+    for (let i = 0; i < 60; i++) {
+      now += 1_000;
+      speed.begun(now);
+      speed.ended(1_000, now);
+    }
+    expect(speed.expectedMs(10 * MiB)).toBeLessThan(4_000);
+  });
+
+  test("becomes less when the link does", () => {
+    const speed = new UploadSpeed();
+    speed.begun(0);
+    const now = send(speed, 20, 100);
+    expect(speed.expectedMs(MiB)).toBeLessThan(200);
+    send(speed, 400, 1_100, now);
+    expect(speed.expectedMs(MiB)).toBeGreaterThan(900);
+  });
+});
