@@ -21,7 +21,7 @@ import type { PeerRequests } from "./peer-requests.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 
 /** Peers are not called slow when they will have given what they have this soon anyway. */
-const NEARLY_DONE_MS = 5_000;
+const NEARLY_DONE_MS = 10_000;
 /** What peers have that is missing here is counted no more often. */
 const OFFER_INTERVAL_MS = 500;
 /** R-SCH-03: what claims and ownership hold back is for others to fetch no longer than this. */
