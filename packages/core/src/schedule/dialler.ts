@@ -30,6 +30,7 @@ export class Dialler {
   #dialling = 0;
   #wanted = false;
   #seekers = 0;
+  #beganAt: Millis = -Infinity;
   /** When due peers were last dialled: who is still due then waits for a place, not for time. */
   #dialledAt: Millis = -1;
   #deadline: Millis | undefined;
@@ -95,6 +96,18 @@ export class Dialler {
         outbox.swarm({ type: "dialPeer", peerId: peer.peerId, addresses });
       }
     }
+  }
+
+  /** The agent has begun to look for peers. */
+  began(now: Millis): void {
+    this.#beganAt = now;
+  }
+
+  /** Whether the agent has only just begun to look, and has seen nobody: others may be near. */
+  isBlind(now: Millis): boolean {
+    const { settings, gate, peers } = this.#deps;
+    if (peers.size > 0 || gate.peering.partners === "none") return false;
+    return now - this.#beganAt < 2 * settings.coldStartMs;
   }
 
   /** A peer has come to be known, or is of another kind now. */

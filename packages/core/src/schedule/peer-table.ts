@@ -86,6 +86,7 @@ export class PeerTable implements BanList {
 
   /** Takes over what earlier runs have stored about peers. */
   load({ conduct = [], peers = [] }: Pick<StateLoaded, "conduct" | "peers">, now: Millis): void {
+    this.#dialler.began(now);
     this.#conduct.load(conduct, now);
     for (const { peerId, addresses } of this.#memory.load(peers, now)) {
       this.discovered({ peerId, addresses, isStatic: false }, now);
@@ -110,8 +111,8 @@ export class PeerTable implements BanList {
 
   /** For those who explain why a peer is not used. */
   get parts(): PeerTableParts {
-    const [peers, conduct, backoff] = [this.#peers, this.#conduct, this.#backoff];
-    return { peers, conduct, backoff, dialling: this.#dialler.size };
+    const dialling = this.#dialler.size;
+    return { peers: this.#peers, conduct: this.#conduct, backoff: this.#backoff, dialling };
   }
 
   /** Who is dialled, and when. */
@@ -122,7 +123,6 @@ export class PeerTable implements BanList {
   get links(): ReadonlyMap<PeerId, Link> {
     return this.#links;
   }
-
   /** Where the connected peer with the slot is. */
   addressOf(slot: number): string {
     for (const link of this.#links.values()) if (link.slot === slot) return link.address;

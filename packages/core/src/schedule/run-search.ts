@@ -1,6 +1,7 @@
 /**
  * Finds the next run of pieces to ask of the origin: where it begins, how long it is, and why.
  *
+ *   at first       small runs here and there, while others may be beginning too
  *   alone          from the cursor on, long runs
  *   in a swarm     extents by weight, the strongest of this agent first, an extent at a time
  *   no digests     from the first missing piece on, as far as bytes may be put together
@@ -10,6 +11,7 @@
 import { LIMITS } from "../registry/limits.ts";
 import type { OriginReason } from "../registry/reasons.ts";
 import type { Settings } from "../registry/settings.ts";
+import { MiB } from "../units.ts";
 import type { Millis, PieceIndex } from "../units.ts";
 import type { ContentSwarm } from "./content-swarm.ts";
 import { isFree } from "./origin-policy.ts";
@@ -17,6 +19,9 @@ import type { OriginPolicy, OriginPolicyParts } from "./origin-policy.ts";
 import type { PeerRequests } from "./peer-requests.ts";
 import type { PeerTable } from "./peer-table.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
+
+/** Length of a run as long as others may be beginning too. */
+const FIRST_RUN_BYTES = MiB;
 
 export interface NextRun {
   readonly first: PieceIndex;
@@ -41,7 +46,8 @@ export class RunSearch {
   readonly #verified: boolean;
   readonly #startedAt: Millis;
   #cursor: PieceIndex;
-  #hasBegun = false;
+  /** Runs sought while others may have been beginning. */
+  #begun = 0;
   /** Came corrupt, and is sought first: a place with another file is soon found out. */
   #suspect: PieceIndex | undefined;
 
@@ -65,7 +71,6 @@ export class RunSearch {
 
   /** The run has been asked for: alone, the next one follows it. */
   started(first: PieceIndex, count: number): void {
-    this.#hasBegun = true;
     this.#cursor = (first + count) % this.#ledger.layout.pieceCount;
   }
 
@@ -84,6 +89,32 @@ export class RunSearch {
     return isYoung && (this.#known.links.size > 0 || this.#known.dialler.hopeful);
   }
 
+  /** Others may begin at the same time that are not in sight yet, or have not spoken. */
+  #isBeginning(now: Millis): boolean {
+    if (this.isColdStart(now)) return true;
+    if (this.#peers === undefined || !this.#known.dialler.isBlind(now)) return false;
+    return now - this.#startedAt < this.#settings.coldStartMs;
+  }
+
+  /**
+   * Members that do not know each other yet take small runs here and there, each in an order of its
+   * own, so that few of them take the same.
+   */
+  #moveApart(): void {
+    const { byWeight } = this.#swarm;
+    const inSight = this.#known.dialler.inSight();
+    const turn = this.#begun++;
+    const extent = turn === 0 ? this.#swarm.firstExtent(inSight) : byWeight[turn % byWeight.length];
+    if (extent === undefined) return;
+    const { first, end, weight } = extent;
+    const runs = Math.ceil((end - first) / this.#firstRunPieces(first));
+    this.#cursor = first + (weight % runs) * this.#firstRunPieces(first);
+  }
+
+  #firstRunPieces(first: PieceIndex): number {
+    return this.#ledger.layout.piecesWithin(first, FIRST_RUN_BYTES);
+  }
+
   /** The next run to ask for; `undefined` when there is no reason to ask for any. */
   find(now: Millis, situation: SearchSituation): NextRun | undefined {
     const { layout, picker } = this.#ledger;
@@ -93,9 +124,7 @@ export class RunSearch {
     const again = this.#suspect === undefined ? undefined : this.#runFrom(this.#suspect, now);
     if (again !== undefined) return again;
     if (this.#swarm.memberCount === 0) {
-      if (!this.#hasBegun && this.isColdStart(now)) {
-        this.#cursor = this.#swarm.firstExtent(this.#known.dialler.inSight())?.first ?? 0;
-      }
+      if (this.#isBeginning(now)) this.#moveApart();
       for (let step = 0; step < layout.pieceCount; step++) {
         const run = this.#runFrom((this.#cursor + step) % layout.pieceCount, now);
         if (run !== undefined) return run;
@@ -118,8 +147,9 @@ export class RunSearch {
     const reason = this.#policy.reasonFor(first, now);
     if (reason === undefined) return undefined;
     const { originRunBytes, originExtentBytes } = this.#settings;
-    const isAlone = reason === "peersSlow" || (reason === "noPeers" && !this.isColdStart(now));
-    const runBytes = isAlone ? originRunBytes : originExtentBytes;
+    const isFirst = reason === "noPeers" && this.#isBeginning(now);
+    const isAlone = reason === "peersSlow" || reason === "noPeers";
+    const runBytes = isFirst ? FIRST_RUN_BYTES : isAlone ? originRunBytes : originExtentBytes;
     const within = this.#ledger.layout.piecesWithin(first, runBytes);
     let count = 1;
     while (count < within && this.#policy.reasonFor(first + count, now) === reason) count++;

@@ -33,7 +33,8 @@ function askedOver(h: Harness, spanMs: number): number {
 
 /** A job that fetches from a seed. */
 function withSeed(settings: Partial<PaceSettings> = {}): Harness {
-  const { h, contentId } = fetching(pieces(".".repeat(COUNT)), { settings });
+  const calm = { coldStartMs: 0, ...settings };
+  const { h, contentId } = fetching(pieces(".".repeat(COUNT)), { settings: calm });
   h.peer("seed", contentId, pieces("1".repeat(COUNT)));
   return h;
 }
@@ -192,7 +193,7 @@ describe("a background download from afar", () => {
   });
 
   it("does not take a slower mirror for a wish of others, and obeys that host's limit", () => {
-    const h = new Harness();
+    const h = new Harness({ settings: { coldStartMs: 0 } });
     const { bytes, contentId } = manifestOf(COUNT);
     h.create(request({ contentId, mirrors: ["http://mirror.test/copy"] }));
     const { requestId, transferId } = h.takeOne("fetchManifest");

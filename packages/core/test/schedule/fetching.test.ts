@@ -196,10 +196,38 @@ describe("fetching from the origin", () => {
     h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
     h.open(new PieceSet(1024));
     const first = h.takeOne("fetchRange");
-    expect(first.pieceCount).toBe(64);
+    expect(first.pieceCount).toBe(16);
     h.advanceTo(1_100);
     expect(h.take("fetchRange")).toEqual([]);
     h.deliverRange(first);
+    expect(h.takeOne("fetchRange").pieceCount).toBe(128);
+  });
+
+  test("agents that have only just begun, and see nobody, take small runs apart", () => {
+    const firsts = Array.from({ length: 8 }, (_, i) => {
+      const { h } = fetching(new PieceSet(1024), { selfId: `agent-${i}` });
+      const asked: number[] = [];
+      while (asked.length < 3) {
+        for (const range of h.take("fetchRange")) {
+          expect(range.pieceCount).toBe(16);
+          asked.push(range.firstPiece);
+          h.deliverRange(range);
+        }
+      }
+      return asked;
+    }).flat();
+    // 24 runs among 64 places: by chance, some 3 or 4 would be taken twice.
+    expect(new Set(firsts).size).toBeGreaterThan(18);
+  });
+
+  test("an agent that has looked for peers for a while asks for much at once", () => {
+    const h = new Harness();
+    h.advanceTo(2_100);
+    const { bytes, contentId } = manifestOf(1024);
+    h.create(request({ contentId }));
+    const { requestId, transferId } = h.takeOne("fetchManifest");
+    h.send({ type: "manifestFetched", requestId, transferId, bytes, overTls: false });
+    h.open(new PieceSet(1024));
     expect(h.takeOne("fetchRange").pieceCount).toBe(128);
   });
 
