@@ -6,6 +6,7 @@
 import { KiB, MiB } from "../units.ts";
 import { CONTENT_CACHE_SETTINGS } from "./content-cache-settings.ts";
 import { ShoalError } from "./errors.ts";
+import { CONNECTION_SETTINGS } from "./connection-settings.ts";
 import { PACE_SETTINGS } from "./pace-settings.ts";
 import { POLICY_SETTINGS } from "./policy-settings.ts";
 
@@ -310,41 +311,7 @@ export const SETTINGS = {
     unit: "ms",
     help: "Time at the start of a transfer in which members that are connected already can say what they fetch, before anything is asked of the origin.",
   },
-  connectionsMax: {
-    default: 64,
-    min: 1,
-    max: 1_000,
-    unit: "count",
-    help: "Connected peers (R-PEER-01).",
-  },
-  connectionsWanted: {
-    default: 12,
-    min: 1,
-    max: 1_000,
-    unit: "count",
-    help: "Connected peers from which on no further ones are looked for; others may still connect.",
-  },
-  dialsMax: {
-    default: 8,
-    min: 1,
-    max: 64,
-    unit: "count",
-    help: "Dials under way at a time (R-PEER-29).",
-  },
-  dialBackoffMsMin: {
-    default: 5_000,
-    min: 1,
-    max: HOUR_MS,
-    unit: "ms",
-    help: "First wait before a failed peer is dialled again; it doubles (R-PEER-29).",
-  },
-  dialBackoffMsMax: {
-    default: 600_000,
-    min: 1,
-    max: 24 * HOUR_MS,
-    unit: "ms",
-    help: "Longest wait before a failed peer is dialled again (R-PEER-29).",
-  },
+  ...CONNECTION_SETTINGS,
   banMs: {
     default: 24 * HOUR_MS,
     min: 0,
