@@ -8,10 +8,13 @@
 import type { JobSnapshot, Notice } from "@shoal/core";
 import { startAgent } from "@shoal/agent";
 import type { Agent, AgentOptions, CreateJobOptions } from "@shoal/agent";
+import { until } from "./harness.ts";
 
 export interface ColdOptions extends AgentOptions {
   /** Starts the agent at once. Otherwise it starts with the order, with nothing but code loaded. */
   readonly isRunning: boolean;
+  /** Who is running has been for a while: it waits until it has met so many others. */
+  readonly neighbourCount: number;
 }
 
 export interface ColdOrder {
@@ -48,8 +51,11 @@ const TOLD = new Set<Notice["type"]>([
 
 let stop = (): void => process.exit(0);
 process.on("disconnect", () => stop());
-const { isRunning, ...options } = JSON.parse(process.argv[2] ?? "{}") as ColdOptions;
-let running = isRunning ? await start() : undefined;
+const { isRunning, neighbourCount, ...options } = JSON.parse(
+  process.argv[2] ?? "{}",
+) as ColdOptions;
+let running: Agent | undefined;
+if (isRunning) await meet((running = await start()));
 process.on("message", (message) => {
   download(message as ColdOrder).catch((error: unknown) => {
     report({ type: "failed", error: { message: String(error) } });
@@ -62,6 +68,11 @@ async function start(): Promise<Agent> {
   // libp2p keeps a process alive for a while after it has stopped.
   stop = () => void agent.close().finally(() => process.exit(0));
   return agent;
+}
+
+async function meet(agent: Agent): Promise<void> {
+  const isMet = (): boolean => agent.connectedPeers.length >= neighbourCount;
+  await until(isMet, "the neighbours are connected");
 }
 
 async function download({ job: request }: ColdOrder): Promise<void> {

@@ -22,6 +22,8 @@ import { LabHost, NetworkLab } from "./namespaces.ts";
 
 const AGENT_COUNT = 8;
 const LENGTH = scale(64 * MiB, 256 * MiB);
+/** A running agent keeps more of them; over these it hears of all others. */
+const NEIGHBOURS_MET = 2;
 const ORIGIN_RATE_BITS_PER_SEC = 100e6;
 const COPIES_MAX = 1.1;
 /** Frames, acknowledgements and what is sent again come on top of the file's bytes. */
@@ -123,7 +125,8 @@ async function deliver(
   const directory = await site.makeDirectory(name);
   const children = hosts.map(({ within, address }) => {
     const stateDirectory = join(directory, `state-${address}`);
-    const argument: ColdOptions = { stateDirectory, isRunning };
+    const neighbourCount = Math.min(hosts.length - 1, NEIGHBOURS_MET);
+    const argument: ColdOptions = { stateDirectory, isRunning, neighbourCount };
     const script = new URL("cold-agent.ts", import.meta.url);
     return agents.use(
       new Child<ColdOrder, ColdReport>(script, { name: address, argument, within }),

@@ -1,6 +1,6 @@
 /**
  * Two subnets joined by a router that passes on no multicast: mDNS finds neighbours, and what lies
- * across is found through a peer that the administrator names.
+ * across is found through a peer that the administrator names, over presence.
  *
  *   a1 a2 foreign ─ switch A ─ router ─ switch B ─ b1 b2
  *
@@ -99,7 +99,7 @@ async function build(context: TestContext): Promise<TwoSubnets> {
 }
 
 describe("agents in two subnets", () => {
-  test("meet by mDNS within their own, and a named peer across", async (context) => {
+  test("meet by mDNS within their own, and across through a named peer", async (context) => {
     const subnets = await build(context);
     const content = await site.publish("file.bin", 8 * MiB);
     const holder = await subnets.start("a2");
@@ -109,12 +109,11 @@ describe("agents in two subnets", () => {
     expect(await subnets.fetch(gate, content)).toBe(content.sha256);
     expect(await subnets.fetch(neighbour, content)).toBe(content.sha256);
     expect(gate.met).toEqual(new Set([holder.peerId, neighbour.peerId]));
-    expect(neighbour.met).toEqual(new Set([gate.peerId]));
+    expect(neighbour.met).toContain(gate.peerId);
   });
 
   test("find a holder across through a named peer that holds nothing", async (context) => {
     const subnets = await build(context);
-    await skipWithoutGroups(context);
     const content = await site.publish("file.bin", 8 * MiB);
     const named = await subnets.start("a1");
     const holder = await subnets.start("a2");
@@ -137,7 +136,6 @@ describe("an agent of no group of ours", () => {
 
   test("exchanges nothing and learns nothing (R-GRP-01, R-GRP-05)", async (context) => {
     const subnets = await build(context);
-    await skipWithoutGroups(context);
     const content = await site.publish("file.bin", 8 * MiB);
     const [ours, theirs] = [await makeKey("ours"), await makeKey("theirs")];
     const holder = await subnets.start("a2", ours);
@@ -155,17 +153,11 @@ describe("an agent of no group of ours", () => {
   });
 });
 
-/** Presence beyond direct neighbours comes with groups: members tell members who holds what. */
-async function skipWithoutGroups(context: TestContext): Promise<void> {
-  const help = await shoal("--help");
-  if (!/^ +group /m.test(help)) context.skip("agents of this version know no groups");
-}
-
 /** A group's key in a file of its own, as options of its agents. */
 async function makeKey(name: string): Promise<AgentProcessOptions> {
   const path = join(site.directory, `${name}.key`);
   await shoal("group", "create", path);
-  return { groupKeyFiles: [path] } as AgentProcessOptions;
+  return { groupKeyFiles: [path] };
 }
 
 async function shoal(...args: readonly string[]): Promise<string> {

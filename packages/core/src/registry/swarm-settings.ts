@@ -49,6 +49,13 @@ export const SWARM_SETTINGS = {
     unit: "count",
     help: "Connected peers from which on no further ones are looked for; others may still connect.",
   },
+  connectionsIdle: {
+    default: 4,
+    min: 0,
+    max: 64,
+    unit: "count",
+    help: "Neighbours found by local discovery that are kept connected while nothing is being fetched.",
+  },
   dialsMax: {
     default: 8,
     min: 1,

@@ -1,7 +1,8 @@
 /**
  * Whom to dial, and when: peers the user named first, then those that fetch for others as we do,
  * then others until as many are connected as are wanted. Not more than so many at a time, and
- * whoever failed waits (`DialBackoff`).
+ * whoever failed waits (`DialBackoff`). While nothing is wanted, a few neighbours are kept, so that
+ * a transfer begins among peers that can speak at once.
  *
  * Knows peers and links, not contents. Called by `PeerTable` and by who wants peers.
  */
@@ -88,7 +89,7 @@ export class Dialler {
       for (const peer of this.#deps.peers.values()) {
         if (this.#dialling >= settings.dialsMax) return;
         if (!this.#hasTurn(turn)) break;
-        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.admits(peer)) continue;
+        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.#mayDial(peer)) continue;
         const addresses = backoff.open(peer, now);
         if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
@@ -139,11 +140,21 @@ export class Dialler {
 
   /** Whether one more of the kind may be connected with. */
   #hasTurn(turn: DialTurn): boolean {
-    if (turn !== "static" && !this.#wanted && this.#seekers === 0) return false;
-    const { connectionsWanted, connectionsMax } = this.#deps.settings;
-    const linksMax =
-      turn === "other" ? Math.min(connectionsWanted, connectionsMax) : connectionsMax;
+    const { connectionsIdle, connectionsWanted, connectionsMax } = this.#deps.settings;
+    let linksMax = connectionsMax;
+    if (turn !== "static" && this.#isIdle) linksMax = Math.min(connectionsIdle, connectionsMax);
+    else if (turn === "other") linksMax = Math.min(connectionsWanted, connectionsMax);
     return this.#deps.links.size + this.#dialling < linksMax;
+  }
+
+  /** Nobody looks for peers. */
+  get #isIdle(): boolean {
+    return !this.#wanted && this.#seekers === 0;
+  }
+
+  /** Who is far away may be known by hearsay only, and is not kept for later. */
+  #mayDial(peer: Peer): boolean {
+    return this.admits(peer) && (peer.isStatic || peer.isLocal || !this.#isIdle);
   }
 
   #nextDeadline(): Millis {
@@ -155,7 +166,7 @@ export class Dialler {
     };
     for (const peer of this.#deps.peers.values()) {
       if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if (!turns[turnOf(peer)] || !this.admits(peer)) continue;
+      if (!turns[turnOf(peer)] || !this.#mayDial(peer)) continue;
       const dialAt = Math.max(peer.state.dialAt, this.#deps.backoff.openAt(peer));
       if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
     }
