@@ -97,6 +97,12 @@ export class Dialler {
     }
   }
 
+  /** A hint said nothing that was not known: as long as no instant has come, nobody is due. */
+  dialIfDue(now: Millis): void {
+    if (this.#deadline === undefined || now >= this.#deadline) this.dial(now);
+    else this.#dialledAt = now;
+  }
+
   /** A peer has come to be known, or is of another kind now. */
   known(peer: Peer): void {
     this.#turnsSeen.add(turnOf(peer));
