@@ -162,8 +162,10 @@ export class Engine<Payload> {
   #run(): void {
     if (this.#isRunning || this.#ports === undefined || this.#isClosed) return;
     this.#isRunning = true;
+    // Something may have been done to the scheduler before; of events it says so itself.
+    let isMoved = this.#queue.length === 0;
     try {
-      this.#drain(this.#ports);
+      if (this.#drain(this.#ports)) isMoved = true;
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
@@ -171,26 +173,29 @@ export class Engine<Payload> {
           const now = this.#clock.now();
           const withBuffer = bufferId === NO_BUFFER ? event : { ...event, bufferId };
           this.#onEvent?.(withBuffer, now);
-          this.#scheduler.handle(withBuffer, now);
-          this.#drain(this.#ports);
+          if (this.#scheduler.handle(withBuffer, now)) isMoved = true;
+          if (this.#drain(this.#ports)) isMoved = true;
         }
       }
     } finally {
       this.#isRunning = false;
     }
-    this.#arm();
+    if (isMoved) this.#arm();
   }
 
-  /** Commands first, then one notice, whose listeners may act and so cause more of both. */
-  #drain(ports: EnginePorts<Payload>): void {
-    for (;;) {
+  /**
+   * Commands first, then one notice, whose listeners may act and so cause more of both. Returns
+   * whether there were any.
+   */
+  #drain(ports: EnginePorts<Payload>): boolean {
+    for (let isIdle = true; ; isIdle = false) {
       const command = this.#scheduler.pollCommand();
       if (command !== undefined) {
         this.#execute(ports, command);
         continue;
       }
       const notice = this.#scheduler.pollNotice();
-      if (notice === undefined) return;
+      if (notice === undefined) return !isIdle;
       for (const listener of this.#listeners) listener(notice);
     }
   }

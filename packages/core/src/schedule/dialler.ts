@@ -97,10 +97,15 @@ export class Dialler {
     }
   }
 
-  /** A hint said nothing that was not known: as long as no instant has come, nobody is due. */
-  dialIfDue(now: Millis): void {
-    if (this.#deadline === undefined || now >= this.#deadline) this.dial(now);
+  /**
+   * A hint said nothing that was not known: as long as no instant has come, nobody is due. Returns
+   * whether one has.
+   */
+  dialIfDue(now: Millis): boolean {
+    const isDue = this.#deadline === undefined || now >= this.#deadline;
+    if (isDue) this.dial(now);
     else this.#dialledAt = now;
+    return isDue;
   }
 
   /** A peer has come to be known, or is of another kind now. */

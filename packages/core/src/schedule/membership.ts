@@ -78,9 +78,9 @@ export class Membership {
     }
   }
 
-  /** What a member says to all of the group. */
-  presenceHeard(event: PresenceEvent, now: Millis): void {
-    this.#presence.heard(event, now);
+  /** What a member says to all of the group. Returns whether that changes what there is to do. */
+  presenceHeard(event: PresenceEvent, now: Millis): boolean {
+    return this.#presence.heard(event, now);
   }
 
   pollDeadline(): Millis {
