@@ -40,11 +40,6 @@ export interface EngineDeps<Payload> {
   readonly onEvent?: (event: SchedulerEvent, now: Millis) => void;
 }
 
-interface QueuedEvent {
-  readonly event: SchedulerEvent;
-  readonly bufferId: BufferId;
-}
-
 /** Turns of `handleTimeout` at one instant after which the scheduler is taken to be spinning. */
 const IDLE_TURNS_MAX = 10_000;
 
@@ -59,7 +54,7 @@ export class Engine<Payload> {
   readonly #sinks = new Map<string, (payload: Payload) => void>();
   readonly #listeners = new Set<(notice: Notice) => void>();
   #ports: EnginePorts<Payload> | undefined;
-  #queue: QueuedEvent[] = [];
+  #queue: SchedulerEvent[] = [];
   #lastBufferId: BufferId = NO_BUFFER;
   #isRunning = false;
   #isClosed = false;
@@ -149,48 +144,62 @@ export class Engine<Payload> {
       if (payload !== undefined) this.#payloads.release(payload);
       return;
     }
-    let bufferId = NO_BUFFER;
-    if (payload !== undefined) {
-      bufferId = ++this.#lastBufferId;
-      this.#held.set(bufferId, payload);
-    }
+    if (payload === undefined) return this.#take(event);
+    const bufferId = ++this.#lastBufferId;
+    this.#held.set(bufferId, payload);
+    const withBuffer = { ...event, bufferId };
+    this.#take(withBuffer);
+  }
+
+  /** An event that comes while none is handled needs no place in the queue. */
+  #take(event: SchedulerEvent): void {
+    const isIdle = !this.#isRunning && this.#ports !== undefined && this.#queue.length === 0;
+    if (isIdle) return this.#run(event);
     assert(this.#queue.length < LIMITS.loopQueueMax, "the event queue is bounded");
-    this.#queue.push({ event, bufferId });
+    this.#queue.push(event);
     this.#run();
   }
 
-  #run(): void {
+  #run(first?: SchedulerEvent): void {
     if (this.#isRunning || this.#ports === undefined || this.#isClosed) return;
     this.#isRunning = true;
+    // Something may have been done to the scheduler before; of events it says so itself.
+    let isMoved = first === undefined;
     try {
-      this.#drain(this.#ports);
+      if (this.#drain(this.#ports)) isMoved = true;
+      if (first !== undefined && this.#handle(first, this.#ports)) isMoved = true;
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
-        for (const { event, bufferId } of batch) {
-          const now = this.#clock.now();
-          const withBuffer = bufferId === NO_BUFFER ? event : { ...event, bufferId };
-          this.#onEvent?.(withBuffer, now);
-          this.#scheduler.handle(withBuffer, now);
-          this.#drain(this.#ports);
-        }
+        for (const event of batch) if (this.#handle(event, this.#ports)) isMoved = true;
       }
     } finally {
       this.#isRunning = false;
     }
-    this.#arm();
+    if (isMoved) this.#arm();
   }
 
-  /** Commands first, then one notice, whose listeners may act and so cause more of both. */
-  #drain(ports: EnginePorts<Payload>): void {
-    for (;;) {
+  /** Returns whether the scheduler's deadline may have moved. */
+  #handle(event: SchedulerEvent, ports: EnginePorts<Payload>): boolean {
+    const now = this.#clock.now();
+    this.#onEvent?.(event, now);
+    const isMoved = this.#scheduler.handle(event, now);
+    return this.#drain(ports) || isMoved;
+  }
+
+  /**
+   * Commands first, then one notice, whose listeners may act and so cause more of both. Returns
+   * whether there were any.
+   */
+  #drain(ports: EnginePorts<Payload>): boolean {
+    for (let isIdle = true; ; isIdle = false) {
       const command = this.#scheduler.pollCommand();
       if (command !== undefined) {
         this.#execute(ports, command);
         continue;
       }
       const notice = this.#scheduler.pollNotice();
-      if (notice === undefined) return;
+      if (notice === undefined) return !isIdle;
       for (const listener of this.#listeners) listener(notice);
     }
   }
@@ -198,16 +207,16 @@ export class Engine<Payload> {
   #execute(ports: EnginePorts<Payload>, { port, command }: SchedulerCommand): void {
     switch (port) {
       case "store":
-        ports.store.execute(command, this.#take(command));
+        ports.store.execute(command, this.#payloadOf(command));
         return;
       case "origin":
         ports.origin.execute(command);
         return;
       case "swarm":
-        ports.swarm.execute(command, this.#take(command));
+        ports.swarm.execute(command, this.#payloadOf(command));
         return;
       case "engine": {
-        const payload = this.#take(command);
+        const payload = this.#payloadOf(command);
         if (payload === undefined) return;
         if (command.type === "deliverPiece") this.#deliver(command, payload);
         else this.#payloads.release(payload);
@@ -237,7 +246,7 @@ export class Engine<Payload> {
   }
 
   /** The payload a command speaks of, which leaves the table. */
-  #take(command: SchedulerCommand["command"]): Payload | undefined {
+  #payloadOf(command: SchedulerCommand["command"]): Payload | undefined {
     if (!("bufferId" in command)) return undefined;
     const payload = this.#held.get(command.bufferId);
     this.#held.delete(command.bufferId);

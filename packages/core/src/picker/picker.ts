@@ -21,7 +21,7 @@
  * O(M) and makes the next pick sort anew, O(M + P). A pick costs a step per piece it skips, or
  * M/32 steps where the source has few free pieces; nothing when it has none.
  */
-import { assert } from "../assert.ts";
+import { assert, AssertionError } from "../assert.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import type { Random } from "../random.ts";
 import type { PieceIndex } from "../units.ts";
@@ -119,6 +119,14 @@ export class Picker {
   /** How many pieces the source has. */
   sourceCount(slot: number): number {
     return this.#sources.get(slot).haveCount;
+  }
+
+  /** Whether some source has a piece that is neither held nor requested. O(1), or a step each. */
+  hasFreeOffer(): boolean {
+    if (this.#freeCount === 0) return false;
+    if (this.#sources.hasSeeds) return true;
+    for (const source of this.#sources.partials) if (source.freeCount > 0) return true;
+    return false;
   }
 
   /** Whether the source has a piece that we do not hold. O(1). */
@@ -219,7 +227,7 @@ export class Picker {
   markRequested(piece: PieceIndex): void {
     this.#checkPiece(piece);
     const state = this.#states[piece]!;
-    assert(state < REQUESTS_MAX, `piece ${piece} is held, or asked of two sources already`);
+    assert(state < REQUESTS_MAX, "the piece is held, or asked of two sources already");
     if (state === 0) {
       this.#leaveFree(piece);
       this.#inFlight.push(piece);
@@ -230,7 +238,7 @@ export class Picker {
   /** A request has ended in any way. */
   unmarkRequested(piece: PieceIndex): void {
     this.#checkPiece(piece);
-    assert(this.requestedCount(piece) > 0, `piece ${piece} is not requested`);
+    assert(this.requestedCount(piece) > 0, "the piece is not requested");
     const state = this.#states[piece]! - 1;
     this.#states[piece] = state;
     if (state !== 0) return;
@@ -380,7 +388,8 @@ export class Picker {
   }
 
   #checkPiece(piece: PieceIndex): void {
-    assert(piece >= 0 && piece < this.#pieceCount, `piece ${piece} of ${this.#pieceCount}`);
+    if (piece >= 0 && piece < this.#pieceCount) return;
+    throw new AssertionError(`piece ${piece} of ${this.#pieceCount}`);
   }
 }
 

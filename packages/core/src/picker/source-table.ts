@@ -7,7 +7,7 @@
  *
  * Knows bits and counts. Knows no ranks and no order. Called by `Picker`.
  */
-import { assert } from "../assert.ts";
+import { assert, AssertionError } from "../assert.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import { Bitmap } from "./bitmap.ts";
 
@@ -95,6 +95,10 @@ export class SourceTable {
     return count;
   }
 
+  get hasSeeds(): boolean {
+    return this.#seedCount > 0;
+  }
+
   /** The sources of an address; an empty group is not kept until a source is added to it. */
   group(address: string): SourceGroup {
     return this.#groups.get(address) ?? { address, sources: [], seedCount: 0 };
@@ -106,7 +110,8 @@ export class SourceTable {
 
   get(slot: number): Source {
     const source = this.#bySlot[slot];
-    assert(source !== undefined, `no source has slot ${slot}`);
+    // Asked so often that even the text of an assertion would count.
+    if (source === undefined) throw new AssertionError(`no source has slot ${slot}`);
     return source;
   }
 

@@ -16,7 +16,7 @@ import type { PieceLayout } from "../content/layout.ts";
 import type { PresenceRole } from "../ports/swarm-port.ts";
 import { hashText32, mix32 } from "../random.ts";
 import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
-import { chooseCrew, CREW_SIZE, crewRank } from "./origin-crew.ts";
+import { chooseCrew, CREW_SIZE, crewRank, crewSeed } from "./origin-crew.ts";
 import type { CrewCandidate } from "./origin-crew.ts";
 
 interface Member {
@@ -74,7 +74,7 @@ export class ContentSwarm {
    * mostly come from the swarm before their turn.
    */
   readonly byWeight: readonly Extent[];
-  readonly #contentId: ContentId;
+  readonly #crewSeed: number;
   readonly #selfHash: number;
   readonly #selfRank: number;
   readonly #members = new Map<PeerId, Member>();
@@ -106,9 +106,9 @@ export class ContentSwarm {
       readonly stallTimeoutMs: Millis;
     },
   ) {
-    this.#contentId = options.contentId ?? ("" as ContentId);
+    this.#crewSeed = crewSeed(options.contentId ?? ("" as ContentId));
     this.#selfHash = hashText32(options.selfId);
-    this.#selfRank = crewRank(this.#selfHash, this.#contentId);
+    this.#selfRank = crewRank(this.#selfHash, this.#crewSeed);
     this.#stallTimeoutMs = options.stallTimeoutMs;
     this.#claimed = new Uint16Array(layout.pieceCount);
     this.#extentOf = new Uint32Array(layout.pieceCount);
@@ -183,7 +183,7 @@ export class ContentSwarm {
       this.#heard(member, now);
       return false;
     }
-    if (crewRank(hashText32(peerId), this.#contentId) < this.#crewFloor) return false;
+    if (crewRank(hashText32(peerId), this.#crewSeed) < this.#crewFloor) return false;
     this.#add(peerId, false, now);
     if (this.#farCount > FAR_MEMBERS_MAX) this.#dropLowest();
     return true;
@@ -308,7 +308,7 @@ export class ContentSwarm {
 
   #add(peerId: PeerId, isNear: boolean, now: Millis): void {
     const hash = hashText32(peerId);
-    const rank = crewRank(hash, this.#contentId);
+    const rank = crewRank(hash, this.#crewSeed);
     const fresh = { isSeed: false, isProved: false, claims: [] };
     const member = { peerId, hash, rank, heardAt: now, isNear, ...fresh };
     this.#members.set(peerId, member);

@@ -111,6 +111,17 @@ export class Dialler {
     return now - this.#beganAt < 2 * settings.coldStartMs;
   }
 
+  /**
+   * A hint said nothing that was not known: as long as no instant has come, nobody is due. Returns
+   * whether one has.
+   */
+  dialIfDue(now: Millis): boolean {
+    const isDue = this.#deadline === undefined || now >= this.#deadline;
+    if (isDue) this.dial(now);
+    else this.#dialledAt = now;
+    return isDue;
+  }
+
   /** A peer has come to be known, or is of another kind now. */
   known(peer: Peer): void {
     this.#turnsSeen.add(turnOf(peer));

@@ -25,6 +25,14 @@ export interface Peer {
     | undefined;
 }
 
+/** What somebody says of a peer. */
+export interface PeerHint {
+  readonly addresses: readonly string[];
+  readonly isStatic: boolean;
+  readonly isLocal?: boolean;
+  readonly isPreferred?: boolean;
+}
+
 type FoundPeer = Pick<Peer, "peerId"> &
   Partial<Pick<Peer, "addresses" | "isStatic" | "isLocal" | "isPreferred">>;
 
@@ -34,6 +42,14 @@ export function newPeer(found: FoundPeer, now: Millis): Peer {
   const flags = { isStatic, isLocal, isPreferred };
   const state = { name: "known", dialAt: now } as const;
   return { peerId, addresses, ...flags, state, dialFailures: 0, lastFailure: undefined };
+}
+
+/** Whether the hint says more of the peer than what is known already. */
+export function isNews(known: Peer, found: PeerHint): boolean {
+  if (found.isStatic && !known.isStatic) return true;
+  if (found.isLocal === true && !known.isLocal) return true;
+  if (found.isPreferred === true && !known.isPreferred) return true;
+  return found.addresses.some((address, index) => address !== known.addresses[index]);
 }
 
 /** Whether it waits for nothing but its turn to be dialled. */

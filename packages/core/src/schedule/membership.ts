@@ -27,6 +27,8 @@ export class Membership {
   /** Contents we have told connected peers about. */
   readonly #joined = new Set<ContentId>();
   readonly #presence: Presence;
+  /** Contents that some transfer wants peers for; kept up to date by `settle`. */
+  readonly #wanted = new Set<ContentId>();
   /** Transfers that have been told which peers take part in their content. */
   readonly #introduced = new WeakSet<Transfer>();
 
@@ -78,9 +80,9 @@ export class Membership {
     }
   }
 
-  /** What a member says to all of the group. */
-  presenceHeard(event: PresenceEvent, now: Millis): void {
-    this.#presence.heard(event, now);
+  /** What a member says to all of the group. Returns whether that changes what there is to do. */
+  presenceHeard(event: PresenceEvent, now: Millis): boolean {
+    return this.#presence.heard(event, now);
   }
 
   pollDeadline(): Millis {
@@ -131,13 +133,18 @@ export class Membership {
 
   /** After any change: introduces new transfers, joins and leaves contents. */
   settle(now: Millis): void {
-    const wanted = new Set<ContentId>();
+    const wanted = this.#wanted;
+    // Kept as it is where at most one is wanted, and it is the same as before: that is usual.
+    if (wanted.size > 1) wanted.clear();
+    let count = 0;
     for (const transfer of this.#transfers.working()) {
       const { contentId } = transfer;
       if (!transfer.wantsPeers || contentId === undefined) continue;
+      if (count++ === 0 && !wanted.has(contentId)) wanted.clear();
       wanted.add(contentId);
       if (!this.#introduced.has(transfer)) this.#introduce(transfer, contentId, now);
     }
+    if (count === 0 && wanted.size > 0) wanted.clear();
     for (const contentId of this.#joined) {
       // Complete contents stay joined, so that nobody takes a seed for one that has left.
       if (wanted.has(contentId) || this.#largestServed(contentId) !== undefined) continue;
@@ -147,8 +154,7 @@ export class Membership {
         this.#outbox.swarm({ type: "sendLeave", peerId, contentId });
       }
     }
-    const isHeld = (id: ContentId): boolean => (this.#largestServed(id)?.size ?? 0) > 0;
-    this.#presence.settle(wanted, isHeld, now);
+    this.#presence.settle(wanted, this.#isHeld, now);
     this.#peers.dialler.setWanted(wanted.size > 0, now);
   }
 
@@ -183,6 +189,8 @@ export class Membership {
     const { pieceCount } = pieces;
     this.#outbox.swarm({ type: "sendBitfield", peerId, contentId, pieceCount, bits });
   }
+
+  readonly #isHeld = (id: ContentId): boolean => (this.#largestServed(id)?.size ?? 0) > 0;
 
   #largestServed(contentId: ContentId, except?: Transfer): PieceSet | undefined {
     let largest: PieceSet | undefined;

@@ -24,9 +24,14 @@ export interface CrewCandidate {
   readonly silentAt: Millis;
 }
 
+/** What the order of a content's members is made from, beside themselves. */
+export function crewSeed(contentId: ContentId): number {
+  return mix32(hashText32(contentId));
+}
+
 /** A member's place in the order of a content's members: the highest are its crew. */
-export function crewRank(memberHash: number, contentId: ContentId): number {
-  return mix32(memberHash ^ mix32(hashText32(contentId))) >>> 0;
+export function crewRank(memberHash: number, seed: number): number {
+  return mix32(memberHash ^ seed) >>> 0;
 }
 
 /** The crew among candidates and self; `undefined` stands for self. */

@@ -125,8 +125,20 @@ export class PeerRequests {
   /** Asks every peer that has room, one piece each in turns, until nobody takes any more. */
   fill(now: Millis): void {
     if (this.#links.size === 0) return;
+    this.#turn = (this.#turn + 1) % this.#links.size;
+    if (this.#mayAsk()) this.#fillInTurns(now);
+    this.#watchSharedPeers(now);
+  }
+
+  /** Whether some peer has something to be asked for, whatever else is in the way. */
+  #mayAsk(): boolean {
+    const { picker } = this.#ledger;
+    if (!this.#ledger.hasBudget()) return false;
+    return this.#isEndgame() || picker.hasFreeOffer();
+  }
+
+  #fillInTurns(now: Millis): void {
     const links = [...this.#links.values()];
-    this.#turn = (this.#turn + 1) % links.length;
     let asked = true;
     while (asked && this.#ledger.hasBudget()) {
       asked = false;
@@ -135,7 +147,6 @@ export class PeerRequests {
         if (link !== undefined && this.#askNext(link, now)) asked = true;
       }
     }
-    this.#watchSharedPeers(now);
   }
 
   /** Asks one peer, whose offer has just grown. */
@@ -267,8 +278,7 @@ export class PeerRequests {
   /** An idle peer is asked for one of the last pieces, if another source owes it already. */
   #askEndgame(link: Link, now: Millis): boolean {
     const { picker } = this.#ledger;
-    const isEndgame = picker.freeCount === 0 && picker.missingCount <= LIMITS.endgamePiecesMax;
-    if (!isEndgame || link.outstanding > 0) return false;
+    if (!this.#isEndgame() || link.outstanding > 0) return false;
     const count = picker.pickEndgame(link.slot, this.#picked.length, this.#picked);
     for (let i = 0; i < count; i++) {
       const piece = this.#picked[i]!;
@@ -278,6 +288,12 @@ export class PeerRequests {
       return true;
     }
     return false;
+  }
+
+  /** The last pieces are all on their way. */
+  #isEndgame(): boolean {
+    const { freeCount, missingCount } = this.#ledger.picker;
+    return freeCount === 0 && missingCount <= LIMITS.endgamePiecesMax;
   }
 
   #ask(link: Link, piece: PieceIndex, now: Millis): void {

@@ -21,8 +21,8 @@ import { Conduct } from "./conduct.ts";
 import type { Ban, BanList } from "./conduct.ts";
 import { DialBackoff } from "./dial-backoff.ts";
 import { Dialler } from "./dialler.ts";
-import { newPeer, noteFailure } from "./known-peer.ts";
-import type { Peer } from "./known-peer.ts";
+import { isNews, newPeer, noteFailure } from "./known-peer.ts";
+import type { Peer, PeerHint } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { RateMeter } from "./pace.ts";
 import { PeerMemory } from "./peer-memory.ts";
@@ -129,20 +129,14 @@ export class PeerTable implements BanList {
     return "";
   }
 
-  discovered(
-    found: {
-      readonly peerId: PeerId;
-      readonly addresses: readonly string[];
-      readonly isStatic: boolean;
-      readonly isLocal?: boolean;
-      readonly isPreferred?: boolean;
-    },
-    now: Millis,
-  ): void {
+  /** Returns whether that changes what there is to do. */
+  discovered(found: PeerHint & { readonly peerId: PeerId }, now: Millis): boolean {
     const addresses = found.addresses.slice(0, LIMITS.addressesPerPeerMax);
     const known = this.#peers.get(found.peerId);
+    // Members say again and again that they are there; what is known of them rarely changes.
+    if (known !== undefined && !isNews(known, found)) return this.#dialler.dialIfDue(now);
     if (known === undefined) {
-      if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return;
+      if (this.#peers.size >= LIMITS.peersKnownMax && !this.#forgetOne()) return false;
       const peer = newPeer({ ...found, addresses }, now);
       this.#applyBan(peer);
       this.#peers.set(found.peerId, peer);
@@ -163,6 +157,7 @@ export class PeerTable implements BanList {
       this.#dialler.known(known);
     }
     this.#dialler.dial(now);
+    return true;
   }
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */

@@ -97,12 +97,13 @@ export class Presence {
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
   }
 
-  heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): void {
+  /** Returns whether there is something to do, or an instant at which there will be has moved. */
+  heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): boolean {
     const part = this.#parts.get(contentId);
-    if (part === undefined || peerId === this.#deps.selfId) return;
+    if (part === undefined || peerId === this.#deps.selfId) return false;
     const isOfCrew = this.#tellTransfers(contentId, { peerId, role }, now);
     const isNew = !part.known.delete(peerId);
-    if (role === "left") return;
+    if (role === "left") return true;
     part.known.add(peerId);
     if (part.known.size > LIMITS.peersKnownMax) {
       for (const oldest of part.known) {
@@ -111,24 +112,26 @@ export class Presence {
       }
     }
     if (role === "holding") part.holdersHeard++;
+    let isNews = false;
     if (
       part.role === "fetching" &&
       (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
     ) {
-      this.#discovered({ peerId, addresses, isStatic: false, isPreferred: isOfCrew }, now);
+      isNews = this.#discovered({ peerId, addresses, isStatic: false, isPreferred: isOfCrew }, now);
     }
-    if (isNew && role === "fetching") this.#newcomer(contentId, part, now);
+    if (isNew && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
+    return isNews;
   }
 
   /** Presence is free for whoever makes identities: it brings only so many addresses a minute. */
-  #discovered(found: Parameters<PeerTable["discovered"]>[0], now: Millis): void {
+  #discovered(found: Parameters<PeerTable["discovered"]>[0], now: Millis): boolean {
     if (now - this.#minuteBeganAt >= MINUTE_MS) {
       this.#minuteBeganAt = now;
       this.#foundThisMinute = 0;
     }
-    if (this.#foundThisMinute >= LIMITS.presencePeersPerMinMax) return;
+    if (this.#foundThisMinute >= LIMITS.presencePeersPerMinMax) return false;
     this.#foundThisMinute++;
-    this.#deps.peers.discovered(found, now);
+    return this.#deps.peers.discovered(found, now);
   }
 
   pollDeadline(): Millis {
@@ -176,12 +179,15 @@ export class Presence {
     this.#deadline = Math.min(this.#deadline, at);
   }
 
-  /** Somebody begins: the crew and a few holders say that they are there. */
-  #newcomer(contentId: ContentId, part: Part, now: Millis): void {
-    if (part.isAsked) return;
+  /**
+   * Somebody begins: the crew and a few holders say that they are there. Returns whether this agent
+   * will, and would not have anyway.
+   */
+  #newcomer(contentId: ContentId, part: Part, now: Millis): boolean {
+    if (part.isAsked) return false;
     const { random } = this.#deps;
     if (part.role === "fetching") {
-      if (!this.#isInCrew(contentId, now)) return;
+      if (!this.#isInCrew(contentId, now)) return false;
       part.isAsked = true;
       this.#wake(part, Math.max(now, part.publishedAt + ANSWER_INTERVAL_MS));
     } else {
@@ -190,6 +196,7 @@ export class Presence {
       const at = Math.max(now, part.publishedAt + ANSWER_INTERVAL_MS);
       this.#wake(part, at + random.fraction() * HOLDERS_ANSWER_WITHIN_MS);
     }
+    return true;
   }
 
   /**

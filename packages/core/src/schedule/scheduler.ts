@@ -224,7 +224,8 @@ export class Scheduler {
     return this.#peers;
   }
 
-  handle(event: SchedulerEvent, now: Millis): void {
+  /** Returns false where nothing came of it that moves `pollDeadline`: most of what members say. */
+  handle(event: SchedulerEvent, now: Millis): boolean {
     switch (event.type) {
       case "originAnswered":
       case "originProbed":
@@ -246,7 +247,7 @@ export class Scheduler {
         this.#linkEvents.handle(event, now);
         break;
       case "presenceHeard":
-        this.#membership.presenceHeard(event, now);
+        if (!this.#membership.presenceHeard(event, now)) return false;
         break;
       case "peerJoined":
       case "peerLeft":
@@ -270,6 +271,7 @@ export class Scheduler {
         this.#handleStore(event, now);
     }
     this.#settle(now);
+    return true;
   }
 
   pollCommand(): SchedulerCommand | undefined {
