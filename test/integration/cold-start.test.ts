@@ -167,8 +167,8 @@ function lastOf({ beganAtMs, agents }: Delivery): number {
 }
 
 /**
- * What the last may be compared with: one agent alone, which hardly needs a processor. Eight agents on
- * few processors need these one after the other as well.
+ * What the last may be compared with: one agent alone, which hardly needs a processor. Eight agents
+ * on few processors need these one after the other as well.
  */
 function usualMs(alone: Delivery, together: Delivery): number {
   if (together.idleShare >= IDLE_SHARE_MIN) return lastOf(alone);
