@@ -1,7 +1,7 @@
 /**
- * Where an agent is attacked: an origin, an agent under siege and what its download costs when nobody
- * is about. One attacker of a kind comes several times over; afterwards all that holds after every
- * attack is checked: the time, memory and descriptors, and what was wasted.
+ * Where an agent is attacked: an origin, an agent under siege and what its download costs when
+ * nobody is about. One attacker of a kind comes several times over; afterwards all that holds after
+ * every attack is checked: the time, memory and descriptors, and what was wasted.
  *
  * Knows no attack. Called by `hostile-peers.test.ts` and `silent-peers.test.ts`.
  */

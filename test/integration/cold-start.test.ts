@@ -1,7 +1,8 @@
 /**
  * Eight cold agents behind one shaped origin link, each in a network namespace of its own, found by
  * mDNS: started at once, they fetch about one copy from the origin and are done hardly later than
- * one agent alone would be. Prints one line with what was measured.
+ * one agent alone would be, as far as there are processors for eight. Prints one line with what was
+ * measured.
  *
  *   vitest run --project measured test/integration/cold-start.test.ts
  *
@@ -29,6 +30,8 @@ const COPIES_MAX = 1.1;
 /** Frames, acknowledgements and what is sent again come on top of the file's bytes. */
 const WIRE_OVERHEAD = 1.06;
 const LAST_TO_ALONE_MAX = 1.25;
+/** With less than this of the processors idle, they and not the swarm set the pace. */
+const IDLE_SHARE_MIN = 0.05;
 const TIMEOUT_MS = 120_000;
 const IS_TRACED = process.env["SHOAL_COLD_TRACE"] === "1";
 
@@ -58,7 +61,7 @@ test.for([
     for (const { sha256 } of together.agents) expect(sha256).toBe(content.sha256);
     expect(together.sentBytes / LENGTH).toBeLessThanOrEqual(COPIES_MAX);
     expect(together.wireBytes / LENGTH).toBeLessThanOrEqual(COPIES_MAX * WIRE_OVERHEAD);
-    expect(lastOf(together) / lastOf(alone)).toBeLessThanOrEqual(LAST_TO_ALONE_MAX);
+    expect(lastOf(together)).toBeLessThanOrEqual(LAST_TO_ALONE_MAX * usualMs(alone, together));
   },
 );
 
@@ -163,6 +166,20 @@ function lastOf({ beganAtMs, agents }: Delivery): number {
   return Math.max(...agents.map(({ atMs }) => atMs)) - beganAtMs;
 }
 
+/**
+ * What the last may be compared with: one agent alone, which hardly needs a processor. Eight agents
+ * on few processors need these one after the other as well.
+ */
+function usualMs(alone: Delivery, together: Delivery): number {
+  if (together.idleShare >= IDLE_SHARE_MIN) return lastOf(alone);
+  return lastOf(alone) + cpuOf(together) / cpus().length;
+}
+
+/** Processor time of all agents, in milliseconds. */
+function cpuOf({ agents }: Delivery): number {
+  return agents.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+}
+
 function summaryOf(alone: Delivery, together: Delivery): string {
   const { agents, beganAtMs, sentBytes, wireBytes } = together;
   const seconds = (ms: number): string => (ms / 1_000).toFixed(2);
@@ -176,15 +193,13 @@ function summaryOf(alone: Delivery, together: Delivery): string {
   }
   const reasons = Array.from(pieces, ([reason, count]) => `${reason} ${count}`).join(", ");
   const wasted = agents.reduce((sum, { snapshot }) => sum + snapshot.wastedBytes, 0);
-  const cpuOf = (delivery: Delivery): string =>
-    seconds(delivery.agents.reduce((sum, agent) => sum + agent.cpuMs, 0));
   return (
     `${LENGTH / MiB} MiB: ` +
     `${(sentBytes / LENGTH).toFixed(3)} copies (${(wireBytes / LENGTH).toFixed(3)} on the wire), ` +
     `last/alone ${(lastOf(together) / lastOf(alone)).toFixed(2)} ` +
     `(alone ${seconds(lastOf(alone))} s; agents ${times.join(" ")} s); ` +
     `pieces asked of the origin: ${reasons}; wasted ${(wasted / MiB).toFixed(1)} MiB; ` +
-    `processor time ${cpuOf(together)} s (alone ${cpuOf(alone)} s), ` +
+    `processor time ${seconds(cpuOf(together))} s (alone ${seconds(cpuOf(alone))} s), ` +
     `processors ${(together.idleShare * 100).toFixed(0)} % idle`
   );
 }
