@@ -5,7 +5,8 @@
  * A piece is announced at once to a few members, chosen at random among those that lack it, and to
  * the rest a little later, many pieces at a time. Whoever gets it first passes it on, so it spreads as
  * a tree of which everybody is now an inner node and now a leaf: uploads are shared evenly, and few
- * messages are about pieces that the hearer has (swarm-algorithms digest, section 2).
+ * messages are about pieces that the hearer has (swarm-algorithms digest, section 2). Members that
+ * are remote (`Gateway`) come after all that are not.
  *
  * Knows members and pieces. Called by `Fetcher`.
  */
@@ -98,6 +99,19 @@ export class Announcer {
     }
   }
 
+  /** What is being fetched from far away, for members that are nearer, until they know of it. */
+  claimRemote(now: Millis): void {
+    const { ledger, peers } = this.#parts;
+    if (peers === undefined) return;
+    const isTold = (piece: PieceIndex): boolean =>
+      ledger.committed.has(piece) && !this.#untold.includes(piece);
+    for (const { piece, nearerThan } of peers.gateway.takeClaimsDue(isTold, now)) {
+      const isNearer = (peerId: PeerId): boolean =>
+        (peers.links.get(peerId)?.proximity ?? nearerThan) < nearerThan;
+      this.claim([{ first: piece, count: 1 }], this.#wanting().filter(isNearer));
+    }
+  }
+
   pollDeadline(): Millis {
     return this.#deadline;
   }
@@ -131,17 +145,29 @@ export class Announcer {
     });
   }
 
-  /** Up to `count` members that lack the piece; `members` is left in another order. */
+  /**
+   * Up to `count` members that lack the piece, those that are remote only where no other lacks it;
+   * `members` is left in another order.
+   */
   #chooseFirst(piece: PieceIndex, members: PeerId[], count: number): readonly PeerId[] {
     const chosen: PeerId[] = [];
+    const remote: PeerId[] = [];
     for (let i = 0; i < members.length && chosen.length < count; i++) {
       const at = i + this.#deps.random.below(members.length - i);
       const peerId = members[at]!;
       members[at] = members[i]!;
       members[i] = peerId;
-      if (!this.#holds(peerId, piece)) chosen.push(peerId);
+      if (this.#holds(peerId, piece)) continue;
+      if (this.#isRemote(peerId)) remote.push(peerId);
+      else chosen.push(peerId);
     }
-    return chosen;
+    return chosen.length > 0 ? chosen : remote.slice(0, count);
+  }
+
+  #isRemote(peerId: PeerId): boolean {
+    const { peers } = this.#parts;
+    const link = peers?.links.get(peerId);
+    return peers !== undefined && link !== undefined && peers.gateway.isRemote(link);
   }
 
   #holds(peerId: PeerId, piece: PieceIndex): boolean {
