@@ -79,6 +79,10 @@ export class Gateway {
   readonly #nearRate = new RateMeter(0, RATE_WINDOW_MS);
   readonly #remoteRate = new RateMeter(0, RATE_WINDOW_MS);
   #remoteOwed = 0;
+  /** When something was last asked of a remote peer, or came from one. */
+  #remoteAt: Millis = -Infinity;
+  /** When a piece last came from a neighbour. */
+  #nearAt: Millis = -Infinity;
   /** Since when something is held back, and nothing comes. */
   #heldBackSince: Millis | undefined;
   /** Since when neighbours have had much to give, and have given little of it. */
@@ -120,8 +124,13 @@ export class Gateway {
   /** A piece has come from a peer. */
   received(link: Link, bytes: number, now: Millis): void {
     this.#heldBackSince = undefined;
-    if (this.isRemote(link)) this.#remoteRate.add(bytes, now);
-    else this.#nearRate.add(bytes, now);
+    if (this.isRemote(link)) {
+      this.#remoteAt = now;
+      this.#remoteRate.add(bytes, now);
+    } else {
+      this.#nearAt = now;
+      this.#nearRate.add(bytes, now);
+    }
   }
 
   asked(link: Link, piece: PieceIndex): void {
@@ -186,9 +195,18 @@ export class Gateway {
     const rate = this.#remoteRate.rateBytesPerSec(now);
     const room = DEPTH_MIN + Math.floor((rate * PIPELINE_MS) / 1_000 / pieceLengthMax);
     if (this.#remoteOwed > 0 || this.#isStarved(now)) return this.#remoteOwed < room;
-    let fetching = 0;
-    for (const until of this.#gateways.values()) if (until > now) fetching++;
-    return fetching < GATEWAYS_MAX;
+    return this.#isGateway(now);
+  }
+
+  /** Whether this agent is one of those that fetch from remote peers, or should become one. */
+  #isGateway(now: Millis): boolean {
+    let others = 0;
+    for (const until of this.#gateways.values()) if (until > now) others++;
+    if (others >= GATEWAYS_MAX) return false;
+    const silenceMs = 2 * this.#stallTimeoutMs;
+    if (this.#parts.swarm.isInCrew(now) || now - this.#remoteAt < silenceMs) return true;
+    const waitsSince = Math.max(this.#heldBackSince ?? now, this.#nearAt);
+    return others === 0 && now - waitsSince >= silenceMs;
   }
 
   #isStarved(now: Millis): boolean {
