@@ -40,6 +40,9 @@ export interface AnnouncerOptions {
 /** So few are told at once with the first. */
 const REST_MIN = 2;
 
+/** Remote members among those told at once: others where they are hear of the piece from them. */
+const REMOTE_FIRST = 1;
+
 export class Announcer {
   readonly #deps: AnnouncerDeps;
   readonly #parts: AnnouncerParts;
@@ -146,22 +149,24 @@ export class Announcer {
   }
 
   /**
-   * Up to `count` members that lack the piece, those that are remote only where no other lacks it;
-   * `members` is left in another order.
+   * Up to `count` members that lack the piece, and one more that is remote; as many of those where no
+   * other lacks it. `members` is left in another order.
    */
   #chooseFirst(piece: PieceIndex, members: PeerId[], count: number): readonly PeerId[] {
     const chosen: PeerId[] = [];
     const remote: PeerId[] = [];
-    for (let i = 0; i < members.length && chosen.length < count; i++) {
+    const remoteMin = members.some((peerId) => this.#isRemote(peerId)) ? REMOTE_FIRST : 0;
+    for (let i = 0; i < members.length; i++) {
+      if (chosen.length >= count && remote.length >= remoteMin) break;
       const at = i + this.#deps.random.below(members.length - i);
       const peerId = members[at]!;
       members[at] = members[i]!;
       members[i] = peerId;
       if (this.#holds(peerId, piece)) continue;
       if (this.#isRemote(peerId)) remote.push(peerId);
-      else chosen.push(peerId);
+      else if (chosen.length < count) chosen.push(peerId);
     }
-    return chosen.length > 0 ? chosen : remote.slice(0, count);
+    return [...chosen, ...remote.slice(0, chosen.length > 0 ? REMOTE_FIRST : count)];
   }
 
   #isRemote(peerId: PeerId): boolean {

@@ -194,19 +194,24 @@ export class Gateway {
     const { pieceLengthMax } = this.#parts.ledger.layout;
     const rate = this.#remoteRate.rateBytesPerSec(now);
     const room = DEPTH_MIN + Math.floor((rate * PIPELINE_MS) / 1_000 / pieceLengthMax);
-    if (this.#remoteOwed > 0 || this.#isStarved(now)) return this.#remoteOwed < room;
-    return this.#isGateway(now);
+    return this.#remoteOwed < room && (this.#isStarved(now) || this.#isGateway(now));
   }
 
-  /** Whether this agent is one of those that fetch from remote peers, or should become one. */
+  /**
+   * Whether this agent is one of those that fetch from remote peers, or should become one. The crew
+   * comes first, which is known to all and connected with each other; others step in for it.
+   */
   #isGateway(now: Millis): boolean {
-    let others = 0;
-    for (const until of this.#gateways.values()) if (until > now) others++;
-    if (others >= GATEWAYS_MAX) return false;
+    const { swarm } = this.#parts;
+    const others = [...this.#gateways.keys()].filter((id) => this.#gateways.get(id)! > now);
     const silenceMs = 2 * this.#stallTimeoutMs;
-    if (this.#parts.swarm.isInCrew(now) || now - this.#remoteAt < silenceMs) return true;
-    const waitsSince = Math.max(this.#heldBackSince ?? now, this.#nearAt);
-    return others === 0 && now - waitsSince >= silenceMs;
+    const isOne = this.#remoteOwed > 0 || now - this.#remoteAt < silenceMs;
+    if (swarm.isInCrew(now)) return isOne || others.length < GATEWAYS_MAX;
+    if (isOne && others.length < GATEWAYS_MAX) return !others.some((id) => swarm.isOfCrew(id, now));
+    if (others.length > 0) return false;
+    const waitedMs = now - Math.max(this.#heldBackSince ?? now, this.#nearAt);
+    // One of them begins, and the others hear of it.
+    return waitedMs >= silenceMs && waitedMs >= silenceMs + this.#waitMs(Infinity, 0);
   }
 
   #isStarved(now: Millis): boolean {
@@ -241,16 +246,18 @@ export class Gateway {
     }
     const waitedMs = now - this.#since[piece]!;
     if (waitedMs >= this.#stallTimeoutMs) return true;
-    return waitedMs >= (this.#rankOf(link, piece) * this.#stallTimeoutMs) / RANKS;
+    return waitedMs >= this.#waitMs(link.proximity, piece, now);
   }
 
-  /** How many neighbours come before this agent for the piece. */
-  #rankOf({ proximity }: Link, piece: PieceIndex): number {
+  /** How long this agent leaves the piece to neighbours that come before it; of the crew, if given. */
+  #waitMs(nearerThan: number, piece: PieceIndex, crewAt?: Millis): Millis {
+    const { links, swarm } = this.#parts;
     let rank = 0;
-    for (const other of this.#parts.links.values()) {
-      if (other.proximity < proximity && this.#parts.swarm.outranks(other.peerId, piece)) rank++;
+    for (const { peerId, proximity } of links.values()) {
+      if (proximity >= nearerThan || !swarm.outranks(peerId, piece)) continue;
+      if (crewAt === undefined || swarm.isOfCrew(peerId, crewAt)) rank++;
     }
-    return rank;
+    return (Math.min(rank, RANKS) * this.#stallTimeoutMs) / RANKS;
   }
 
   /** Whether the remote peer should give what neighbours have: they are slow, and it is not. */
