@@ -87,6 +87,7 @@ export class Gateway {
   #heldBackSince: Millis | undefined;
   /** Since when neighbours have had much to give, and have given little of it. */
   #slowSince: Millis | undefined;
+  #offered = 0;
   #offerCountedAt: Millis = -Infinity;
 
   constructor(parts: GatewayParts, stallTimeoutMs: Millis) {
@@ -270,17 +271,36 @@ export class Gateway {
 
   /** Whether neighbours have long had more to give than they will soon have given. */
   #areNeighboursSlow(now: Millis): boolean {
-    if (now >= this.#offerCountedAt + OFFER_INTERVAL_MS) {
-      this.#offerCountedAt = now;
-      const rate = this.#nearRate.rateBytesPerSec(now);
-      const isSlow = this.#offeredBytes() * 1_000 > rate * NEARLY_DONE_MS;
-      this.#slowSince = isSlow ? (this.#slowSince ?? now) : undefined;
-    }
+    this.#countOffer(now);
     return this.#slowSince !== undefined && now - this.#slowSince > this.#stallTimeoutMs;
   }
 
+  /**
+   * What is missing here and not left to neighbours: where some of them are of the crew and this
+   * agent is not, what only remote peers have. `undefined`: nothing is left to anybody.
+   */
+  offeredBytes(now: Millis): number | undefined {
+    const { swarm, links } = this.#parts;
+    if (swarm.isInCrew(now)) return undefined;
+    const isLeft = links.values().some((link) => {
+      return link.proximity <= PROXIMITY_ALIKE_MAX && swarm.isOfCrew(link.peerId, now);
+    });
+    if (!isLeft) return undefined;
+    this.#countOffer(now);
+    return this.#offered;
+  }
+
+  #countOffer(now: Millis): void {
+    if (now < this.#offerCountedAt + OFFER_INTERVAL_MS) return;
+    this.#offerCountedAt = now;
+    this.#offered = this.#nearBytes();
+    const rate = this.#nearRate.rateBytesPerSec(now);
+    const isSlow = this.#offered * 1_000 > rate * NEARLY_DONE_MS;
+    this.#slowSince = isSlow ? (this.#slowSince ?? now) : undefined;
+  }
+
   /** What is missing here, and some peer has that is not remote. */
-  #offeredBytes(): number {
+  #nearBytes(): number {
     const { picker, layout } = this.#parts.ledger;
     const near = [...this.#parts.links.values()].filter((link) => !this.isRemote(link));
     let bytes = 0;

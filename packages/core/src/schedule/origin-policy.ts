@@ -213,7 +213,8 @@ export class OriginPolicy {
     const longMs = isInCrew ? stallTimeoutMs : peerSilenceMs;
     if (this.#offerSince === undefined || now - this.#offerSince < longMs) return false;
     const rate = this.#peerRate.rateBytesPerSec(now);
-    if (this.#offeredBytes(now) * 1_000 <= rate * NEARLY_DONE_MS) return false;
+    const offered = this.#parts.peers?.gateway.offeredBytes(now) ?? this.#offeredBytes(now);
+    if (offered * 1_000 <= rate * NEARLY_DONE_MS) return false;
     if (this.#originRateBytesPerSec === undefined) {
       return this.#runCount === 0 && (isInCrew || rate < RATE_MODEST_BYTES_PER_SEC);
     }

@@ -104,7 +104,7 @@ describe("a peer far away", () => {
       join(each, "far", { reach: "private", have: pieces("1") });
     }
     const first = all.map(({ h }) => asked(h, "far").length);
-    expect(first.toSorted()).toEqual([0, 1]);
+    expect(first.filter((count) => count === 1)).toHaveLength(1);
     const waiting = all[first.indexOf(0)];
     waiting?.h.advanceTo(STALL_MS);
     expect(waiting && asked(waiting.h, "far")).toEqual([0]);
