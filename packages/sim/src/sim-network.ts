@@ -138,7 +138,7 @@ export class SimNetwork {
 
   /**
    * Presence goes from peer to peer over connections: whoever has one hears it a little later, if
-   * it has published presence in the content itself.
+   * it has published presence in the content itself. Two sites behind NATs have no connection.
    */
   publish(from: SimSwarm, contentId: ContentId, role: PresenceRole): void {
     let present = this.#present.get(contentId);
@@ -151,7 +151,10 @@ export class SimNetwork {
     const at = this.clock.now() + this.#options.presenceDelayMs;
     const members = present;
     this.clock.schedule(at, () => {
-      for (const swarm of members) if (swarm !== from) swarm.presenceArrived(event);
+      for (const swarm of members) {
+        const isApart = swarm.site !== from.site && swarm.site?.hasNat && from.site?.hasNat;
+        if (swarm !== from && isApart !== true) swarm.presenceArrived(event);
+      }
     });
   }
 

@@ -13,6 +13,7 @@ import type {
   EventSink,
   Millis,
   PeerId,
+  PeerReach,
   Port,
   PresenceRole,
   RequestId,
@@ -260,9 +261,9 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
     this.#dialling.delete(dialler.peerId);
     const requestsMax = LIMITS.requestsPerPeerMax;
     const connected = { type: "peerConnected", requestsMax } as const;
-    this.#network.post(end, { ...connected, peerId: this.peerId, host: this.#hostFor(dialler) });
+    this.#network.post(end, { ...connected, peerId: this.peerId, ...this.#placeFor(dialler) });
     this.#publishPresence();
-    this.#emit({ ...connected, peerId: dialler.peerId, host: dialler.#hostFor(this) });
+    this.#emit({ ...connected, peerId: dialler.peerId, ...dialler.#placeFor(this) });
     const lossAt = this.#network.drawLossAt();
     this.#network.clock.schedule(lossAt, () => {
       if (end.state === "open") this.connectionLost(dialler.peerId);
@@ -278,6 +279,13 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   #hostFor({ site }: SimSwarm): string {
     const isTranslated = this.site?.hasNat === true && this.site !== site;
     return isTranslated ? `nat-${this.site.name}` : this.host;
+  }
+
+  /** A site is a subnet; the large LAN, where nobody has a site, is many. */
+  #placeFor(other: SimSwarm): { readonly host: string; readonly reach: PeerReach } {
+    const host = this.#hostFor(other);
+    if (this.site === undefined || this.site !== other.site) return { host, reach: "private" };
+    return { host, reach: "subnet" };
   }
 
   #disconnect(peerId: PeerId, reason: string): void {

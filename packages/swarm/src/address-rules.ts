@@ -78,7 +78,7 @@ export class AddressRules {
     if (family === undefined) return false;
     if (this.#subnetOnly) {
       const isHere = loopbackHosts.check(host, family);
-      return isHere ? this.#allowLoopback : reachOf(host) === "subnet";
+      return isHere ? this.#allowLoopback : isInSubnet(host, family);
     }
     if (this.#namedHosts.check(host, family)) return true;
     if (loopbackHosts.check(host, family)) return this.#allowLoopback;
@@ -135,8 +135,8 @@ export function hostOf(address: Multiaddr): string | undefined {
 export function reachOf(host: string): PeerReach {
   const family = familyOf(host);
   if (family === undefined) return "public";
-  const isHere = loopbackHosts.check(host, family) || linkLocalHosts.check(host, family);
-  if (isHere || isInLocalSubnet(host, family)) return "subnet";
+  if (loopbackHosts.check(host, family) || isOwnHost(host)) return "host";
+  if (isInSubnet(host, family)) return "subnet";
   return privateHosts.check(host, family) ? "private" : "public";
 }
 
@@ -152,6 +152,16 @@ const ADDRESS_LENGTH_MAX = 256;
 function familyOf(host: string): "ipv4" | "ipv6" | undefined {
   const version = isIP(host);
   return version === 4 ? "ipv4" : version === 6 ? "ipv6" : undefined;
+}
+
+function isInSubnet(host: string, family: "ipv4" | "ipv6"): boolean {
+  return linkLocalHosts.check(host, family) || isInLocalSubnet(host, family);
+}
+
+/** Whether an interface of this machine has the address. */
+function isOwnHost(host: string): boolean {
+  const interfaces = Object.values(networkInterfaces());
+  return interfaces.some((addresses) => addresses?.some(({ address }) => address === host));
 }
 
 /** Interfaces come and go, so they are read each time: connections are rare. */

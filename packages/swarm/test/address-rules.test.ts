@@ -66,8 +66,8 @@ test("restricted to the subnet, allows no other private host, not even one that 
 });
 
 test.each([
-  ["127.0.0.1", "subnet"],
-  ["::1", "subnet"],
+  ["127.0.0.1", "host"],
+  ["::1", "host"],
   ["fe80::1", "subnet"],
   ["10.255.254.253", "private"],
   ["fd12::1", "private"],

@@ -22,7 +22,7 @@ test("greets on both sides, and reports host and requests accepted", async () =>
     type: "peerConnected",
     peerId: b.peerId,
     host: "127.0.0.1",
-    reach: "subnet",
+    reach: "host",
     requestsMax: LIMITS.requestsPerPeerMax,
   });
   expect((await b.next("peerConnected")).peerId).toBe(a.peerId);

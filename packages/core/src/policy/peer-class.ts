@@ -31,7 +31,7 @@ export function peerClassOf(
   mode: number,
 ): PeerClass {
   if (isLocal) return "linkLocal";
-  if (reach === "subnet") return "lan";
+  if (reach === "host" || reach === "subnet") return "lan";
   if (mode === DOWNLOAD_MODES.group) return "group";
   return reach === "private" ? "lan" : "internet";
 }

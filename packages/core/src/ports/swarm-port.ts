@@ -8,8 +8,8 @@ import type { BufferId, ContentId, PeerId, PieceIndex, RequestId } from "../unit
 /** Why a peer does not get what it asked for. */
 export type RefusalReason = "busy" | "notFound";
 
-/** Where a connected peer is: on this machine or in a subnet of it, at a private address, elsewhere. */
-export type PeerReach = "subnet" | "private" | "public";
+/** Where a connected peer is: on this machine, in a subnet of it, at a private address, elsewhere. */
+export type PeerReach = "host" | "subnet" | "private" | "public";
 
 /** Something a peer did that only a broken or hostile peer does (threat model section 14). */
 export type Offence =
@@ -66,7 +66,7 @@ export type SwarmCommand =
       readonly contentId: ContentId;
       readonly pieces: readonly PieceIndex[];
     }
-  /** Announces that we are about to fetch a run of pieces from the origin. */
+  /** Announces that we are about to fetch a run of pieces from the origin, or from far away. */
   | {
       readonly type: "sendClaim";
       readonly peerIds: readonly PeerId[];

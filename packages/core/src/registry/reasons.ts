@@ -97,6 +97,7 @@ export const REASONS = {
   busy: peer("it has said that it is busy", "Its upload slots are taken: uploadsMax on its side."),
   stalled: peer("it did not deliver a piece in time, and is left alone for a while"),
   othersAsked: peer("all it has that is missing is asked of others already"),
+  leftToNeighbours: peer("peers nearer than it have what is missing, or are fetching it"),
   inFlightFull: peer("as many bytes are under way as may be at a time (inFlightBytesMax)"),
   limitReached: peer("the bandwidth limit leaves nothing for peers now", "Raise the limit."),
 

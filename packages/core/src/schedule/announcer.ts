@@ -5,7 +5,8 @@
  * A piece is announced at once to a few members, chosen at random among those that lack it, and to
  * the rest a little later, many pieces at a time. Whoever gets it first passes it on, so it spreads as
  * a tree of which everybody is now an inner node and now a leaf: uploads are shared evenly, and few
- * messages are about pieces that the hearer has (swarm-algorithms digest, section 2).
+ * messages are about pieces that the hearer has (swarm-algorithms digest, section 2). Members that
+ * are remote (`Gateway`) come after all that are not.
  *
  * Knows members and pieces. Called by `Fetcher`.
  */
@@ -38,6 +39,9 @@ export interface AnnouncerOptions {
 
 /** So few are told at once with the first. */
 const REST_MIN = 2;
+
+/** Remote members among those told at once: others where they are hear of the piece from them. */
+const REMOTE_FIRST = 1;
 
 export class Announcer {
   readonly #deps: AnnouncerDeps;
@@ -98,6 +102,19 @@ export class Announcer {
     }
   }
 
+  /** What is being fetched from far away, for members that are nearer, until they know of it. */
+  claimRemote(now: Millis): void {
+    const { ledger, peers } = this.#parts;
+    if (peers === undefined) return;
+    const isTold = (piece: PieceIndex): boolean =>
+      ledger.committed.has(piece) && !this.#untold.includes(piece);
+    for (const { piece, nearerThan } of peers.gateway.takeClaimsDue(isTold, now)) {
+      const isNearer = (peerId: PeerId): boolean =>
+        (peers.links.get(peerId)?.proximity ?? nearerThan) < nearerThan;
+      this.claim([{ first: piece, count: 1 }], this.#wanting().filter(isNearer));
+    }
+  }
+
   pollDeadline(): Millis {
     return this.#deadline;
   }
@@ -131,17 +148,31 @@ export class Announcer {
     });
   }
 
-  /** Up to `count` members that lack the piece; `members` is left in another order. */
+  /**
+   * Up to `count` members that lack the piece, and one more that is remote; as many of those where no
+   * other lacks it. `members` is left in another order.
+   */
   #chooseFirst(piece: PieceIndex, members: PeerId[], count: number): readonly PeerId[] {
     const chosen: PeerId[] = [];
-    for (let i = 0; i < members.length && chosen.length < count; i++) {
+    const remote: PeerId[] = [];
+    const remoteMin = members.some((peerId) => this.#isRemote(peerId)) ? REMOTE_FIRST : 0;
+    for (let i = 0; i < members.length; i++) {
+      if (chosen.length >= count && remote.length >= remoteMin) break;
       const at = i + this.#deps.random.below(members.length - i);
       const peerId = members[at]!;
       members[at] = members[i]!;
       members[i] = peerId;
-      if (!this.#holds(peerId, piece)) chosen.push(peerId);
+      if (this.#holds(peerId, piece)) continue;
+      if (this.#isRemote(peerId)) remote.push(peerId);
+      else if (chosen.length < count) chosen.push(peerId);
     }
-    return chosen;
+    return [...chosen, ...remote.slice(0, chosen.length > 0 ? REMOTE_FIRST : count)];
+  }
+
+  #isRemote(peerId: PeerId): boolean {
+    const { peers } = this.#parts;
+    const link = peers?.links.get(peerId);
+    return peers !== undefined && link !== undefined && peers.gateway.isRemote(link);
   }
 
   #holds(peerId: PeerId, piece: PieceIndex): boolean {

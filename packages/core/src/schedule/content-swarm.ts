@@ -45,7 +45,7 @@ interface MemberClaim {
 export const OWNERSHIP = { others: 0, own: 1, inherited: 2 } as const;
 
 /** Runs that one member may claim at a time; more replace the oldest. */
-const CLAIMS_PER_MEMBER_MAX = 16;
+const CLAIMS_PER_MEMBER_MAX = 32;
 /** Pieces that one claim covers; each costs us a step, and honest runs have fewer. */
 const CLAIM_PIECES_MAX = 4_096;
 /** Far members that are remembered: only the highest in rank can ever be of the crew. */

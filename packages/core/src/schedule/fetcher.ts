@@ -54,8 +54,9 @@ export class Fetcher implements Stage {
     this.#swarm = new ContentSwarm(layout, { contentId, ...bounds });
     const pace = deps.pacer.open({ ...options, url: options.sources.url }, now);
     this.#pace = pace;
-    this.#peers = contentId && new PeerRequests(deps, this.#ledger, { contentId, urgency, pace });
-    const parts = { ledger: this.#ledger, swarm: this.#swarm, peers: this.#peers };
+    const known = { ledger: this.#ledger, swarm: this.#swarm };
+    this.#peers = contentId && new PeerRequests(deps, known, { contentId, urgency, pace });
+    const parts = { ...known, peers: this.#peers };
     this.#announcer = new Announcer(deps, parts, options);
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
@@ -292,6 +293,7 @@ export class Fetcher implements Stage {
   #peerClaimed(link: Link, claim: Claim, now: Millis): void {
     this.#member(link, now);
     this.#swarm.claim(link.peerId, claim.first, claim.count, now);
+    this.#peers?.gateway.claimed(link, claim.first, now);
     this.#origin.memberClaimed(link.peerId, claim);
   }
 
@@ -317,10 +319,11 @@ export class Fetcher implements Stage {
   #peerPiece(requestId: number, bufferId: BufferId, now: Millis): void {
     const answer = this.#peers?.answered(requestId);
     if (answer === undefined) return this.#deps.outbox.release(bufferId);
-    const { piece, link } = answer;
+    const { piece, link, askedAt } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
-    this.#deps.peers.received(link, length, now);
+    this.#deps.peers.received(link, { length, askedAt }, now);
+    this.#peers?.gateway.received(link, length, now);
     this.#swarm.heard(link.peerId, now);
     this.#receive(piece, link, bufferId);
   }
@@ -376,6 +379,7 @@ export class Fetcher implements Stage {
     this.#peers?.fill(now);
     const claims = this.#origin.takeClaimsDue();
     if (claims.length > 0) this.#announcer.claim(claims);
+    this.#announcer.claimRemote(now);
     this.#ledger.sync(now, this.#announcer.isHeard);
     this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };

@@ -71,6 +71,8 @@ export class OriginPolicy {
   /** Since when this agent has had nothing under way, and how long it then waits before stealing. */
   #idleSince: Millis | undefined;
   #stealAfterMs = 0;
+  /** Since when peers have been slow without a break. */
+  #slowSince: Millis | undefined;
   #offered = 0;
   #offerCountedAt: Millis = -Infinity;
   /** Since when peers have had something to give without a break. */
@@ -145,6 +147,7 @@ export class OriginPolicy {
     this.#qos.note(this.#parts.ledger.storedBytes, now);
     if (peers?.hasOffer() === true) this.#offerSince ??= now;
     else this.#offerSince = undefined;
+    this.#slowSince = this.#peersAreSlow(now) ? (this.#slowSince ?? now) : undefined;
     if (runCount > 0 || (peers !== undefined && peers.size > 0)) this.#idleSince = undefined;
     else if (this.#idleSince === undefined) {
       this.#idleSince = now;
@@ -182,7 +185,10 @@ export class OriginPolicy {
       if (this.#qos.isMissed(this.#offerSince, now)) return "belowQos";
       if (this.#corrupt.has(piece)) return "corruptRetry";
       if (this.#peersAreSilent(now)) return "peersSilent";
-      return this.#peersAreSlow(now) ? "peersSlow" : undefined;
+      if (this.#slowSince === undefined) return undefined;
+      // Many find peers slow at the same time, and divide what they take; for a while at most.
+      const isLeft = now - this.#slowSince < PATIENCE_MS && swarm.isClaimed(piece, now);
+      return isLeft ? undefined : "peersSlow";
     }
     if (this.#othersGiveNothing) return "peersSilent";
     if (swarm.isClaimed(piece, now)) return undefined;
@@ -210,7 +216,8 @@ export class OriginPolicy {
     const longMs = isInCrew ? stallTimeoutMs : peerSilenceMs;
     if (this.#offerSince === undefined || now - this.#offerSince < longMs) return false;
     const rate = this.#peerRate.rateBytesPerSec(now);
-    if (this.#offeredBytes(now) * 1_000 <= rate * NEARLY_DONE_MS) return false;
+    const offered = this.#parts.peers?.gateway.offeredBytes(now) ?? this.#offeredBytes(now);
+    if (offered * 1_000 <= rate * NEARLY_DONE_MS) return false;
     if (this.#originRateBytesPerSec === undefined) {
       return this.#runCount === 0 && (isInCrew || rate < RATE_MODEST_BYTES_PER_SEC);
     }

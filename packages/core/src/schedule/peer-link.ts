@@ -6,7 +6,8 @@
  */
 import type { Millis, PeerId } from "../units.ts";
 import type { PeerClass } from "../policy/peer-class.ts";
-import type { RateMeter } from "./pace.ts";
+import type { Proximity } from "../policy/proximity.ts";
+import { RateMeter } from "./pace.ts";
 
 /** A connected peer's record; lives from `peerConnected` to `peerDisconnected`. */
 export interface Link {
@@ -14,6 +15,7 @@ export interface Link {
   /** What counts as its address: of IPv6, a network (`addressKey`). */
   readonly address: string;
   readonly peerClass: PeerClass;
+  readonly proximity: Proximity;
   /** A small number, reused after disconnection; names the peer in the picker. */
   readonly slot: number;
   /** Requests the peer accepts at a time. */
@@ -31,11 +33,41 @@ export interface Link {
   /** The last `busyUntil` that was for a piece that did not come in time. */
   stalledUntil: Millis;
   readonly received: RateMeter;
+  /** From the request on, smoothed over pieces; 0 before the first. Waiting in queues is part of it. */
+  msPerByte: number;
 }
 
 /** R-SCH-06: good pieces that end it, and what peers on probation at one address may owe. */
 const PROBATION_PIECES = 2;
 const PROBATION_OWED_MAX = 2;
+
+/** The link with a peer that has just connected. */
+export function newLink(
+  { peerId, requestsMax }: { readonly peerId: PeerId; readonly requestsMax: number },
+  place: Pick<Link, "address" | "peerClass" | "proximity" | "slot">,
+  now: Millis,
+): Link {
+  return {
+    peerId,
+    ...place,
+    // Who takes no request at all could never be asked, and would be waited for.
+    requestsMax: Math.max(1, requestsMax),
+    outstanding: 0,
+    yielding: 0,
+    unverified: 0,
+    goodPieces: 0,
+    busyUntil: 0,
+    stalledUntil: 0,
+    received: new RateMeter(now),
+    msPerByte: 0,
+  };
+}
+
+/** A piece of so many bytes has come after this time. */
+export function noteService(link: Link, { length, tookMs }: { length: number; tookMs: Millis }) {
+  const msPerByte = tookMs / length;
+  link.msPerByte = link.msPerByte === 0 ? msPerByte : (link.msPerByte + msPerByte) / 2;
+}
 
 export function isOnProbation(link: Link): boolean {
   return link.goodPieces < PROBATION_PIECES;

@@ -12,7 +12,9 @@ import type { Settings } from "../registry/settings.ts";
 import type { PaceFlow } from "../pace/pace-flow.ts";
 import { MiB } from "../units.ts";
 import type { ContentId, Millis, PeerId, PieceIndex, RequestId } from "../units.ts";
+import type { ContentSwarm } from "./content-swarm.ts";
 import type { Demand, Urgency } from "./demand.ts";
+import { Gateway } from "./gateway.ts";
 import type { Outbox } from "./outbox.ts";
 import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
@@ -27,6 +29,8 @@ interface PeerRequest {
   readonly deadline: Millis;
   /** It was asked while it had to leave room for others. */
   readonly yields: boolean;
+  /** It was asked of a peer far away, while others were near. */
+  readonly isRemote: boolean;
 }
 
 export interface PeerRequestsDeps {
@@ -55,6 +59,8 @@ export class PeerRequests {
   readonly #deps: PeerRequestsDeps;
   readonly #ledger: PieceLedger;
   readonly #options: PeerRequestsOptions;
+  /** What may be asked of peers that are far away while others are near. */
+  readonly gateway: Gateway;
   readonly #links = new Map<PeerId, Link>();
   readonly #requests = new Map<RequestId, PeerRequest>();
   readonly #byPiece = new Map<PieceIndex, PeerRequest[]>();
@@ -64,10 +70,16 @@ export class PeerRequests {
   #deadline: Millis = Infinity;
   #turn = 0;
 
-  constructor(deps: PeerRequestsDeps, ledger: PieceLedger, options: PeerRequestsOptions) {
+  constructor(
+    deps: PeerRequestsDeps,
+    parts: { readonly ledger: PieceLedger; readonly swarm: ContentSwarm },
+    options: PeerRequestsOptions,
+  ) {
     this.#deps = deps;
+    const { ledger } = parts;
     this.#ledger = ledger;
     this.#options = options;
+    this.gateway = new Gateway({ ...parts, links: this.#links }, deps.settings.stallTimeoutMs);
     const canGive = (link: Link): boolean => ledger.picker.interesting(link.slot);
     this.#shares = new SlotShares({ links: this.#links, canGive }, deps.settings);
   }
@@ -99,6 +111,7 @@ export class PeerRequests {
 
   addLink(link: Link): void {
     this.#links.set(link.peerId, link);
+    this.gateway.linkAdded(link);
   }
 
   /** The peer is gone or left the content: its requests are withdrawn, and free again. */
@@ -112,6 +125,7 @@ export class PeerRequests {
       if (isConnected) this.#cancel(request);
       else this.#forget(request);
     }
+    this.gateway.linkRemoved(link);
   }
 
   /** Whether some peer has a piece that is still missing. */
@@ -174,7 +188,8 @@ export class PeerRequests {
     const refusal = this.#shares.refusal(link, pieceLengthMax);
     if (refusal !== undefined) return refusal;
     if (!this.#ledger.hasBudget()) return "inFlightFull";
-    return this.#options.pace.askableAt(now) > now ? "limitReached" : "idle";
+    if (this.#options.pace.askableAt(now) > now) return "limitReached";
+    return this.gateway.isRemote(link) ? "leftToNeighbours" : "idle";
   }
 
   /** Leaves the peer alone for a while. */
@@ -219,7 +234,7 @@ export class PeerRequests {
   }
 
   pollDeadline(): Millis {
-    return this.#deadline;
+    return Math.min(this.#deadline, this.gateway.pollDeadline());
   }
 
   /** Gives up on pieces that are late (R-SCH-02); their peers are snubbed for a while. */
@@ -268,11 +283,21 @@ export class PeerRequests {
       this.#deadline = Math.min(this.#deadline, pace.askableAt(now), now + PACE_RECHECK_MS);
       return false;
     }
+    if (this.gateway.isRemote(link)) return this.#askRemote(link, now);
     if (picker.pick(link.slot, 1, this.#picked) === 1) {
       this.#ask(link, this.#picked[0]!, now);
       return true;
     }
     return this.#askEndgame(link, now);
+  }
+
+  /** Looks again a little later where there is nothing to ask for now. */
+  #askRemote(link: Link, now: Millis): boolean {
+    if (this.#ledger.picker.freeCount === 0) return false;
+    const piece = this.gateway.pick(link, now);
+    if (piece !== undefined) this.#ask(link, piece, now);
+    else this.#deadline = Math.min(this.#deadline, this.gateway.searchAgainAt(link));
+    return piece !== undefined;
   }
 
   /** An idle peer is asked for one of the last pieces, if another source owes it already. */
@@ -301,7 +326,9 @@ export class PeerRequests {
     const length = this.#ledger.layout.length(piece);
     // A peer that has delivered nothing lately is given the time of a modest one.
     const rate = link.received.rateBytesPerSec(now) || RATE_ASSUMED_BYTES_PER_SEC;
-    const expectedMs = ((link.outstanding + 1) * length * 1_000) / rate;
+    const byRateMs = ((link.outstanding + 1) * length * 1_000) / rate;
+    // It waits on a thin link beside those of others, as the ones before did.
+    const expectedMs = Math.max(byRateMs, length * link.msPerByte);
     const patienceMs = Math.min(
       Math.max(settings.pieceTimeoutMsMin, LATENESS_FACTOR * expectedMs),
       LIMITS.pieceTimeoutMsMax,
@@ -314,6 +341,7 @@ export class PeerRequests {
       askedAt: now,
       deadline: now + patienceMs,
       yields: this.#deps.demand.yields(this.#options.urgency),
+      isRemote: this.gateway.isRemote(link),
     };
     this.#requests.set(requestId, request);
     const others = this.#byPiece.get(piece);
@@ -322,6 +350,7 @@ export class PeerRequests {
     this.#deadline = Math.min(this.#deadline, request.deadline);
     link.outstanding++;
     if (request.yields) link.yielding++;
+    if (request.isRemote) this.gateway.asked(link, piece);
     this.#shares.asked(requestId, link, length);
     this.#ledger.requested(piece);
     this.#options.pace.asked(length, now);
@@ -340,6 +369,7 @@ export class PeerRequests {
     this.#requests.delete(request.requestId);
     request.link.outstanding--;
     if (request.yields) request.link.yielding--;
+    if (request.isRemote) this.gateway.ended();
     this.#shares.ended(request.requestId);
     this.#ledger.unrequested(request.piece);
     const others = this.#byPiece.get(request.piece)?.filter((other) => other !== request) ?? [];

@@ -13,6 +13,7 @@ import { LIMITS } from "../registry/limits.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Random } from "../random.ts";
 import { peerClassOf, RECEIVED_COUNTERS } from "../policy/peer-class.ts";
+import { proximityOf } from "../policy/proximity.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
 import type { Offence, PeerReach, SwarmEvent } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
@@ -24,9 +25,8 @@ import { Dialler } from "./dialler.ts";
 import { isNews, newPeer, noteFailure } from "./known-peer.ts";
 import type { Peer, PeerHint } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
-import { RateMeter } from "./pace.ts";
 import { PeerMemory } from "./peer-memory.ts";
-import { isCrowded, isOnProbation, owedBy } from "./peer-link.ts";
+import { isCrowded, isOnProbation, newLink, noteService, owedBy } from "./peer-link.ts";
 import type { PeerGate } from "./peer-gate.ts";
 import type { Link } from "./peer-link.ts";
 import type { WallClock } from "./wall-clock.ts";
@@ -184,23 +184,10 @@ export class PeerTable implements BanList {
       this.#peers.set(event.peerId, peer);
       this.#dialler.known(peer);
     }
-    const { isLocal } = peer;
-    const { downloadMode } = this.#deps.settings;
-    const link: Link = {
-      peerId: event.peerId,
-      address,
-      peerClass: peerClassOf({ isLocal, reach: event.reach ?? "private" }, downloadMode),
-      slot: this.#freeSlots.pop() ?? this.#slotCount++,
-      // Who takes no request at all could never be asked, and would be waited for.
-      requestsMax: Math.max(1, event.requestsMax),
-      outstanding: 0,
-      yielding: 0,
-      unverified: 0,
-      goodPieces: 0,
-      busyUntil: 0,
-      stalledUntil: 0,
-      received: new RateMeter(now),
-    };
+    const place = { isLocal: peer.isLocal, reach: event.reach ?? "private" };
+    const peerClass = peerClassOf(place, this.#deps.settings.downloadMode);
+    const slot = this.#freeSlots.pop() ?? this.#slotCount++;
+    const link = newLink(event, { address, peerClass, proximity: proximityOf(place), slot }, now);
     peer.state = { name: "connected", link };
     peer.dialFailures = 0;
     this.#backoff.succeeded(address);
@@ -238,8 +225,10 @@ export class PeerTable implements BanList {
   }
 
   /** Bytes of a piece have come from the peer. */
-  received(link: Link, length: number, now: Millis): void {
+  received(link: Link, piece: { length: number; askedAt: Millis }, now: Millis): void {
+    const { length, askedAt } = piece;
     link.received.add(length, now);
+    noteService(link, { length, tookMs: now - askedAt });
     this.#deps.counters.add(RECEIVED_COUNTERS[link.peerClass], length);
   }
 

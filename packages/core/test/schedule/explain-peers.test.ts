@@ -289,6 +289,23 @@ const CASES: Array<[PeerReason, () => Harness, object?]> = [
     { pieceCount: 1, bytes: PIECE_LENGTH, isUsed: false },
   ],
   [
+    "leftToNeighbours",
+    () => {
+      const all = wanting(".".repeat(64));
+      all.h.send({
+        type: "peerConnected",
+        peerId: "near",
+        host: "10.0.0.3",
+        reach: "subnet",
+        requestsMax: 8,
+      });
+      all.h.send({ type: "peerJoined", peerId: "near", contentId: all.contentId });
+      all.h.bitfield("near", all.contentId, PieceSet.full(64));
+      connect(all, "p", "10.1.0.2", PieceSet.full(64));
+      return all.h;
+    },
+  ],
+  [
     "limitReached",
     () => {
       const all = wanting(".".repeat(64), { downloadRateBytesPerSec: 16_384 });

@@ -10,6 +10,7 @@ function linkOf(peerId: string, drawn: string): Link {
   return {
     peerId,
     peerClass: "lan",
+    proximity: 1,
     address: drawn.replace("!", ""),
     slot: 0,
     requestsMax: 8,
@@ -20,6 +21,7 @@ function linkOf(peerId: string, drawn: string): Link {
     busyUntil: 0,
     stalledUntil: 0,
     received: new RateMeter(0),
+    msPerByte: 0,
   };
 }
 

@@ -129,7 +129,11 @@ export function crowdBoundMs(options: CompleteCrowd): Millis {
       options.downRateBytesPerSec,
     ),
   });
-  return sites === 0 ? fluid : Math.max(fluid, (needed * 1_000) / options.wanRateBytesPerSec);
+  if (sites === 0) return fluid;
+  // Sites behind NATs can give each other nothing: each takes a copy of its own.
+  const copies = options.hasNat ? sites : 1;
+  const byOrigin = (copies * needed * 1_000) / (originRateBytesPerSec + seedRates);
+  return Math.max(fluid, byOrigin, (needed * 1_000) / options.wanRateBytesPerSec);
 }
 
 /** Three decimals are what a reader can use, and hide no difference that matters. */
