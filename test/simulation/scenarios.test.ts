@@ -4,16 +4,11 @@
  * given by the words of the `sim` command, and a failure prints them.
  */
 import { hasBaseline, parseCrowdFlags, runBaseline, runCrowd, SCENARIOS } from "@shoal/sim";
-import type { CrowdReport, ScenarioName } from "@shoal/sim";
+import type { ScenarioName } from "@shoal/sim";
 import { describe, expect, it } from "vitest";
-import { isLong, scale } from "../long.ts";
-
-type Figure = {
-  [Name in keyof CrowdReport]: CrowdReport[Name] extends number ? Name : never;
-}[keyof CrowdReport];
-
-/** At most this: asserted now, and wanted. */
-type Bounds = Partial<Record<Figure, readonly [now: number, target: number]>>;
+import { scale } from "../long.ts";
+import { check, reportOf } from "./crowd-bounds.ts";
+import type { Bounds } from "./crowd-bounds.ts";
 
 interface Row {
   readonly words: string;
@@ -123,30 +118,6 @@ const ROWS: Readonly<Record<ScenarioName, Row>> = {
 /** The seeds of a scenario; long runs try more. */
 const SEEDS = scale([42], [42, 7, 1_001]);
 
-/** Runs are the same for the same words, so each is made once. */
-const REPORTS = new Map<string, CrowdReport>();
-
-function reportOf(words: string): CrowdReport {
-  const known = REPORTS.get(words);
-  const report = known ?? runCrowd(parseCrowdFlags(words.split(" ")));
-  REPORTS.set(words, report);
-  return report;
-}
-
-function check(words: string, bounds: Bounds): CrowdReport {
-  const report = reportOf(words);
-  try {
-    expect(report.unfinished).toEqual([]);
-    const isOver = ([figure, [now]]: [string, readonly number[]]): boolean =>
-      report[figure as Figure] > (now ?? 0);
-    expect(Object.entries(bounds).filter(isOver)).toEqual([]);
-    return report;
-  } catch (error) {
-    const replay = `node packages/sim/src/main.ts ${words}`;
-    throw new Error(`Replay with: ${replay}\n${JSON.stringify(report)}`, { cause: error });
-  }
-}
-
 describe("a scenario keeps its bounds", () => {
   for (const name of Object.keys(SCENARIOS) as ScenarioName[]) {
     const { words, bounds } = ROWS[name];
@@ -211,19 +182,5 @@ describe("beside agents by the documented rules of Delivery Optimization", () =>
     expect(known).toContain("sites");
     expect(known).not.toContain("churn");
     expect(known).not.toContain("corrupt");
-  });
-});
-
-describe.skipIf(!isLong)("a thousand agents", () => {
-  it("get 1 GiB in 256 pieces, simulated in two minutes on one core", () => {
-    const startedAt = process.cpuUsage();
-    check("flash-crowd --peers 1000 --degree 16 --seed 42", { originCopies: [8, 1.02] });
-    const { user, system } = process.cpuUsage(startedAt);
-    expect((user + system) / 1e6).toBeLessThanOrEqual(120);
-  });
-
-  it("are a hundred, and take about one copy", () => {
-    const report = check("flash-crowd --peers 100 --seed 42", { originCopies: [1.5, 1.02] });
-    expect(report.completed).toBe(100);
   });
 });
