@@ -6,7 +6,7 @@ import { ContentSwarm } from "../../src/schedule/content-swarm.ts";
 import { CREW_SIZE, crewRank } from "../../src/schedule/origin-crew.ts";
 import { hashText32 } from "../../src/random.ts";
 import { KiB } from "../../src/units.ts";
-import { fetching, Harness, pieces } from "./harness.ts";
+import { fetching, Harness, PIECE_LENGTH, pieces } from "./harness.ts";
 
 /** Identities that come before "self" in the order of the content's members. */
 function crewOf(contentId: ContentId, count: number): string[] {
@@ -126,5 +126,28 @@ describe("presence of a holder", () => {
     expect(h.take("publishPresence")).toEqual([]);
     setMachine(h, { isOnBattery: false });
     expect(h.take("publishPresence").at(-1)).toMatchObject({ contentId, role: "holding" });
+  });
+});
+
+describe("uploads", () => {
+  test("of one peer that reads slowly leave room for others (R-PEER-27)", () => {
+    const { h, contentId } = fetching(pieces("1111"));
+    const ask = (peerId: string, requestId: number): void =>
+      h.send({ type: "pieceRequested", peerId, requestId, contentId, piece: requestId % 4 });
+    h.peer("slow", contentId);
+    h.peer("quick", contentId);
+    for (let requestId = 1; requestId <= 20; requestId++) {
+      ask("slow", requestId);
+      for (const { requestId: readId, transferId } of h.take("readPiece")) {
+        h.send({ type: "pieceRead", transferId, requestId: readId, bufferId: 1 });
+      }
+      h.advanceTo(h.now + 4_000);
+      if (requestId < 4) continue;
+      const ended = { peerId: "slow", requestId: requestId - 3, sentBytes: PIECE_LENGTH };
+      h.send({ type: "uploadFinished", ...ended });
+    }
+    h.take("refuseRequest");
+    ask("quick", 1);
+    expect(h.take("refuseRequest")).toEqual([]);
   });
 });
