@@ -44,6 +44,11 @@ interface Author {
  */
 const OVERTAKEN_MAX = BigInt(LIMITS.presenceBurstMax);
 const TURN_MS = 1_000 / LIMITS.presencePublishedPerSecMax;
+/**
+ * Who fetches must be heard in seconds or loses its place among those who fetch for all; who holds
+ * much has always something to repeat, and gets one turn in so many.
+ */
+const OTHERS_TURN = 4;
 
 /** One topic, with its own names for contents. */
 class Channel {
@@ -51,8 +56,9 @@ class Channel {
   readonly #scope: PresenceScope;
   /** Contents that we have published presence in and not left, by tag. */
   readonly #contents = new Map<string, ContentId>();
-  /** What is still to be said; the longest waiting first. */
+  /** What is still to be said; the longest waiting first, whatever else it is by now. */
   readonly #waiting = new Map<ContentId, PresenceRole>();
+  #turn = 0;
   readonly #authors = new Map<PeerId, Author>();
   /** The number of the latest message about a content of ours, by author and tag. */
   readonly #latest = new Map<string, bigint>();
@@ -69,7 +75,8 @@ class Channel {
     const tag = presenceTag(this.#scope.key, contentId);
     this.#contents.delete(tag);
     if (role !== "left") setBounded(this.#contents, tag, contentId, LIMITS.presenceContentsMax);
-    setBounded(this.#waiting, contentId, role, LIMITS.presenceContentsMax);
+    if (this.#waiting.has(contentId)) this.#waiting.set(contentId, role);
+    else setBounded(this.#waiting, contentId, role, LIMITS.presenceContentsMax);
     this.drain();
   }
 
@@ -77,7 +84,8 @@ class Channel {
   drain(): void {
     if (this.#isClosed || this.#timer !== undefined) return;
     const { topic, key } = this.#scope;
-    for (const [contentId, role] of this.#waiting) {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const [contentId, role] = next;
       if (!this.#deps.hasListeners(topic)) return;
       if (!this.#turns.take()) {
         this.#timer = setTimeout(() => {
@@ -86,6 +94,7 @@ class Channel {
         }, TURN_MS).unref();
         return;
       }
+      this.#turn++;
       this.#waiting.delete(contentId);
       const addresses = this.#deps.ownAddresses();
       const message = encodePresence({ role, tag: presenceTag(key, contentId), addresses });
@@ -95,6 +104,17 @@ class Channel {
         setBounded(this.#waiting, contentId, role, LIMITS.presenceContentsMax);
       });
     }
+  }
+
+  /** What is to be said next. */
+  #next(): readonly [ContentId, PresenceRole] | undefined {
+    const isOthersTurn = this.#turn % OTHERS_TURN === OTHERS_TURN - 1;
+    let longest: readonly [ContentId, PresenceRole] | undefined;
+    for (const waiting of this.#waiting) {
+      if ((waiting[1] === "fetching") !== isOthersTurn) return waiting;
+      longest ??= waiting;
+    }
+    return longest;
   }
 
   judge({ from, data, sequenceNumber }: SignedMessage, neighbourId: PeerId): Verdict {

@@ -346,11 +346,10 @@ export class ContentSwarm {
     let until = now + this.#stallTimeoutMs;
     const crewSince = now - this.#stallTimeoutMs * CREW_SILENCE_FACTOR;
     for (const member of this.#members.values()) {
-      if (member.isSeed) continue;
       const { peerId, hash, rank, heardAt } = member;
       const silentAt = this.#silentAt(member);
       until = Math.min(until, this.#endClaims(member, now));
-      if (!this.#isTrusted(member, now)) continue;
+      if (member.isSeed || !this.#isTrusted(member, now)) continue;
       if (heardAt > crewSince) candidates.push({ peerId, hash, rank, silentAt });
     }
     const { others, isSelfIn } = chooseCrew(candidates, this.#selfRank);
@@ -359,8 +358,9 @@ export class ContentSwarm {
     for (const { silentAt } of active) until = Math.min(until, silentAt);
     if (this.#distrustUntil > now) until = Math.min(until, this.#distrustUntil);
     this.#ownershipUntil = Math.max(until, now + 1);
-    const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
-    this.#crewFloor = isFull ? Math.min(...others.map(({ rank }) => rank)) : 0;
+    const crewRanks = others.map(({ rank }) => rank);
+    if (isSelfIn) crewRanks.push(this.#selfRank);
+    this.#crewFloor = crewRanks.length === CREW_SIZE ? Math.min(...crewRanks) : 0;
     const key = `${keyOf(active)};${keyOf(gone)};${String(isSelfIn)}`;
     if (key === this.#crewKey) return;
     this.#crewKey = key;

@@ -117,12 +117,14 @@ export class Membership {
    * Policy has moved: who takes part in a content that was offered `before` and is not any more is
    * told that we hold nothing, and the other way round.
    */
-  offersMoved(before: readonly ContentId[]): void {
-    const now = this.#transfers.servedContents();
-    for (const contentId of new Set([...before, ...now])) {
-      const served = now.includes(contentId);
-      if (served === before.includes(contentId)) continue;
+  offersMoved(before: readonly ContentId[], now: Millis): void {
+    const [old, current] = [new Set(before), new Set(this.#transfers.servedContents())];
+    for (const contentId of new Set([...old, ...current])) {
+      const served = current.has(contentId);
+      if (served === old.has(contentId)) continue;
       this.#outbox.notice({ type: "contentServed", contentId, served });
+      if (served) this.#presence.serves(contentId, now);
+      else this.#presence.withheld(contentId);
       for (const [peerId, contents] of this.#interests) {
         if (!contents.has(contentId)) continue;
         if (served) this.#sendBitfield(contentId, peerId);

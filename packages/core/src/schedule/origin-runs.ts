@@ -217,20 +217,20 @@ export class OriginRuns {
     return this.#runs.claimsDue.splice(0);
   }
 
-  /** A member has come. */
+  /** A member has come. What that ends has to be sought anew: at once, whoever told of it. */
   memberJoined(now: Millis): void {
     this.wake();
-    this.#yield.toCrew(now);
+    if (this.#yield.toCrew(now)) this.#deadline = 0;
   }
 
   /** A member is about to fetch a run, or fetching it. */
   memberClaimed(peerId: PeerId, claim: Claim): void {
-    this.#yield.toClaimer(peerId, claim);
+    if (this.#yield.toClaimer(peerId, claim)) this.#deadline = 0;
   }
 
   /** A member says what it holds. */
   memberHolds(peerId: PeerId, holds: (piece: PieceIndex) => boolean): void {
-    this.#yield.toHolder(peerId, holds);
+    if (this.#yield.toHolder(peerId, holds)) this.#deadline = 0;
   }
 
   /** Bytes still come, though no piece is whole yet. */

@@ -57,6 +57,8 @@ export class Presence {
   readonly #transfers: TransferTable;
   readonly #selfHash: number;
   readonly #parts = new Map<ContentId, Part>();
+  /** Those of them that are being fetched: few of many that are held. */
+  readonly #fetching = new Set<ContentId>();
   #deadline: Millis = Infinity;
   #minuteBeganAt: Millis = -Infinity;
   #foundThisMinute = 0;
@@ -74,11 +76,10 @@ export class Presence {
     now: Millis,
   ): void {
     for (const contentId of wanted) {
-      if (this.#parts.get(contentId)?.role !== "fetching")
-        this.#publish(contentId, "fetching", now);
+      if (!this.#fetching.has(contentId)) this.#publish(contentId, "fetching", now);
     }
-    for (const [contentId, { role }] of this.#parts) {
-      if (role !== "fetching" || wanted.has(contentId)) continue;
+    for (const contentId of this.#fetching) {
+      if (wanted.has(contentId)) continue;
       if (isHeld(contentId)) this.#publish(contentId, "holding", now);
       else this.left(contentId);
     }
@@ -89,8 +90,14 @@ export class Presence {
     if (!this.#parts.has(contentId)) this.#publish(contentId, "holding", now);
   }
 
+  /** Policy keeps the content from peers, who had better not look for it here. */
+  withheld(contentId: ContentId): void {
+    if (!this.#fetching.has(contentId)) this.left(contentId);
+  }
+
   left(contentId: ContentId): void {
     if (!this.#parts.delete(contentId)) return;
+    this.#fetching.delete(contentId);
     this.#deadline = Infinity;
     for (const { nextAt } of this.#parts.values())
       this.#deadline = Math.min(this.#deadline, nextAt);
@@ -163,6 +170,8 @@ export class Presence {
     const known = this.#parts.get(contentId)?.known ?? new Set();
     const part = { role, publishedAt: now, nextAt: 0, isAsked: false, holdersHeard: 0, known };
     this.#parts.set(contentId, part);
+    if (role === "fetching") this.#fetching.add(contentId);
+    else this.#fetching.delete(contentId);
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role });
     this.#wake(part, this.#nextAt(part, now));
   }

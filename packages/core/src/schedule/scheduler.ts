@@ -136,7 +136,7 @@ export class Scheduler {
     for (const transfer of this.#transfers.all()) {
       if (transfer.served() === undefined) this.#uploads.drop(transfer.transferId, now, "busy");
     }
-    this.#membership.offersMoved(offered);
+    this.#membership.offersMoved(offered, now);
     this.#settle(now);
   }
 

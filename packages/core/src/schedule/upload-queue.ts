@@ -203,7 +203,7 @@ export class UploadQueue {
       upload.phase = "reading";
       customer.active++;
       this.#active++;
-      this.#speed.begun(now);
+      this.#speed.begun(upload.peerId, now);
       const readId = this.#outbox.nextRequestId();
       this.#reads.set(readId, upload);
       const { transferId, piece } = upload;
@@ -294,7 +294,7 @@ export class UploadQueue {
     if (upload.phase === "queued") return;
     customer.active--;
     this.#active--;
-    this.#speed.ended(sentBytes, now);
+    this.#speed.ended(upload.peerId, sentBytes, now);
   }
 
   #refuse(peerId: PeerId, requestId: RequestId, reason: RefusalReason): void {
