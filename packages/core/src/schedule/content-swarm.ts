@@ -16,10 +16,12 @@ import type { PieceLayout } from "../content/layout.ts";
 import type { PresenceRole } from "../ports/swarm-port.ts";
 import { hashText32, mix32 } from "../random.ts";
 import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
+import { ClaimTable } from "./claim-table.ts";
+import type { Claimer } from "./claim-table.ts";
 import { chooseCrew, CREW_SIZE, crewRank, crewSeed } from "./origin-crew.ts";
 import type { CrewCandidate } from "./origin-crew.ts";
 
-interface Member {
+interface Member extends Claimer {
   readonly peerId: PeerId;
   readonly hash: number;
   readonly rank: number;
@@ -30,24 +32,11 @@ interface Member {
   isSeed: boolean;
   /** It has delivered a verified piece. */
   isProved: boolean;
-  /** The runs the member is fetching from the origin now, those claimed latest last. */
-  claims: MemberClaim[];
-}
-
-interface MemberClaim {
-  readonly first: PieceIndex;
-  readonly count: number;
-  /** Unless it is repeated: bytes still come. */
-  expiresAt: Millis;
 }
 
 /** Whether this agent fetches an extent: not, by rank, or because those before it are silent. */
 export const OWNERSHIP = { others: 0, own: 1, inherited: 2 } as const;
 
-/** Runs that one member may claim at a time; more replace the oldest. */
-const CLAIMS_PER_MEMBER_MAX = 32;
-/** Pieces that one claim covers; each costs us a step, and honest runs have fewer. */
-const CLAIM_PIECES_MAX = 4_096;
 /** Far members that are remembered: only the highest in rank can ever be of the crew. */
 const FAR_MEMBERS_MAX = 32;
 /**
@@ -79,8 +68,7 @@ export class ContentSwarm {
   readonly #selfRank: number;
   readonly #members = new Map<PeerId, Member>();
   readonly #stallTimeoutMs: Millis;
-  /** Per piece: how many members claim it. */
-  readonly #claimed: Uint16Array;
+  readonly #claims: ClaimTable;
   readonly #extentOf: Uint32Array;
   readonly #extentCount: number;
   #nearCount = 0;
@@ -110,7 +98,7 @@ export class ContentSwarm {
     this.#selfHash = hashText32(options.selfId);
     this.#selfRank = crewRank(this.#selfHash, this.#crewSeed);
     this.#stallTimeoutMs = options.stallTimeoutMs;
-    this.#claimed = new Uint16Array(layout.pieceCount);
+    this.#claims = new ClaimTable(layout.pieceCount, options.stallTimeoutMs);
     this.#extentOf = new Uint32Array(layout.pieceCount);
     const extents: Extent[] = [];
     let first: PieceIndex = 0;
@@ -192,7 +180,7 @@ export class ContentSwarm {
   leave(peerId: PeerId): void {
     const member = this.#members.get(peerId);
     if (member === undefined) return;
-    this.#dropClaims(member);
+    this.#claims.drop(member);
     this.#members.delete(peerId);
     if (member.isNear) this.#nearCount--;
     else this.#farCount--;
@@ -203,7 +191,7 @@ export class ContentSwarm {
     const member = this.#members.get(peerId);
     if (member === undefined || member.isSeed === isSeed) return;
     member.isSeed = isSeed;
-    if (isSeed) this.#dropClaims(member);
+    if (isSeed) this.#claims.drop(member);
     this.#ownershipUntil = -Infinity;
   }
 
@@ -227,28 +215,18 @@ export class ContentSwarm {
   distrust(now: Millis): void {
     this.#distrustUntil = now + this.#distrustMs;
     this.#distrustMs = Math.min(2 * this.#distrustMs, DISTRUST_MS_MAX);
-    for (const member of this.#members.values()) if (!member.isProved) this.#dropClaims(member);
+    for (const member of this.#members.values()) if (!member.isProved) this.#claims.drop(member);
     this.#ownershipUntil = -Infinity;
   }
 
   /** A member is about to fetch, or still fetching, a run. Ranges outside the content are cut. */
   claim(peerId: PeerId, first: PieceIndex, count: number, now: Millis): void {
     const member = this.#members.get(peerId);
-    if (member === undefined || first >= this.#claimed.length) return;
+    if (member === undefined) return;
     this.#heard(member, now);
     if (!this.#isTrusted(member, now)) return;
-    const end = Math.min(first + Math.min(count, CLAIM_PIECES_MAX), this.#claimed.length);
-    const expiresAt = now + this.#stallTimeoutMs;
-    const known = member.claims.find((claim) => claim.first === first);
-    if (known !== undefined) {
-      known.expiresAt = expiresAt;
-      return;
-    }
-    if (member.claims.length >= CLAIMS_PER_MEMBER_MAX) this.#unclaim(member.claims.shift());
-    const claim = { first, count: end - first, expiresAt };
-    member.claims.push(claim);
-    for (let piece = first; piece < end; piece++) this.#claimed[piece]!++;
-    this.#ownershipUntil = Math.min(this.#ownershipUntil, expiresAt);
+    const endsAt = this.#claims.add(member, first, count, now);
+    this.#ownershipUntil = Math.min(this.#ownershipUntil, endsAt);
   }
 
   /** The member announced `piece`: a claim whose last piece it was is over. */
@@ -256,14 +234,13 @@ export class ContentSwarm {
     const member = this.#members.get(peerId);
     if (member === undefined) return;
     this.#heard(member, now);
-    const done = member.claims.findIndex((claim) => claim.first + claim.count - 1 === piece);
-    if (done >= 0) this.#unclaim(member.claims.splice(done, 1)[0]);
+    this.#claims.delivered(member, piece);
   }
 
   /** Whether a member that is heard of says it is fetching the piece. */
   isClaimed(piece: PieceIndex, now: Millis): boolean {
     if (now >= this.#ownershipUntil) this.#recompute(now);
-    return this.#claimed[piece]! > 0;
+    return this.#claims.isClaimed(piece);
   }
 
   /** Whether some member that is heard of says it is fetching anything at all. */
@@ -348,7 +325,7 @@ export class ContentSwarm {
     for (const member of this.#members.values()) {
       const { peerId, hash, rank, heardAt } = member;
       const silentAt = this.#silentAt(member);
-      until = Math.min(until, this.#endClaims(member, now));
+      until = Math.min(until, this.#claims.expire(member, now));
       if (member.isSeed || !this.#isTrusted(member, now)) continue;
       if (heardAt > crewSince) candidates.push({ peerId, hash, rank, silentAt });
     }
@@ -383,32 +360,6 @@ export class ContentSwarm {
     for (const { hash } of crew) if (weightOf(hash, extent) > own) return OWNERSHIP.others;
     for (const { hash } of gone) if (weightOf(hash, extent) > own) return OWNERSHIP.inherited;
     return OWNERSHIP.own;
-  }
-
-  /** Forgets claims that have not been repeated; returns when the next one ends. */
-  #endClaims(member: Member, now: Millis): Millis {
-    if (member.claims.length === 0) return Infinity;
-    let next = Infinity;
-    member.claims = member.claims.filter((claim) => {
-      if (claim.expiresAt > now) {
-        next = Math.min(next, claim.expiresAt);
-        return true;
-      }
-      this.#unclaim(claim);
-      return false;
-    });
-    return next;
-  }
-
-  #dropClaims(member: Member): void {
-    for (const claim of member.claims) this.#unclaim(claim);
-    member.claims = [];
-  }
-
-  #unclaim(claim: MemberClaim | undefined): void {
-    if (claim === undefined) return;
-    const end = claim.first + claim.count;
-    for (let piece = claim.first; piece < end; piece++) this.#claimed[piece]!--;
   }
 }
 

@@ -3,14 +3,14 @@ import { PieceLayout, PieceSet } from "@shoal/core";
 import type { ContentId } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { ContentSwarm } from "../../src/schedule/content-swarm.ts";
-import { CREW_SIZE, crewRank } from "../../src/schedule/origin-crew.ts";
+import { CREW_SIZE, crewRank, crewSeed } from "../../src/schedule/origin-crew.ts";
 import { hashText32 } from "../../src/random.ts";
 import { KiB } from "../../src/units.ts";
 import { fetching, Harness, PIECE_LENGTH, pieces } from "./harness.ts";
 
 /** Identities that come before "self" in the order of the content's members. */
 function crewOf(contentId: ContentId, count: number): string[] {
-  const rank = (peerId: string): number => crewRank(hashText32(peerId), contentId);
+  const rank = (peerId: string): number => crewRank(hashText32(peerId), crewSeed(contentId));
   const ids = Array.from({ length: 10_000 }, (_, i) => `sybil-${i}`);
   return ids.filter((peerId) => rank(peerId) > rank("self")).slice(0, count);
 }
@@ -84,7 +84,7 @@ describe("the crew", () => {
     const layout = PieceLayout.fixed(8 * 64 * KiB, 64 * KiB);
     const contentId = "content" as ContentId;
     const options = { contentId, selfId: "self", extentBytes: 64 * KiB, stallTimeoutMs: 2_000 };
-    const rank = (peerId: string): number => crewRank(hashText32(peerId), contentId);
+    const rank = (peerId: string): number => crewRank(hashText32(peerId), crewSeed(contentId));
     const falling = crewOf(contentId, CREW_SIZE).toSorted((a, b) => rank(b) - rank(a));
     const [near = "", ...far] = falling;
     const swarm = new ContentSwarm(layout, options);
