@@ -2,32 +2,35 @@
  * A bit per piece, with fast intersection: what one source has, and which pieces are free. Unlike
  * `PieceSet` it counts nothing and asserts nothing; `Picker` keeps the counts and checks its input.
  *
- * Bits lie as in `PieceSet` (most significant first), in memory padded to whole 32-bit words.
+ * The first bit of a word is its most significant, as bits lie in the bytes of a `PieceSet`. One
+ * array and no view of another kind: the engine keeps small ones beside the object itself, and
+ * loops over all sources look into one bit map each.
  */
 export class Bitmap {
-  readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
 
   constructor(bitCount: number) {
     this.#words = new Uint32Array((bitCount + 31) >>> 5);
-    this.#bytes = new Uint8Array(this.#words.buffer);
   }
 
   has(bit: number): boolean {
-    return (this.#bytes[bit >>> 3]! & (0x80 >> (bit & 7))) !== 0;
+    return (this.#words[bit >>> 5]! & (FIRST >>> (bit & 31))) !== 0;
   }
 
   add(bit: number): void {
-    this.#bytes[bit >>> 3]! |= 0x80 >> (bit & 7);
+    this.#words[bit >>> 5]! |= FIRST >>> (bit & 31);
   }
 
   delete(bit: number): void {
-    this.#bytes[bit >>> 3]! &= ~(0x80 >> (bit & 7));
+    this.#words[bit >>> 5]! &= ~(FIRST >>> (bit & 31));
   }
 
   /** Replaces the contents by bytes laid out as `PieceSet.toBytes` gives them. */
   load(bytes: Uint8Array): void {
-    this.#bytes.set(bytes);
+    this.#words.fill(0);
+    for (let byte = 0; byte < bytes.length; byte++) {
+      this.#words[byte >>> 2]! |= bytes[byte]! << (24 - 8 * (byte & 3));
+    }
   }
 
   /**
@@ -36,21 +39,18 @@ export class Bitmap {
    */
   intersect(other: Bitmap, out: Uint32Array): number {
     const words = this.#words;
-    const bytes = this.#bytes;
     const otherWords = other.#words;
-    const otherBytes = other.#bytes;
     let count = 0;
     for (let word = 0; word < words.length; word++) {
-      if ((words[word]! & otherWords[word]!) === 0) continue;
-      for (let byte = 4 * word; byte < 4 * word + 4; byte++) {
-        let rest = bytes[byte]! & otherBytes[byte]!;
-        while (rest !== 0) {
-          const bit = Math.clz32(rest) - 24;
-          out[count++] = 8 * byte + bit;
-          rest &= ~(0x80 >> bit);
-        }
+      let rest = words[word]! & otherWords[word]!;
+      while (rest !== 0) {
+        const bit = Math.clz32(rest);
+        out[count++] = 32 * word + bit;
+        rest &= ~(FIRST >>> bit);
       }
     }
     return count;
   }
 }
+
+const FIRST = 0x8000_0000;
