@@ -183,8 +183,11 @@ export class ContentSwarm {
       this.#heard(member, now);
       return false;
     }
-    if (crewRank(hashText32(peerId), this.#contentId) < this.#crewFloor) return false;
+    const rank = crewRank(hashText32(peerId), this.#contentId);
+    const isAboveSelf = this.#isInCrew && rank > this.#selfRank;
+    if (rank < this.#crewFloor && !isAboveSelf) return false;
     this.#add(peerId, false, now);
+    if (isAboveSelf) this.#ownershipUntil = -Infinity;
     if (this.#farCount > FAR_MEMBERS_MAX) this.#dropLowest();
     return true;
   }
@@ -358,9 +361,8 @@ export class ContentSwarm {
     for (const { silentAt } of active) until = Math.min(until, silentAt);
     if (this.#distrustUntil > now) until = Math.min(until, this.#distrustUntil);
     this.#ownershipUntil = Math.max(until, now + 1);
-    const crewRanks = others.map(({ rank }) => rank);
-    if (isSelfIn) crewRanks.push(this.#selfRank);
-    this.#crewFloor = crewRanks.length === CREW_SIZE ? Math.min(...crewRanks) : 0;
+    const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
+    this.#crewFloor = isFull ? Math.min(...others.map(({ rank }) => rank)) : 0;
     const key = `${keyOf(active)};${keyOf(gone)};${String(isSelfIn)}`;
     if (key === this.#crewKey) return;
     this.#crewKey = key;
