@@ -183,11 +183,8 @@ export class ContentSwarm {
       this.#heard(member, now);
       return false;
     }
-    const rank = crewRank(hashText32(peerId), this.#contentId);
-    const isAboveSelf = this.#isInCrew && rank > this.#selfRank;
-    if (rank < this.#crewFloor && !isAboveSelf) return false;
+    if (crewRank(hashText32(peerId), this.#contentId) < this.#crewFloor) return false;
     this.#add(peerId, false, now);
-    if (isAboveSelf) this.#ownershipUntil = -Infinity;
     if (this.#farCount > FAR_MEMBERS_MAX) this.#dropLowest();
     return true;
   }
