@@ -335,9 +335,12 @@ export class ContentSwarm {
     for (const { silentAt } of active) until = Math.min(until, silentAt);
     if (this.#distrustUntil > now) until = Math.min(until, this.#distrustUntil);
     this.#ownershipUntil = Math.max(until, now + 1);
-    const crewRanks = others.map(({ rank }) => rank);
-    if (isSelfIn) crewRanks.push(this.#selfRank);
-    this.#crewFloor = crewRanks.length === CREW_SIZE ? Math.min(...crewRanks) : 0;
+    const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
+    const lowest = Math.min(
+      ...others.map(({ rank }) => rank),
+      isSelfIn ? this.#selfRank : Infinity,
+    );
+    this.#crewFloor = isFull ? lowest : 0;
     const key = `${keyOf(active)};${keyOf(gone)};${String(isSelfIn)}`;
     if (key === this.#crewKey) return;
     this.#crewKey = key;

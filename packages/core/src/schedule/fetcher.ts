@@ -294,7 +294,7 @@ export class Fetcher implements Stage {
     this.#member(link, now);
     this.#swarm.claim(link.peerId, claim.first, claim.count, now);
     this.#peers?.gateway.claimed(link, claim.first, now);
-    this.#origin.memberClaimed(link.peerId, claim);
+    this.#origin.memberClaimed(link.peerId, claim, now);
   }
 
   /** Tells a peer that has just connected what is being fetched, before it can begin with it. */

@@ -217,20 +217,20 @@ export class OriginRuns {
     return this.#runs.claimsDue.splice(0);
   }
 
-  /** A member has come. What that ends has to be sought anew: at once, whoever told of it. */
+  /** A member has come. Where runs are left to it, or to others, more may be heard in a moment. */
   memberJoined(now: Millis): void {
     this.wake();
-    if (this.#yield.toCrew(now)) this.#deadline = 0;
+    if (this.#yield.toCrew(now)) this.#deadline = now + RECHECK_MS;
   }
 
   /** A member is about to fetch a run, or fetching it. */
-  memberClaimed(peerId: PeerId, claim: Claim): void {
-    if (this.#yield.toClaimer(peerId, claim)) this.#deadline = 0;
+  memberClaimed(peerId: PeerId, claim: Claim, now: Millis): void {
+    if (this.#yield.toClaimer(peerId, claim)) this.#deadline = now + RECHECK_MS;
   }
 
   /** A member says what it holds. */
   memberHolds(peerId: PeerId, holds: (piece: PieceIndex) => boolean): void {
-    if (this.#yield.toHolder(peerId, holds)) this.#deadline = 0;
+    this.#yield.toHolder(peerId, holds);
   }
 
   /** Bytes still come, though no piece is whole yet. */

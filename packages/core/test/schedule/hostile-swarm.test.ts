@@ -8,11 +8,12 @@ import { hashText32 } from "../../src/random.ts";
 import { KiB } from "../../src/units.ts";
 import { fetching, Harness, PIECE_LENGTH, pieces } from "./harness.ts";
 
-/** Identities that come before "self" in the order of the content's members. */
+/** Identities that come before "self" in the order of the content's members, the lowest first. */
 function crewOf(contentId: ContentId, count: number): string[] {
   const rank = (peerId: string): number => crewRank(hashText32(peerId), crewSeed(contentId));
   const ids = Array.from({ length: 10_000 }, (_, i) => `sybil-${i}`);
-  return ids.filter((peerId) => rank(peerId) > rank("self")).slice(0, count);
+  const above = ids.filter((peerId) => rank(peerId) > rank("self")).slice(0, count);
+  return above.toSorted((a, b) => rank(a) - rank(b));
 }
 
 function hear(h: Harness, contentId: ContentId, peerId: string, role: "fetching" | "left"): void {
