@@ -175,7 +175,7 @@ export class OriginRuns {
     if (!this.#ledger.picker.isHeld(piece)) this.#ledger.record.note(piece, run.source, run.reason);
     this.#cameFrom.set(piece, run.source);
     run.pieceBytes += this.#ledger.layout.length(piece);
-    this.#connections.received(run, run.pieceBytes, now);
+    this.#received(run, run.pieceBytes, now);
     return run.source;
   }
 
@@ -228,17 +228,21 @@ export class OriginRuns {
     if (this.#yield.toClaimer(peerId, claim)) this.#deadline = now + RECHECK_MS;
   }
 
-  /** A member says what it holds. */
   memberHolds(peerId: PeerId, holds: (piece: PieceIndex) => boolean): void {
     this.#yield.toHolder(peerId, holds);
+  }
+
+  /** Small runs at the beginning say nothing of how many connections are worth having. */
+  #received(run: OriginRun, bytes: number, now: Millis): void {
+    if (this.#search.isBeginning(now)) run.receivedBytes = Math.max(run.receivedBytes, bytes);
+    else this.#connections.received(run, bytes, now);
   }
 
   /** Bytes still come, though no piece is whole yet. */
   progressed(requestId: RequestId, receivedBytes: number, now: Millis): void {
     const run = this.#runs.get(requestId);
-    if (run === undefined) return;
-    this.#connections.received(run, receivedBytes, now);
-    this.#runs.repeatClaim(run, this.#deps.settings.stallTimeoutMs / 4, now);
+    if (run !== undefined) this.#received(run, receivedBytes, now);
+    if (run !== undefined) this.#runs.repeatClaim(run, this.#deps.settings.stallTimeoutMs / 4, now);
   }
 
   finished(requestId: RequestId, validator: Validator, now: Millis): void {

@@ -90,10 +90,10 @@ export class RunSearch {
   }
 
   /** Others may begin at the same time that are not in sight yet, or have not spoken. */
-  #isBeginning(now: Millis): boolean {
+  isBeginning(now: Millis): boolean {
     if (this.isColdStart(now)) return true;
     if (this.#peers === undefined || !this.#known.dialler.isBlind(now)) return false;
-    return now - this.#startedAt < this.#settings.coldStartMs;
+    return now - this.#startedAt < this.#settings.coldStartMs / 2;
   }
 
   /**
@@ -124,7 +124,7 @@ export class RunSearch {
     const again = this.#suspect === undefined ? undefined : this.#runFrom(this.#suspect, now);
     if (again !== undefined) return again;
     if (this.#swarm.memberCount === 0) {
-      if (this.#isBeginning(now)) this.#moveApart();
+      if (this.isBeginning(now)) this.#moveApart();
       for (let step = 0; step < layout.pieceCount; step++) {
         const run = this.#runFrom((this.#cursor + step) % layout.pieceCount, now);
         if (run !== undefined) return run;
@@ -147,7 +147,7 @@ export class RunSearch {
     const reason = this.#policy.reasonFor(first, now);
     if (reason === undefined) return undefined;
     const { originRunBytes, originExtentBytes } = this.#settings;
-    const isFirst = reason === "noPeers" && this.#isBeginning(now);
+    const isFirst = reason === "noPeers" && this.isBeginning(now);
     const isAlone = reason === "peersSlow" || reason === "noPeers";
     const runBytes = isFirst ? FIRST_RUN_BYTES : isAlone ? originRunBytes : originExtentBytes;
     const within = this.#ledger.layout.piecesWithin(first, runBytes);
