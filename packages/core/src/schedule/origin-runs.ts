@@ -74,10 +74,8 @@ export class OriginRuns {
     if (!options.verified) this.#bound = options.sources.find(options.sourceUrl);
     this.#runs = new RunTable(deps, parts.ledger);
     this.#yield = new RunYield(this.#runs, parts.swarm);
-    const { swarm } = parts;
-    const { urgency } = options;
-    const all = { ...parts, urgency };
-    this.#connections = new OriginConnections(deps, { runs: this.#runs, swarm, urgency });
+    const all = { ...parts, urgency: options.urgency };
+    this.#connections = new OriginConnections(deps, { ...all, runs: this.#runs });
     this.#startedAt = now;
     this.#policy = new OriginPolicy(deps, all, now);
     this.#search = new RunSearch(deps, { ...all, policy: this.#policy }, options.verified, now);
