@@ -1,58 +1,59 @@
 /**
- * A program for the test of the monthly cap: an agent that shares a file with a peer at a public
- * address, until the cap, and again after a restart. It is run in a network namespace of its own,
- * whose loopback interface has that address. Arguments: directory, file, address, cap in bytes.
+ * The uploader in the test of the monthly cap: it shares a file, or what it shared before it was
+ * restarted, until it has refused a request, and tells then what it has sent to whom. Its first
+ * argument is `CappedOptions` as JSON.
+ *
+ * It ends when the channel to the process that started it does.
  */
-import { join } from "node:path";
 import { startAgent } from "@shoal/agent";
-import type { Agent } from "@shoal/agent";
+import type { Agent, AgentOptions } from "@shoal/agent";
 import { until } from "./harness.ts";
 
-/** What the program prints. */
-export interface MonthCapReport {
-  /** Sent to the Internet before the restart, and after it. */
-  readonly sentBytes: number;
-  readonly sentAgainBytes: number;
-  readonly lanBytes: number;
+export interface CappedOptions extends AgentOptions {
+  /** What to share. Otherwise it waits until it serves what it did before. */
+  readonly path?: string;
+  /** A refusal counts once so much has been sent. */
+  readonly sentBytesMin: number;
 }
 
-const [directory = "", file = "", address = "", cap = "0"] = process.argv.slice(2);
+export type CappedReport =
+  | { readonly type: "serving"; readonly addresses: readonly string[] }
+  | { readonly type: "refused"; readonly internetBytes: number; readonly lanBytes: number }
+  | { readonly type: "failed"; readonly error: { readonly message: string } };
 
-function start(name: string, settings: object, listen: readonly string[]): Promise<Agent> {
-  const stateDirectory = join(directory, name);
-  const options = { listen, mdns: false, watchNetwork: false, policies: { DODownloadMode: 3 } };
-  return startAgent({ stateDirectory, ...options, settings });
+const REFUSAL_TIMEOUT_MS = 20_000;
+
+let stop = (): void => process.exit(0);
+process.on("disconnect", () => stop());
+const { path, sentBytesMin, ...options } = JSON.parse(process.argv[2] ?? "{}") as CappedOptions;
+await run().catch((error: unknown) => {
+  report({ type: "failed", error: { message: String(error) } });
+});
+
+async function run(): Promise<void> {
+  const agent = await startAgent(options);
+  // libp2p keeps a process alive for a while after it has stopped.
+  stop = () => void agent.close().finally(() => process.exit(0));
+  if (path !== undefined) await agent.share(path);
+  await until(() => agent.servedContents.length > 0, "the file is served");
+  report({ type: "serving", addresses: agent.addresses });
+  await refusal(agent);
+  const counters = agent.counters();
+  report({
+    type: "refused",
+    internetBytes: counters.shoal_internet_sent_bytes_total,
+    lanBytes: counters.shoal_lan_sent_bytes_total,
+  });
 }
 
-const listen = [`/ip4/${address}/tcp/0`];
-const settings = { internetUploadMonthBytesMax: Number(cap), uploadsMax: 1 };
-const peer = await start("peer", { retryDelayMsMin: 50, dialBackoffMsMin: 10 }, []);
-const refused = (agent: Agent): Promise<void> =>
-  until(() => agent.counters().shoal_uploads_refused_total > 0, "a refusal", 20_000);
+/** Waits for a request that is refused after the least bytes were sent. */
+async function refusal(agent: Agent): Promise<void> {
+  const isSent = (): boolean => agent.counters().shoal_internet_sent_bytes_total >= sentBytesMin;
+  await until(isSent, `${sentBytesMin} bytes are sent to the Internet`, REFUSAL_TIMEOUT_MS);
+  const isRefused = (): boolean => agent.counters().shoal_uploads_refused_total > 0;
+  await until(isRefused, "a request is refused", REFUSAL_TIMEOUT_MS);
+}
 
-const seed = await start("seed", settings, listen);
-const contentId = await seed.share(file);
-peer.addPeer(seed.addresses[0] ?? "");
-const destination = join(directory, "got.bin");
-await peer.jobs.createJob({ files: [{ contentId, destination }] });
-await until(
-  () => seed.counters().shoal_internet_sent_bytes_total >= Number(cap),
-  "the cap",
-  20_000,
-);
-await refused(seed);
-const before = seed.counters();
-await seed.close();
-const again = await start("seed", settings, listen);
-await until(() => again.servedContents.length > 0, "the offer after the restart");
-peer.addPeer(again.addresses[0] ?? "");
-await refused(again);
-const after = again.counters();
-const report: MonthCapReport = {
-  sentBytes: before.shoal_internet_sent_bytes_total,
-  sentAgainBytes: after.shoal_internet_sent_bytes_total,
-  lanBytes: before.shoal_lan_sent_bytes_total + after.shoal_lan_sent_bytes_total,
-};
-console.log(JSON.stringify(report));
-await Promise.all([again.close(), peer.close()]);
-process.exit(0);
+function report(message: CappedReport): void {
+  if (process.connected) process.send?.(message);
+}

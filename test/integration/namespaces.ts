@@ -68,13 +68,13 @@ export class NetworkLab implements AsyncDisposable {
     }
   }
 
-  async addSwitch(): Promise<LabSwitch> {
-    const number = ++this.#switchCount;
+  /** `prefix` is by default a private one of its own, such as `10.78.1`. */
+  async addSwitch(prefix = `10.78.${++this.#switchCount}`): Promise<LabSwitch> {
     const namespace = await this.#addNamespace();
     // Without a querier, snooping would forget who listens to multicast.
     await run("ip", "-n", namespace, ..."link add br0 type bridge mcast_snooping 0".split(" "));
     await run("ip", "-n", namespace, "link", "set", "br0", "up");
-    return { namespace, prefix: `10.78.${number}`, portCount: 0 };
+    return { namespace, prefix, portCount: 0 };
   }
 
   /** A host with one link to the switch; what is not behind the switch it sends to the router. */
