@@ -23,7 +23,10 @@ const INTERNET = { mdns: false, watchNetwork: false, policies: { DODownloadMode:
 test("uploads to the Internet end at the month's cap, also after a restart, and are counted by class", async (context) => {
   await using site = await TestSite.create();
   const lab = await NetworkLab.create();
-  if (typeof lab === "string") return context.skip(lab);
+  if (typeof lab === "string") {
+    console.log(`skipped: ${lab}`);
+    return context.skip(lab);
+  }
   site.use(lab);
   const [here, there] = [await lab.addSwitch(PREFIXES[0]), await lab.addSwitch(PREFIXES[1])];
   await lab.addRouter(here, there);
