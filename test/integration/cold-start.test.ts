@@ -27,6 +27,8 @@ const LENGTH = scale(64 * MiB, 256 * MiB);
 const NEIGHBOURS_MET = 2;
 const ORIGIN_RATE_BITS_PER_SEC = 100e6;
 const COPIES_MAX = 1.1;
+/** Where eight processes start on two processors at once, some have begun long before they meet. */
+const COPIES_MAX_STARTING = 1.3;
 /** Frames, acknowledgements and what is sent again come on top of the file's bytes. */
 const WIRE_OVERHEAD = 1.06;
 const LAST_TO_ALONE_MAX = 1.25;
@@ -59,8 +61,9 @@ test.for([
     console.log(`cold start of ${agents}: ${summaryOf(alone, together)}`);
     if (IS_TRACED) console.log(traceOf(together));
     for (const { sha256 } of together.agents) expect(sha256).toBe(content.sha256);
-    expect(together.sentBytes / LENGTH).toBeLessThanOrEqual(COPIES_MAX);
-    expect(together.wireBytes / LENGTH).toBeLessThanOrEqual(COPIES_MAX * WIRE_OVERHEAD);
+    const copiesMax = isRunning ? COPIES_MAX : COPIES_MAX_STARTING;
+    expect(together.sentBytes / LENGTH).toBeLessThanOrEqual(copiesMax);
+    expect(together.wireBytes / LENGTH).toBeLessThanOrEqual(copiesMax * WIRE_OVERHEAD);
     expect(lastOf(together)).toBeLessThanOrEqual(LAST_TO_ALONE_MAX * usualMs(alone, together));
   },
 );
