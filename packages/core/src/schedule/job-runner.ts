@@ -161,6 +161,16 @@ export class JobRunner {
     this.schedule(now);
   }
 
+  /** Somebody is there who may have what jobs wait for that found nobody: they try again soon. */
+  peerConnected(now: Millis): void {
+    const soon = now + this.#deps.settings.retryDelayMsMin;
+    for (const job of this.#waiting) {
+      if (job.error?.code !== "ERR_NO_SOURCE" || job.retryAt === Infinity) continue;
+      job.retryAt = Math.min(job.retryAt, soon);
+      this.#deadline = Math.min(this.#deadline, soon);
+    }
+  }
+
   /** A job's own rules have changed: what blocked it may not do so any more. */
   recheck(job: Job, now: Millis): void {
     const isBlocked = networkBlock(this.#network, job.networkNeeds()) !== undefined;

@@ -176,6 +176,10 @@ export class JobTable {
     this.#runner.setNetwork(network, now);
   }
 
+  peerConnected(now: Millis): void {
+    this.#runner.peerConnected(now);
+  }
+
   /** A client's stream takes the file's bytes from now on. */
   attachSink(jobId: JobId, fileIndex: number, now: Millis): ErrorInfo | undefined {
     const job = this.#index.get(jobId);

@@ -3,6 +3,7 @@
  * which they depend on each other. Called by the scheduler.
  */
 import type { Millis, PeerId } from "../units.ts";
+import type { JobTable } from "./job-table.ts";
 import type { Membership } from "./membership.ts";
 import type { PeerTable } from "./peer-table.ts";
 import type { LinkEvent } from "./stage.ts";
@@ -14,6 +15,7 @@ export interface LinkEventsDeps {
   readonly uploads: UploadQueue;
   readonly membership: Membership;
   readonly transfers: TransferTable;
+  readonly jobs: JobTable;
   readonly selfId: PeerId;
 }
 
@@ -25,7 +27,7 @@ export class LinkEvents {
   }
 
   handle(event: LinkEvent, now: Millis): void {
-    const { peers, uploads, membership, transfers, selfId } = this.#deps;
+    const { peers, uploads, membership, transfers, jobs, selfId } = this.#deps;
     switch (event.type) {
       case "peerDiscovered":
         if (event.peerId !== selfId) peers.discovered(event, now);
@@ -36,6 +38,7 @@ export class LinkEvents {
         uploads.connected(link);
         membership.connected(event.peerId);
         transfers.handleTimeout(now);
+        jobs.peerConnected(now);
         break;
       case "dialFailed":
         peers.dialFailed(event, now);

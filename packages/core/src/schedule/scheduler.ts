@@ -67,8 +67,8 @@ export class Scheduler {
     const { announcements } = this.#deps.publishers;
     const [uploads, transfers] = [this.#uploads, this.#transfers];
     this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
-    const membership = this.#membership;
-    this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership });
+    const [membership, jobs] = [this.#membership, this.#jobs];
+    this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
