@@ -103,6 +103,7 @@ export { parseMonthUsage } from "./policy/month-usage.ts";
 export type { MonthUsage } from "./policy/month-usage.ts";
 export { decidePeering, isPeeringMode } from "./policy/peering.ts";
 export type { MachineFacts, Peering } from "./policy/peering.ts";
+export type { PeerClass } from "./policy/peer-class.ts";
 export { TokenBucket } from "./pace/token-bucket.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
