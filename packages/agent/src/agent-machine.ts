@@ -9,7 +9,14 @@
  * Knows a probe; not what its facts mean. Called by `startAgent`.
  */
 import { isBoolean, isCount, isRecordOf, ShoalError } from "@shoal/core";
-import type { MachineFacts, Millis, Scheduler } from "@shoal/core";
+import type {
+  EffectiveSetting,
+  MachineFacts,
+  Millis,
+  PaceSettingName,
+  PaceSettings,
+  Scheduler,
+} from "@shoal/core";
 import type { AgentConfiguration, AgentPolicies } from "./agent-policies.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
 
@@ -68,8 +75,12 @@ export class AgentMachine implements PolicyFace, Disposable {
   }
 
   configuration(): AgentConfiguration {
-    const { effective: settings, policies } = this.#policies;
-    return { settings, policies, peering: this.#deps.act((scheduler) => scheduler.peering) };
+    const { effective, policies } = this.#policies;
+    return this.#deps.act(({ paceSettings, peering }) => ({
+      settings: effective.map((setting) => asChanged(setting, paceSettings)),
+      policies,
+      peering,
+    }));
   }
 
   [Symbol.dispose](): void {
@@ -91,6 +102,12 @@ export class AgentMachine implements PolicyFace, Disposable {
     const facts = { ...this.#found, ...this.#told };
     this.#deps.act((scheduler, now) => scheduler.setMachine(facts, now));
   }
+}
+
+/** What was changed while the agent runs is an explicit setting from then on. */
+function asChanged(setting: EffectiveSetting, inForce: PaceSettings): EffectiveSetting {
+  const value = inForce[setting.name as PaceSettingName] ?? setting.value;
+  return value === setting.value ? setting : { ...setting, value, provider: "setting" };
 }
 
 const isFactsShape = isRecordOf(

@@ -6,6 +6,22 @@ export type { PolicyFace } from "./agent-machine.ts";
 export type { Logger, LogFields } from "./logger.ts";
 export { AGENT_NODE_FLAGS } from "./node-flags.ts";
 export { startAgent } from "./start-agent.ts";
+export { CHECK_RESULTS } from "./service/agent-service.ts";
+export type {
+  AgentEvent,
+  AgentFacts,
+  AgentService,
+  AgentWatcher,
+  CacheChange,
+  CheckReport,
+  ContentStatus,
+  LogRecord,
+  MonthSnapshot,
+  PeerStatus,
+  PerformanceSnapshot,
+  TrafficPoint,
+} from "./service/agent-service.ts";
+export type { AgentServiceHooks } from "./service/local-agent-service.ts";
 export type { AgentCache } from "./agent-cache.ts";
 export type { AgentOptions } from "./start-agent.ts";
 export type { Agent } from "./running-agent.ts";

@@ -13,7 +13,6 @@ import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/c
 import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import type { JobService } from "@shoal/jobs";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
@@ -29,6 +28,10 @@ import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
 import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
+import { AgentEvents } from "./service/agent-events.ts";
+import { AgentMonitor } from "./service/agent-monitor.ts";
+import type { AgentServiceHooks } from "./service/local-agent-service.ts";
+import { LogTail } from "./service/log-tail.ts";
 import { swarmOptionsOf } from "./swarm-options.ts";
 import type { SwarmOptionsParts } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
@@ -84,6 +87,8 @@ export interface AgentOptions extends AgentPolicyOptions {
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
   readonly logger?: Logger;
+  /** What the agent's service cannot do by itself. */
+  readonly service?: AgentServiceHooks;
 }
 
 /**
@@ -92,7 +97,7 @@ export interface AgentOptions extends AgentPolicyOptions {
  * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const logger = options.logger ?? silentLogger;
+  const logger = new LogTail(options.logger ?? silentLogger);
   const policies = await resolveAgentPolicies({ ...options, logger });
   const { settings } = policies;
   const stateDirectory = resolvePath(options.stateDirectory);
@@ -119,9 +124,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const scheduler = schedulerOf(options, { ...parts, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
-  const services = new Set<JobService>();
+  const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
-  engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
+  const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
+  opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
+  engine.onNotice((notice) => {
+    guard(() => logNotice(logger, notice));
+    guard(() => events.take(notice));
+  });
 
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
@@ -135,9 +145,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
+  const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
+  const hooks = options.service ?? {};
+  const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
   // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine });
+  const ports = { engine, services, store, swarm };
+  const agent = new RunningAgent({ ...ports, open, jobSocket, machine, service: basis });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
