@@ -7,6 +7,8 @@ import { POLICY_PRESETS } from "@shoal/core";
 import type { Policies, Settings } from "@shoal/core";
 import type { AgentCommandOptions } from "./agent-command.ts";
 import type { BansOptions } from "./bans-command.ts";
+import { addConfig } from "./config-program.ts";
+import type { ConfigActions } from "./config-program.ts";
 import type { ExplainOptions } from "./explain-command.ts";
 import type { GetOptions } from "./get-command.ts";
 import type { GroupOptions } from "./group-command.ts";
@@ -26,7 +28,7 @@ import { parsePolicy } from "./policy-file.ts";
 import type { PublishOptions } from "./publish-command.ts";
 
 /** What each command does with its arguments. */
-export interface CommandActions {
+export interface CommandActions extends ConfigActions {
   publish(file: string, options: PublishOptions): Promise<void>;
   get(url: string | undefined, options: GetOptions): Promise<void>;
   agent(options: AgentCommandOptions): Promise<void>;
@@ -61,6 +63,7 @@ export function createProgram(actions: CommandActions, output: ProgramOutput): C
   addBans(program, actions);
   addKey(program, actions);
   addGroup(program, actions);
+  addConfig(program, actions);
   program.addHelpText("after", "\nshoal COMMAND --help has the options of a command.");
   return program;
 }

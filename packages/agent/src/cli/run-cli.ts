@@ -7,6 +7,13 @@ import { CommanderError } from "commander";
 import { runAgentCommand } from "./agent-command.ts";
 import { runBans, runUnban } from "./bans-command.ts";
 import type { CommandContext } from "./command-context.ts";
+import {
+  runConfigCheck,
+  runConfigGet,
+  runConfigKeys,
+  runConfigSet,
+  runConfigShow,
+} from "./config-command.ts";
 import { escapeText } from "./escape-text.ts";
 import { runExplain } from "./explain-command.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
@@ -40,6 +47,11 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
       unban: (subject, options) => runUnban(subject, options, context),
       generateKey: (file, options) => runKeyGenerate(file, options, context),
       createGroup: (file, options) => runGroupCreate(file, options, context),
+      configShow: (options) => runConfigShow(options, context),
+      configGet: (name, options) => runConfigGet(name, options, context),
+      configSet: (name, values, options) => runConfigSet({ name, values }, options, context),
+      configCheck: (path, options) => runConfigCheck(path, options, context),
+      configKeys: async (options) => runConfigKeys(options, context),
     },
     { version: readVersion(), writeOut: (text) => terminal.out(text) },
   );
@@ -85,7 +97,7 @@ function reportUsage(
   return EXIT_CODES.usage;
 }
 
-const COMMANDS = new Set(["publish", "get", "agent", "explain", "bans", "unban", "key"]);
+const COMMANDS = new Set(["publish", "get", "agent", "explain", "bans", "unban", "key", "config"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {
