@@ -1,24 +1,15 @@
-/**
- * The command line of `shoal config` as commander sees it: names, help and examples. What its
- * commands do is passed in.
- */
+/** `shoal config` on the command line. Its work is `config-command.ts`, loaded when it runs. */
 import type { Command } from "commander";
-import type { ConfigOptions } from "./config-command.ts";
-
-/** What the commands do with their arguments. */
-export interface ConfigActions {
-  configShow(options: ConfigOptions): Promise<void>;
-  configGet(name: string, options: ConfigOptions): Promise<void>;
-  configSet(name: string, values: readonly string[], options: ConfigOptions): Promise<void>;
-  configCheck(path: string | undefined, options: ConfigOptions): Promise<void>;
-  configKeys(options: ConfigOptions): Promise<void>;
-}
+import type { CommandContext } from "../command-context.ts";
+import type { ConfigOptions } from "../config-command.ts";
+import { subcommand } from "../define-command.ts";
+import type { Register } from "../define-command.ts";
 
 const FILE_OPTION = ["--config <FILE>", "use this file in place of yours"] as const;
 const SYSTEM_OPTION = ["--system", "change the system's file, not yours"] as const;
 const JSON_OPTION = ["--json", "print JSON, an object a line"] as const;
 
-export function addConfig(program: Command, actions: ConfigActions): void {
+export const addConfig: Register = (program, context) => {
   const config = subcommand(program, "config", [
     "shoal config show --origin",
     "shoal config set uploadRateBytesPerSec 2MiB",
@@ -28,13 +19,16 @@ export function addConfig(program: Command, actions: ConfigActions): void {
     .description(
       "Works on configuration files and the environment. A flag of shoal agent comes before the " +
         "environment, that before your file, that before the system's files.",
-    )
-    .helpCommand(false);
-  addReading(config, actions);
-  addWriting(config, actions);
-}
+    );
+  addReading(config, context);
+  addChecking(config, context);
+  addWriting(config, context);
+};
 
-function addReading(config: Command, actions: ConfigActions): void {
+/** Loads YAML and the tables only for those who need them. */
+const load = (): Promise<typeof import("../config-command.ts")> => import("../config-command.ts");
+
+function addReading(config: Command, context: CommandContext): void {
   subcommand(config, "show", ["shoal config show", "shoal config show --origin --all"])
     .summary("show what is configured")
     .description("Prints every key that somebody has given, as a file would say it.")
@@ -42,7 +36,7 @@ function addReading(config: Command, actions: ConfigActions): void {
     .option("--all", "show keys at their default, too")
     .option(...FILE_OPTION)
     .option(...JSON_OPTION)
-    .action((options: ConfigOptions) => actions.configShow(options));
+    .action(async (options: ConfigOptions) => (await load()).runConfigShow(options, context));
   subcommand(config, "get", ["shoal config get uploadRateBytesPerSec"])
     .summary("print the value of one key")
     .description("Prints the value that an agent would start with.")
@@ -50,23 +44,28 @@ function addReading(config: Command, actions: ConfigActions): void {
     .option("--origin", "say on stderr who gave it")
     .option(...FILE_OPTION)
     .option(...JSON_OPTION)
-    .action((name: string, options: ConfigOptions) => actions.configGet(name, options));
+    .action(async (name: string, options: ConfigOptions) =>
+      (await load()).runConfigGet(name, options, context),
+    );
+}
+
+function addChecking(config: Command, context: CommandContext): void {
   subcommand(config, "check", ["shoal config check", "shoal config check new.yaml"])
     .summary("find what is wrong in configuration files")
     .description("Prints each problem with its line and column; exit code 2 if there is one.")
     .argument("[FILE]", "one file; default: every file that an agent reads")
     .option(...JSON_OPTION)
-    .action((path: string | undefined, options: ConfigOptions) =>
-      actions.configCheck(path, options),
+    .action(async (path: string | undefined, options: ConfigOptions) =>
+      (await load()).runConfigCheck(path, options, context),
     );
   subcommand(config, "keys", ["shoal config keys"])
     .summary("list what can be configured")
     .description("Prints every key, its default and what it is for (docs/configuration.md).")
     .option(...JSON_OPTION)
-    .action((options: ConfigOptions) => actions.configKeys(options));
+    .action(async (options: ConfigOptions) => (await load()).runConfigKeys(options, context));
 }
 
-function addWriting(config: Command, actions: ConfigActions): void {
+function addWriting(config: Command, context: CommandContext): void {
   subcommand(config, "set", [
     "shoal config set uploadRateBytesPerSec 2MiB",
     "shoal config set listen /ip4/0.0.0.0/tcp/4001 --system",
@@ -78,8 +77,8 @@ function addWriting(config: Command, actions: ConfigActions): void {
     .option(...SYSTEM_OPTION)
     .option(...FILE_OPTION)
     .option(...JSON_OPTION)
-    .action((name: string, values: readonly string[], options: ConfigOptions) =>
-      actions.configSet(name, values, options),
+    .action(async (name: string, values: readonly string[], options: ConfigOptions) =>
+      (await load()).runConfigSet({ name, values }, options, context),
     );
   subcommand(config, "unset", ["shoal config unset uploadRateBytesPerSec"])
     .summary("remove a key from your file")
@@ -88,14 +87,7 @@ function addWriting(config: Command, actions: ConfigActions): void {
     .option(...SYSTEM_OPTION)
     .option(...FILE_OPTION)
     .option(...JSON_OPTION)
-    .action((name: string, options: ConfigOptions) => actions.configSet(name, [], options));
-}
-
-function subcommand(program: Command, name: string, examples: readonly string[]): Command {
-  const lines = examples.map((example) => `  ${example}\n`).join("");
-  return program
-    .command(name)
-    .allowExcessArguments(false)
-    .helpOption("-h, --help", "print this help")
-    .addHelpText("before", `Examples:\n${lines}`);
+    .action(async (name: string, options: ConfigOptions) =>
+      (await load()).runConfigSet({ name, values: [] }, options, context),
+    );
 }
