@@ -10,7 +10,7 @@
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
 import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
-import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
+import type { EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
 import { createOrigin, readCaFile } from "@shoal/origin";
@@ -83,6 +83,11 @@ export interface AgentOptions extends AgentPolicyOptions {
    * either. At most 64. Default: none.
    */
   readonly trustedKeys?: readonly string[];
+  /**
+   * After crashes (R-PROC-04): no peers, whatever settings and policies say, and jobs of earlier
+   * runs stay queued until somebody resumes them. Default false.
+   */
+  readonly isSafeMode?: boolean;
   /** Settings that differ from their defaults (docs/settings.md). */
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
@@ -141,7 +146,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
   const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
-  const machine = opened.use(await AgentMachine.start(engine, { policies, probe }));
+  const machine = opened.use(
+    await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
+  );
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
@@ -158,6 +165,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return agent;
 }
 
+function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
+  return isSafeMode ? { facts: { isSafeMode } } : {};
+}
+
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
@@ -172,7 +183,7 @@ async function groupKeysOf(
 }
 
 function schedulerOf(
-  { trustedKeys = [] }: AgentOptions,
+  { trustedKeys = [], isSafeMode: holdsJobs = false }: AgentOptions,
   {
     policies,
     groupKeys,
@@ -186,7 +197,8 @@ function schedulerOf(
   const random = new Random(randomInt(2 ** 32));
   const publishers = parseTrustedKeys(trustedKeys);
   const hasGroupKey = groupKeys.length > 0;
-  return new Scheduler({ random, settings, selfId, cacheHosts, publishers, hasGroupKey });
+  const policy = { settings, cacheHosts, publishers, hasGroupKey, holdsJobs };
+  return new Scheduler({ random, selfId, ...policy });
 }
 
 const PAYLOADS = {

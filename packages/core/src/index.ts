@@ -164,6 +164,7 @@ export {
 export type { HResultSymbol } from "./registry/hresults.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { PACE_SETTINGS } from "./registry/pace-settings.ts";
+export { CONTENT_CACHE_SETTINGS } from "./registry/content-cache-settings.ts";
 export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
 export { REASONS } from "./registry/reasons.ts";
 export type {
