@@ -229,12 +229,11 @@ export class ContentSwarm {
     this.#ownershipUntil = Math.min(this.#ownershipUntil, endsAt);
   }
 
-  /** The member announced `piece`: a claim whose last piece it was is over. */
-  delivered(peerId: PeerId, piece: PieceIndex, now: Millis): void {
+  /** The member, just heard of, announced `pieces`: claims whose last ones they were are over. */
+  delivered(peerId: PeerId, pieces: readonly PieceIndex[]): void {
     const member = this.#members.get(peerId);
-    if (member === undefined) return;
-    this.#heard(member, now);
-    this.#claims.delivered(member, piece);
+    if (member === undefined || member.claims.length === 0) return;
+    for (const piece of pieces) this.#claims.delivered(member, piece);
   }
 
   /** Whether a member that is heard of says it is fetching the piece. */
