@@ -350,11 +350,7 @@ export class ContentSwarm {
     }
   }
 
-  #ownershipOf(
-    extent: number,
-    crew: readonly Member[],
-    gone: readonly Member[],
-  ): number {
+  #ownershipOf(extent: number, crew: readonly Member[], gone: readonly Member[]): number {
     const own = weightOf(this.#selfHash, extent);
     for (const { hash } of crew) if (weightOf(hash, extent) > own) return OWNERSHIP.others;
     for (const { hash } of gone) if (weightOf(hash, extent) > own) return OWNERSHIP.inherited;

@@ -33,15 +33,19 @@ describe("the peers heard of last", () => {
   it("are those of the plain version, whatever is heard", () => {
     const word = fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 12 }));
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 8 }), fc.array(word, { maxLength: 200 }), (max, all) => {
-        const [tuned, plain] = [new RecentPeers(max), new PlainRecent(max)];
-        for (const [isGone, number] of all) {
-          const peerId = `peer ${number}`;
-          if (isGone && number % 4 === 0) expect(tuned.delete(peerId)).toBe(plain.delete(peerId));
-          else expect(tuned.add(peerId)).toBe(plain.add(peerId));
-          expect(tuned.size).toBe(plain.size);
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 8 }),
+        fc.array(word, { maxLength: 200 }),
+        (max, all) => {
+          const [tuned, plain] = [new RecentPeers(max), new PlainRecent(max)];
+          for (const [isGone, number] of all) {
+            const peerId = `peer ${number}`;
+            if (isGone && number % 4 === 0) expect(tuned.delete(peerId)).toBe(plain.delete(peerId));
+            else expect(tuned.add(peerId)).toBe(plain.add(peerId));
+            expect(tuned.size).toBe(plain.size);
+          }
+        },
+      ),
     );
   });
 
