@@ -304,13 +304,14 @@ export class Fetcher implements Stage {
 
   #peerHave(link: Link, pieces: readonly PieceIndex[], now: Millis): boolean {
     const { pieceCount } = this.#options.layout;
+    const { picker } = this.#ledger;
     this.#member(link, now);
-    for (const piece of pieces) {
-      if (piece >= pieceCount) return false;
-      this.#ledger.picker.sourceHas(link.slot, piece);
-      this.#swarm.delivered(link.peerId, piece, now);
+    for (let i = 0; i < pieces.length; i++) {
+      if (pieces[i]! >= pieceCount) return false;
+      picker.sourceHas(link.slot, pieces[i]!);
     }
-    if (this.#isSeed(link.peerId)) this.#swarm.setSeed(link.peerId, true);
+    this.#swarm.delivered(link.peerId, pieces);
+    if (picker.sourceCount(link.slot) === pieceCount) this.#swarm.setSeed(link.peerId, true);
     if (!this.#isStarted || this.#status.name !== "fetching") return true;
     this.#peers?.fillFrom(link.peerId, now);
     return true;
@@ -340,12 +341,6 @@ export class Fetcher implements Stage {
       this.#ledger.picker.sourceLost(link.slot, piece);
       this.#deps.peers.offended(link.peerId, "notFound", now);
     }
-  }
-
-  #isSeed(peerId: PeerId): boolean {
-    const link = this.#peers?.links.get(peerId);
-    if (link === undefined) return false;
-    return this.#ledger.picker.sourceCount(link.slot) === this.#options.layout.pieceCount;
   }
 
   #originPiece(

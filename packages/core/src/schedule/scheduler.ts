@@ -320,8 +320,8 @@ export class Scheduler {
     if (link === undefined || "requestId" in event) return;
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
-    for (const transfer of this.#transfers.all()) {
-      if (transfer.contentId !== event.contentId || !transfer.terms.mayPeer) continue;
+    for (const transfer of this.#transfers.of(event.contentId)) {
+      if (!transfer.terms.mayPeer) continue;
       if (!transfer.peerEvent(event, link, now)) this.#peers.lied(event.peerId, now);
     }
   }
