@@ -100,7 +100,8 @@ test("R-GRP-01: a stranger learns nothing but that a handshake is spoken", async
   for (const line of [GOSSIP_PROTOCOL, "/ipfs/id/1.0.0"]) say(line);
   await expect.poll(() => heard.match(/na\n/g)?.length, { timeout: 5_000 }).toBe(5);
   const named = heard.match(/\/[a-z][\w./-]*/g) ?? [];
-  expect(new Set(named)).toEqual(new Set(["/multistream/1.0.0", group!.noiseProtocol]));
+  const { noiseProtocol, tlsProtocol } = group!;
+  expect(new Set(named)).toEqual(new Set(["/multistream/1.0.0", noiseProtocol, tlsProtocol]));
   await expect.poll(() => socket.destroyed || socket.readableEnded, { timeout: 6_000 }).toBe(true);
   expect(a.events).toEqual([]);
 }, 15_000);
