@@ -140,7 +140,7 @@ export const LIMITS = {
   rememberedPeersMax: 64,
   /** R-PEER-29: addresses whose failed dials are remembered; the oldest go first. */
   dialBackoffsMax: 1_024,
-  /** R-PEER-25: our handshake after Noise. */
+  /** R-PEER-25: our handshake after the encrypted one. */
   handshakeTimeoutMs: 5_000,
   /** R-PEER-25: how soon a peer of another version is dialled again. */
   foreignRetryMs: 600_000,
@@ -150,6 +150,8 @@ export const LIMITS = {
   inboundPerHostPerSecMax: 5,
   /** R-PEER-04: encryption, muxer and protocol negotiation, each. */
   negotiationTimeoutMs: 5_000,
+  /** R-PEER-12: the certificate of a peer's TLS handshake; ours have 380 bytes. */
+  certificateBytesMax: 4 * KiB,
   /** R-PEER-05 */
   connectionsPerPeerMax: 2,
   /** R-PEER-05 */
