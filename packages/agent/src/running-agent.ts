@@ -34,6 +34,7 @@ import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import type { PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
+import type { DoRest } from "./do-rest/start-do-rest.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -49,6 +50,8 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   readonly connectedPeers: readonly PeerId[];
   /** Absolute; `undefined` when there is none. */
   readonly jobSocketPath: string | undefined;
+  /** The listener for programs of the DO SDK; `undefined` when there is none. */
+  readonly doRest: Pick<DoRest, "port" | "reload"> | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
   /**
@@ -108,6 +111,7 @@ interface RunningParts {
   readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
   readonly machine: PolicyFace;
+  readonly doRest: DoRest | undefined;
 }
 
 export class RunningAgent implements Agent {
@@ -116,6 +120,7 @@ export class RunningAgent implements Agent {
   readonly bans: AgentBans;
   readonly peerId: PeerId;
   readonly jobSocketPath: string | undefined;
+  readonly doRest: Agent["doRest"];
   readonly #parts: RunningParts;
   #network = USUAL_NETWORK;
   #closed: Promise<void> | undefined;
@@ -127,6 +132,7 @@ export class RunningAgent implements Agent {
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
     this.jobSocketPath = parts.jobSocket?.path;
+    this.doRest = parts.doRest;
   }
 
   get addresses(): readonly string[] {
