@@ -28,6 +28,8 @@ export type Parsed =
 const MALFORMED: Parsed = { kind: "malformed" };
 const CR = 0x0d;
 const LF = 0x0a;
+const TAB = 0x09;
+const SPACE = 0x20;
 const END_OF_HEAD = "\r\n\r\n";
 /** The characters of a target are those that the reference agent takes. */
 const REQUEST_LINE = /^([A-Za-z]+) ([A-Za-z0-9\-_.!~*'()%:@&=+$,/?]+) HTTP\/1\.[0-9]$/i;
@@ -47,7 +49,7 @@ export class RestRequestParser {
     const room = LIMITS.doRestRequestBytesMax - before;
     const held = Buffer.concat([this.#held, bytes.subarray(0, room)]);
     const text = held.toString("latin1");
-    if (hasLoneLineEnd(held)) return MALFORMED;
+    if (hasWrongByte(held)) return MALFORMED;
     const lineEnd = text.indexOf("\r\n");
     const line = lineEnd < 0 ? undefined : REQUEST_LINE.exec(text.slice(0, lineEnd));
     if (line === null) return MALFORMED;
@@ -69,15 +71,16 @@ export class RestRequestParser {
   }
 }
 
-/** Of the head alone: a body may hold anything. */
-function hasLoneLineEnd(held: Buffer): boolean {
+/** Half a line end, or another control character; in the head alone: a body may hold anything. */
+function hasWrongByte(held: Buffer): boolean {
   const headEnd = held.indexOf(END_OF_HEAD);
   const end = headEnd < 0 ? held.length : headEnd;
   for (let i = 0; i < end; i++) {
-    const byte = held[i];
+    const byte = held[i] ?? 0;
     // The other half of a pair at the very end may still come.
     if (byte === CR && i + 1 < held.length && held[i + 1] !== LF) return true;
     if (byte === LF && held[i - 1] !== CR) return true;
+    if (byte < SPACE && byte !== CR && byte !== LF && byte !== TAB) return true;
   }
   return false;
 }

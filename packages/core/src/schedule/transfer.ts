@@ -320,7 +320,8 @@ export class Transfer {
     const pieces = { have, record, bytes: facts.bytes, ...(reusable && { reusable }) };
     const mayServe = (): boolean => this.terms.mayServe;
     const own = { transferId, urgency: job.urgency, mayServe };
-    const options = { ...fetcherOptions(resolution, sources), ...own };
+    const isStreamed = job.file.toStream === true;
+    const options = { ...fetcherOptions(resolution, sources), ...own, isStreamed };
     if (!this.terms.hasPeers) sources.waivePeers();
     const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
     this.#state = { name: "fetching", fetcher };
