@@ -248,7 +248,7 @@ export class Fetcher implements Stage {
   pollDeadline(): Millis {
     if (this.#status.name !== "fetching") return Infinity;
     return Math.min(
-      this.#ledger.pollDeadline(this.#announcer.isHeard),
+      this.#ledger.pollDeadline(this.#isAwaited),
       this.#announcer.pollDeadline(),
       this.#peers?.pollDeadline() ?? Infinity,
       this.#origin.pollDeadline(),
@@ -264,6 +264,11 @@ export class Fetcher implements Stage {
 
   checkInvariants(): void {
     this.#ledger.checkInvariants();
+  }
+
+  /** Somebody waits for what is stored to be committed: peers, or a stream. */
+  get #isAwaited(): boolean {
+    return this.#options.isStreamed || this.#announcer.isHeard;
   }
 
   #member(link: Link, now: Millis): void {
@@ -376,7 +381,7 @@ export class Fetcher implements Stage {
     const claims = this.#origin.takeClaimsDue();
     if (claims.length > 0) this.#announcer.claim(claims);
     this.#announcer.claimRemote(now);
-    this.#ledger.sync(now, this.#announcer.isHeard);
+    this.#ledger.sync(now, this.#isAwaited);
     this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
     else {

@@ -21,6 +21,7 @@ import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
 import type { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
+import type { CacheHosts } from "./cache-hosts.ts";
 import { explainJob } from "./explain-job.ts";
 import type { JobExplanation } from "./explanation.ts";
 import { JobTable } from "./job-table.ts";
@@ -142,6 +143,11 @@ export class Scheduler {
     }
     this.#membership.offersMoved(offered, now);
     this.#settle(now);
+  }
+
+  /** Cache servers, to be told which to ask from now on. */
+  get cacheHosts(): Pick<CacheHosts, "set"> {
+    return this.#deps.cacheHosts;
   }
 
   /** How far policy lets this agent take part in peering now, and why not further. */

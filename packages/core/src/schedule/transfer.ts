@@ -319,13 +319,13 @@ export class Transfer {
     const [resolution, job] = [this.#resolution, this.#job];
     if (resolution === undefined || job === undefined) return;
     const { facts, transferId, sources } = this;
-    const record = facts.recordFor(resolution.layout, have);
     const { bytes, receivedBytes } = facts;
+    const record = facts.recordFor(resolution.layout, have);
     const pieces = { have, record, bytes, receivedBytes, ...(reusable && { reusable }) };
-    const own = { transferId, urgency: job.urgency, mayServe: () => this.terms.mayServe };
-    const options = { ...fetcherOptions(resolution, sources), ...own };
+    const own = { urgency: job.urgency, isStreamed: job.file.toStream === true, transferId };
+    const base = { ...fetcherOptions(resolution, sources), mayServe: () => this.terms.mayServe };
     if (!this.terms.hasPeers) sources.waivePeers();
-    const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
+    const fetcher = new Fetcher(this.#deps, { ...base, ...own, ...pieces }, now);
     this.#enter({ name: "fetching", fetcher });
     if (this.terms.mayPeer) this.#early.tell(fetcher, this.#deps.peers, now);
     fetcher.start(now);
