@@ -16,6 +16,17 @@ export class Interruption extends Error {
   }
 }
 
+/** A download's failure, and what the user should know about what is left of the download. */
+export class GetFailure extends Error {
+  override readonly name = "GetFailure";
+  readonly note: string | undefined;
+
+  constructor(cause: unknown, note: string | undefined) {
+    super("the download failed", { cause });
+    this.note = note;
+  }
+}
+
 /** A failure in the form of `--json`. */
 export interface FailureReport {
   readonly type: "error";

@@ -12,6 +12,7 @@ import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
 import { printExplanation } from "./explain-command.ts";
+import { GetFailure } from "./failure.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
 import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
 import type { GetFile, GetRequest } from "./get-job.ts";
@@ -43,17 +44,6 @@ export interface GetOptions {
 
 /** Two retries, about 3 s: a person waits. The daemon's default is more patient. */
 const SETTINGS_OF_GET = { originFailuresMax: 3 };
-
-/** A failure, and what the user should know about what is left of the download. */
-export class GetFailure extends Error {
-  override readonly name = "GetFailure";
-  readonly note: string | undefined;
-
-  constructor(cause: unknown, note: string | undefined) {
-    super("the download failed", { cause });
-    this.note = note;
-  }
-}
 
 export async function runGet(
   url: string | undefined,

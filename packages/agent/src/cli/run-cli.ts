@@ -1,18 +1,19 @@
 /**
  * The process behind the `shoal` command: arguments in, exit code out. Owns what libraries leave
  * alone: streams, signals, the environment and the end of the process.
+ *
+ * Commands that start an agent are loaded when they are called, because libp2p is most of what
+ * there is to load, and help, mistakes and questions to a running agent need none of it.
  */
 import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
-import { runAgentCommand } from "./agent-command.ts";
 import { runBans, runUnban } from "./bans-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { runExplain } from "./explain-command.ts";
-import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
+import { EXIT_CODES, exitCodeOf, failureLines, GetFailure, reportOf } from "./failure.ts";
 import { runGroupCreate } from "./group-command.ts";
 import { runKeyGenerate } from "./key-command.ts";
-import { GetFailure, runGet } from "./get-command.ts";
 import { watchSignals } from "./interruption.ts";
 import { createProgram } from "./program.ts";
 import { runPublish } from "./publish-command.ts";
@@ -33,8 +34,14 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
   const program = createProgram(
     {
       publish: (file, options) => runPublish(file, options, context),
-      get: (url, options) => runGet(url, options, context),
-      agent: (options) => runAgentCommand(options, context),
+      get: async (url, options) => {
+        const { runGet } = await import("./get-command.ts");
+        return runGet(url, options, context);
+      },
+      agent: async (options) => {
+        const { runAgentCommand } = await import("./agent-command.ts");
+        return runAgentCommand(options, context);
+      },
       explain: (job, options) => runExplain(job, options, context),
       bans: (options) => runBans(options, context),
       unban: (subject, options) => runUnban(subject, options, context),
