@@ -13,7 +13,13 @@
 export interface Work {
   readonly lookups: number;
   readonly steps: number;
+  /** Where most elements are passed: the share, the function and its place, the largest first. */
+  readonly sites: readonly string[];
 }
+
+/** Every so many steps it is noted where they are made; seldom enough to be cheap, and a prime. */
+const SAMPLE_STEPS = 1_999;
+const SITES_SHOWN = 15;
 
 type Methods = Record<string, (this: unknown, ...args: unknown[]) => unknown>;
 type Callback = (...args: unknown[]) => unknown;
@@ -36,6 +42,20 @@ const PLACES = ["indexOf", "includes"];
 export function countWork<Result>(run: () => Result): { result: Result; work: Work } {
   let lookups = 0;
   let steps = 0;
+  const samples: string[] = [];
+  let isSampling = false; // Whoever writes stacks for us may use collections too.
+  const looked = (): void => {
+    if (!isSampling) lookups++;
+  };
+  const passed = (count: number): void => {
+    if (isSampling) return;
+    const before = Math.floor(steps / SAMPLE_STEPS);
+    steps += count;
+    if (Math.floor(steps / SAMPLE_STEPS) === before) return;
+    isSampling = true;
+    samples[samples.length] = place();
+    isSampling = false;
+  };
   const undo: (() => void)[] = [];
   const replace = (target: object, name: string, by: (original: Callback) => Callback): void => {
     const methods = target as Methods;
@@ -45,30 +65,47 @@ export function countWork<Result>(run: () => Result): { result: Result; work: Wo
   };
   for (const [prototype, names] of LOOKUPS) {
     for (const name of names) {
-      replace(prototype, name, (original) => counting(original, () => void lookups++));
+      replace(prototype, name, (original) => counting(original, looked));
     }
   }
   for (const prototype of NEXT) {
-    replace(prototype, "next", (original) => counting(original, () => void steps++));
+    replace(prototype, "next", (original) => counting(original, () => passed(1)));
   }
-  const passed = (array: unknown): void => void (steps += (array as unknown[]).length);
+  const passedAll = (array: unknown): void => passed((array as unknown[]).length);
   for (const name of [...WHOLE, ...PLACES]) {
-    replace(Array.prototype, name, (original) => counting(original, passed));
+    replace(Array.prototype, name, (original) => counting(original, passedAll));
   }
   for (const name of UNTIL) {
     replace(Array.prototype, name, (original) => {
       return function (this: unknown, callback: unknown, ...rest: unknown[]) {
-        const counted = counting(callback as Callback, () => void steps++);
+        const counted = counting(callback as Callback, () => passed(1));
         return Reflect.apply(original, this, [counted, ...rest]);
       };
     });
   }
   try {
     const result = run();
-    return { result, work: { lookups, steps } };
+    for (const putBack of undo.splice(0)) putBack();
+    return { result, work: { lookups, steps, sites: sitesOf(samples) } };
   } finally {
     for (const putBack of undo) putBack();
   }
+}
+
+/** The line of ours that is at work. Text alone: collections are being counted. */
+function place(): string {
+  const { stack = "" } = new Error();
+  const at = stack.indexOf("/packages/");
+  const begin = stack.lastIndexOf("\n", at);
+  const end = stack.indexOf("\n", at);
+  return stack.slice(begin, end).trim();
+}
+
+function sitesOf(samples: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const site of samples) counts.set(site, (counts.get(site) ?? 0) + 1);
+  const most = [...counts].toSorted(([, a], [, b]) => b - a).slice(0, SITES_SHOWN);
+  return most.map(([site, count]) => `${((100 * count) / samples.length).toFixed(1)} % ${site}`);
 }
 
 function counting(original: Callback, count: (self: unknown) => void): Callback {
