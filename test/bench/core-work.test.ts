@@ -11,7 +11,8 @@
  */
 import type { SchedulerEvent } from "@shoal/core";
 import { PieceSet } from "@shoal/core";
-import { parseCrowdFlags, runCrowd } from "@shoal/sim";
+import { Engine } from "@shoal/engine";
+import { parseCrowdFlags, runCrowd, SimPayloads, VirtualClock } from "@shoal/sim";
 import { describe, expect, it } from "vitest";
 import { fetching, manifestOf } from "../../packages/core/test/schedule/harness.ts";
 import type { Harness } from "../../packages/core/test/schedule/harness.ts";
@@ -61,14 +62,14 @@ describe("a simulated swarm", () => {
   }
 });
 
-/** What an event costs a scheduler, with the commands it causes and the next deadline. */
-function workPerEvent({ scheduler, now }: Harness, events: readonly SchedulerEvent[]): number {
+/** What an event costs the scheduler and the loop, apart from what ports do about it. */
+function workPerEvent({ scheduler }: Harness, events: readonly SchedulerEvent[]): number {
+  const clock = new VirtualClock();
+  const engine = new Engine({ scheduler, clock, payloads: new SimPayloads() });
+  const port = { execute: () => undefined, close: () => Promise.resolve() };
+  engine.start({ store: port, origin: port, swarm: port });
   const { work } = countWork(() => {
-    for (const event of events) {
-      scheduler.handle(event, now);
-      while (scheduler.pollCommand() !== undefined);
-      scheduler.pollDeadline();
-    }
+    for (const event of events) engine.sink(event);
   });
   return (work.lookups + work.steps) / events.length;
 }
