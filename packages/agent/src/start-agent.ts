@@ -9,13 +9,21 @@
  */
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
-import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
-import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
+import {
+  assert,
+  PieceBufferPool,
+  Random,
+  Scheduler,
+  SECURITY_EVENTS,
+  ShoalError,
+} from "@shoal/core";
+import type { Counters, EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
+import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
@@ -113,9 +121,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
   opened.adopt(store, () => store.close());
-  const { damagedDatabasePath: path } = store.report;
-  if (path !== undefined)
-    logger.warn({ path }, "the state was damaged; what could be read is kept");
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
@@ -126,6 +131,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   running = engine;
   const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
+  noteDamage(store.report, scheduler.counters, logger);
   const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
   opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
   engine.onNotice((notice) => {
@@ -187,6 +193,13 @@ function schedulerOf(
   const publishers = parseTrustedKeys(trustedKeys);
   const hasGroupKey = groupKeys.length > 0;
   return new Scheduler({ random, settings, selfId, cacheHosts, publishers, hasGroupKey });
+}
+
+function noteDamage(report: Store["report"], counters: Counters, logger: Logger): void {
+  const { damagedDatabasePath: path } = report;
+  if (path === undefined) return;
+  counters.add(SECURITY_EVENTS.recovery.counter);
+  logger.warn({ path, event: "recovery" }, "the state was damaged; what could be read is kept");
 }
 
 const PAYLOADS = {

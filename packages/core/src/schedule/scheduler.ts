@@ -34,6 +34,7 @@ import type { BanList } from "./conduct.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { createMachineDeps } from "./scheduler-deps.ts";
 import type { SchedulerDeps } from "./scheduler-deps.ts";
+import { countFailure, countNotice } from "./security-counts.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
@@ -238,6 +239,7 @@ export class Scheduler {
       case "rangeProgress":
       case "rangeFinished":
       case "originFailed": {
+        if (event.type === "originFailed") countFailure(this.counters, event);
         const transfer = this.#transfers.get(event.transferId);
         if (transfer !== undefined) transfer.originEvent(event, now);
         else if (event.type === "rangePiece") this.#outbox.release(event.bufferId);
@@ -283,7 +285,7 @@ export class Scheduler {
   }
 
   pollNotice(): Notice | undefined {
-    return this.#outbox.pollNotice();
+    return countNotice(this.counters, this.#outbox.pollNotice());
   }
 
   /** The next instant at which `handleTimeout` has something to do; `Infinity` when none is known. */
@@ -327,6 +329,7 @@ export class Scheduler {
   }
 
   #handleStore(event: StoreEvent, now: Millis): void {
+    countFailure(this.counters, event);
     switch (event.type) {
       case "stateLoaded":
         const offered = this.#deps.publishers.load(event);
