@@ -61,9 +61,15 @@ export class AgentMachine implements PolicyFace, Disposable {
   /** Resolves after the first look, which may have found nothing. */
   static async start(
     deps: AgentMachineDeps,
-    options: { readonly policies: AgentPolicies; readonly probe: MachineProbe },
+    options: {
+      readonly policies: AgentPolicies;
+      readonly probe: MachineProbe;
+      /** Told from the beginning. */
+      readonly facts?: MachineFacts;
+    },
   ): Promise<AgentMachine> {
     const machine = new AgentMachine(deps, options.policies, options.probe);
+    machine.#told = options.facts ?? {};
     await machine.#look();
     return machine;
   }
@@ -93,8 +99,8 @@ export class AgentMachine implements PolicyFace, Disposable {
     this.#isLooking = true;
     const facts = await lookInTime(this.#probe);
     this.#isLooking = false;
-    if (facts === undefined || this.#isOver) return;
-    this.#found = facts;
+    if (this.#isOver) return;
+    this.#found = facts ?? this.#found;
     this.#apply();
   }
 
@@ -119,6 +125,8 @@ const isFactsShape = isRecordOf(
     batteryPercent: isCount(100),
     hasVpn: isBoolean,
     isMetered: isBoolean,
+    isShortOfMemory: isBoolean,
+    isSafeMode: isBoolean,
   },
 );
 

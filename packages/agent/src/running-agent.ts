@@ -44,6 +44,7 @@ import { LocalAgentService } from "./service/local-agent-service.ts";
 import type { AgentServiceHost } from "./service/local-agent-service.ts";
 import { serviceHost } from "./service/service-host.ts";
 import type { ServiceParts } from "./service/service-host.ts";
+import type { DoRest } from "./do-rest/start-do-rest.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -59,6 +60,8 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   readonly connectedPeers: readonly PeerId[];
   /** Absolute; `undefined` when there is none. */
   readonly jobSocketPath: string | undefined;
+  /** The listener for programs of the DO SDK; `undefined` when there is none. */
+  readonly doRest: Pick<DoRest, "port" | "reload"> | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
   /**
@@ -131,6 +134,7 @@ interface RunningParts {
   readonly open: AsyncDisposableStack;
   readonly machine: PolicyFace;
   readonly service: ServiceParts;
+  readonly doRest: DoRest | undefined;
 }
 
 export class RunningAgent implements Agent {
@@ -139,6 +143,7 @@ export class RunningAgent implements Agent {
   readonly bans: AgentBans;
   readonly peerId: PeerId;
   readonly jobSocketPath: string | undefined;
+  readonly doRest: Agent["doRest"];
   readonly #parts: RunningParts;
   readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
@@ -153,6 +158,7 @@ export class RunningAgent implements Agent {
     this.peerId = parts.swarm.peerId;
     this.jobSocketPath = parts.jobSocket?.path;
     this.#serviceHost = serviceHost(this, { ...parts, ...parts.service });
+    this.doRest = parts.doRest;
   }
 
   get addresses(): readonly string[] {

@@ -166,6 +166,7 @@ export { GAUGES } from "./registry/gauges.ts";
 export type { GaugeName, GaugeRow } from "./registry/gauges.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { PACE_SETTINGS } from "./registry/pace-settings.ts";
+export { CONTENT_CACHE_SETTINGS } from "./registry/content-cache-settings.ts";
 export type { PaceSettingName, PaceSettings } from "./registry/pace-settings.ts";
 export { REASONS } from "./registry/reasons.ts";
 export type {

@@ -27,6 +27,8 @@ export interface SchedulerDeps {
   readonly publishers?: readonly Publisher[];
   /** Whether the swarm admits only who proves to be in this agent's group. Default: there is none. */
   readonly hasGroupKey?: boolean;
+  /** Jobs of earlier runs stay queued until somebody resumes them (R-PROC-04). Default: they run. */
+  readonly holdsJobs?: boolean;
 }
 
 /** Makes what the machines inside a scheduler share. */
@@ -42,6 +44,7 @@ export function createMachineDeps(
     random,
     settings,
     selfId,
+    holdsJobs: rest.holdsJobs === true,
     flowGate,
     gate,
     peers: new PeerTable({ ...own, random, settings, gate }),

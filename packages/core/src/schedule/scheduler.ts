@@ -19,8 +19,8 @@ import type { ErrorInfo } from "../registry/errors.ts";
 import type { MachineFacts, Peering } from "../policy/peering.ts";
 import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
-import type { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
+import type { CacheHosts } from "./cache-hosts.ts";
 import { explainJob } from "./explain-job.ts";
 import type { JobExplanation } from "./explanation.ts";
 import { JobTable } from "./job-table.ts";
@@ -48,7 +48,6 @@ export class Scheduler {
   readonly overview: Overview;
   readonly #outbox = new Outbox();
   readonly #wallClock = new WallClock();
-  readonly #pacer: Pacer;
   readonly #deps: MachineDeps;
   readonly #peers: PeerTable;
   readonly #transfers: TransferTable;
@@ -59,21 +58,19 @@ export class Scheduler {
   readonly #linkEvents: LinkEvents;
 
   constructor(options: SchedulerDeps) {
-    const { counters } = this;
-    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters };
+    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters: this.counters };
     this.#deps = createMachineDeps(options, own);
     this.#peers = this.#deps.peers;
-    this.#pacer = this.#deps.pacer;
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue(this.#deps);
-    const { announcements } = this.#deps.publishers;
     const [uploads, transfers] = [this.#uploads, this.#transfers];
-    this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
     const [membership, jobs] = [this.#membership, this.#jobs];
-    this.overview = new Overview({ ...this.#deps, jobs, transfers, membership, uploads });
-    this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
+    const all = { ...this.#deps, uploads, transfers, membership, jobs };
+    this.overview = new Overview(all);
+    this.#serving = new Serving(all);
+    this.#linkEvents = new LinkEvents(all);
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -94,14 +91,14 @@ export class Scheduler {
    * changed nothing, for a value out of range or a setting that only a start can change.
    */
   applySettings(changes: Partial<PaceSettings>, now: Millis): void {
-    this.#pacer.apply(changes, now);
+    this.#deps.pacer.apply(changes, now);
     this.#uploads.rateChanged();
     this.#settle(now);
   }
 
   /** The limits and windows in force. */
   get paceSettings(): PaceSettings {
-    return this.#pacer.settings;
+    return this.#deps.pacer.settings;
   }
 
   /** Refused with ERR_USAGE, ERR_URL_INVALID, ERR_DESTINATION_INVALID, ERR_JOB_LIMIT and others. */
@@ -121,7 +118,7 @@ export class Scheduler {
   /** Adds files or changes values. All of it happens or, when it is refused, none. */
   changeJob(jobId: JobId, change: JobChange, now: Millis, guard?: VerbGuard): VerbResult {
     const result = this.#jobs.change(jobId, change, now, guard);
-    this.#pacer.divide(now);
+    this.#deps.pacer.divide(now);
     this.#settle(now);
     return result;
   }
@@ -143,6 +140,11 @@ export class Scheduler {
     }
     this.#membership.offersMoved(offered, now);
     this.#settle(now);
+  }
+
+  /** Cache servers, to be told which to ask from now on. */
+  get cacheHosts(): Pick<CacheHosts, "set"> {
+    return this.#deps.cacheHosts;
   }
 
   /** How far policy lets this agent take part in peering now, and why not further. */
@@ -231,6 +233,7 @@ export class Scheduler {
 
   /** Returns false where nothing came of it that moves `pollDeadline`: most of what members say. */
   handle(event: SchedulerEvent, now: Millis): boolean {
+    countFailure(this.counters, event);
     switch (event.type) {
       case "originAnswered":
       case "originProbed":
@@ -239,7 +242,6 @@ export class Scheduler {
       case "rangeProgress":
       case "rangeFinished":
       case "originFailed": {
-        if (event.type === "originFailed") countFailure(this.counters, event);
         const transfer = this.#transfers.get(event.transferId);
         if (transfer !== undefined) transfer.originEvent(event, now);
         else if (event.type === "rangePiece") this.#outbox.release(event.bufferId);
@@ -295,14 +297,14 @@ export class Scheduler {
       this.#transfers.pollDeadline(),
       this.#membership.pollDeadline(),
       this.#jobs.pollDeadline(),
-      this.#pacer.pollDeadline(),
+      this.#deps.pacer.pollDeadline(),
       this.#uploads.pollDeadline(),
     );
   }
 
   handleTimeout(now: Millis): void {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
-    this.#pacer.handleTimeout(now);
+    this.#deps.pacer.handleTimeout(now);
     this.#uploads.month.handleTimeout(now);
     this.#transfers.handleTimeout(now);
     this.#membership.handleTimeout(now);
@@ -322,14 +324,13 @@ export class Scheduler {
     if (link === undefined || "requestId" in event) return;
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
-    for (const transfer of this.#transfers.all()) {
-      if (transfer.contentId !== event.contentId || !transfer.terms.mayPeer) continue;
+    for (const transfer of this.#transfers.of(event.contentId)) {
+      if (!transfer.terms.mayPeer) continue;
       if (!transfer.peerEvent(event, link, now)) this.#peers.lied(event.peerId, now);
     }
   }
 
   #handleStore(event: StoreEvent, now: Millis): void {
-    countFailure(this.counters, event);
     switch (event.type) {
       case "stateLoaded":
         const offered = this.#deps.publishers.load(event);

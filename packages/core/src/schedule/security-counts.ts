@@ -1,17 +1,14 @@
 /**
  * Counts the security events that the scheduler sees and no machine counts itself (R-LOG-03).
  *
- * Knows codes; decides nothing. Called by the scheduler, with failures that come and notices that go.
+ * Knows codes; decides nothing. Called by the scheduler, with all that comes and goes.
  */
-import type { OriginEvent } from "../ports/origin-port.ts";
-import type { StoreEvent } from "../ports/store-port.ts";
+import type { SchedulerEvent } from "../ports/events.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { ErrorCode } from "../registry/errors.ts";
 import { SECURITY_EVENTS } from "../registry/security-events.ts";
 import type { SecurityEventCode } from "../registry/security-events.ts";
 import type { Notice } from "./notice.ts";
-
-type OriginFailed = Extract<OriginEvent, { readonly type: "originFailed" }>;
 
 const BY_ERROR: Readonly<Partial<Record<ErrorCode, SecurityEventCode>>> = {
   ERR_REDIRECT_REFUSED: "redirectRefusal",
@@ -19,8 +16,8 @@ const BY_ERROR: Readonly<Partial<Record<ErrorCode, SecurityEventCode>>> = {
   ERR_DISK_FULL: "diskError",
 };
 
-/** An origin has failed, or the store. */
-export function countFailure(counters: Counters, event: OriginFailed | StoreEvent): void {
+/** Something has come, which may be that an origin has failed, or the store. */
+export function countFailure(counters: Counters, event: SchedulerEvent): void {
   const code = codeOf(event);
   if (code !== undefined) counters.add(SECURITY_EVENTS[code].counter);
 }
@@ -32,10 +29,18 @@ export function countNotice(counters: Counters, notice: Notice | undefined): Not
   return notice;
 }
 
-function codeOf(event: OriginFailed | StoreEvent): SecurityEventCode | undefined {
-  if (event.type !== "originFailed")
-    return "error" in event ? BY_ERROR[event.error.code] : undefined;
-  const { kind, error } = event.failure;
-  if (kind === "rangeBroken") return "rangeViolation";
-  return kind === "changed" ? "validatorChange" : BY_ERROR[error.code];
+function codeOf(event: SchedulerEvent): SecurityEventCode | undefined {
+  switch (event.type) {
+    case "originFailed": {
+      const { kind, error } = event.failure;
+      if (kind === "rangeBroken") return "rangeViolation";
+      return kind === "changed" ? "validatorChange" : BY_ERROR[error.code];
+    }
+    case "contentFailed":
+    case "publishFailed":
+    case "stateFailed":
+      return BY_ERROR[event.error.code];
+    default:
+      return undefined;
+  }
 }
