@@ -146,12 +146,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
   noteDamage(store.report, scheduler.counters, logger);
-  const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
-  opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
-  engine.onNotice((notice) => {
-    guard(() => logNotice(logger, notice));
-    guard(() => events.take(notice));
-  });
+  const events = opened.use(eventsOf(engine));
+  engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
 
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
@@ -161,28 +157,35 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
   const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
-  const machine = opened.use(
-    await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
-  );
+  const looked = { policies, probe, ...safeModeOf(options) };
+  const machine = opened.use(await AgentMachine.start(engine, looked));
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
-  const doRest = opened.use(
-    await openDoRest(engine, { ...options, logger }, { stateDirectory, originOptions }),
-  );
+  const own = { stateDirectory, originOptions, logger };
+  const doRest = opened.use(await openDoRest(engine, options, own));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
-  const { service: hooks = {}, isSafeMode = false } = options;
-  const facts = { settings, stateDirectory, groupKeys, isSafeMode };
-  const basis = { ...facts, hooks, monitor, events, log: logger };
   // From here on nothing fails.
   const open = opened.move();
-  const ports = { engine, services, store, swarm };
-  const listeners = { jobSocket, doRest };
-  const agent = new RunningAgent({ ...ports, ...listeners, open, machine, service: basis });
+  const basis = { settings, stateDirectory, groupKeys, monitor, events, log: logger };
+  const service = { ...basis, ...askedOf(options) };
+  const ports = { engine, services, store, swarm, jobSocket, doRest };
+  const agent = new RunningAgent({ ...ports, open, machine, service });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+/** What becomes of notices for watchers, from now on. */
+function eventsOf(engine: Engine<PieceBytes>): AgentEvents {
+  const events = new AgentEvents((jobId) => engine.act((scheduler) => scheduler.jobBrief(jobId)));
+  engine.onNotice((notice) => guard(() => events.take(notice)));
+  return events;
+}
+
+function askedOf({ service: hooks = {}, isSafeMode = false }: AgentOptions) {
+  return { hooks, isSafeMode };
 }
 
 function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
@@ -194,8 +197,12 @@ const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
 
 async function openDoRest(
   engine: Engine<PieceBytes>,
-  { doRest, logger = silentLogger }: AgentOptions,
-  own: { readonly stateDirectory: string; readonly originOptions: OriginOptions },
+  { doRest }: AgentOptions,
+  own: {
+    readonly stateDirectory: string;
+    readonly originOptions: OriginOptions;
+    readonly logger: Logger;
+  },
 ): Promise<DoRest | undefined> {
   if (doRest === undefined) return undefined;
   const service = new LocalJobService(engine, DO_REST_CALLER);
@@ -203,7 +210,7 @@ async function openDoRest(
   const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
     engine.act((scheduler) => scheduler.cacheHosts.set(servers));
   const reservedDirectories = [own.stateDirectory];
-  const deps = { service, reader, setCacheServers, reservedDirectories, logger };
+  const deps = { service, reader, setCacheServers, reservedDirectories, logger: own.logger };
   const listener = await startDoRest(deps, doRest);
   const close = async (): Promise<void> => {
     await listener.close();
