@@ -17,7 +17,7 @@ import {
   SECURITY_EVENTS,
   ShoalError,
 } from "@shoal/core";
-import type { Counters, EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
+import type { Counters, EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
 import { LocalJobService } from "@shoal/jobs";
@@ -156,9 +156,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.adopt(origin, () => origin.close());
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
-  const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
-  const looked = { policies, probe, ...safeModeOf(options) };
-  const machine = opened.use(await AgentMachine.start(engine, looked));
+  const machine = opened.use(await startMachine(engine, options, policies));
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
@@ -188,8 +186,14 @@ function askedOf({ service: hooks = {}, isSafeMode = false }: AgentOptions) {
   return { hooks, isSafeMode };
 }
 
-function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
-  return isSafeMode ? { facts: { isSafeMode } } : {};
+function startMachine(
+  engine: Engine<PieceBytes>,
+  { stateDirectory, machineProbe: given, isSafeMode = false }: AgentOptions,
+  policies: AgentPolicies,
+): Promise<AgentMachine> {
+  const probe = given ?? machineProbe({ ...policies, stateDirectory: resolvePath(stateDirectory) });
+  const told = isSafeMode ? { facts: { isSafeMode } } : {};
+  return AgentMachine.start(engine, { policies, probe, ...told });
 }
 
 /** Its jobs are its own: nobody else's, and not held to a number per owner. */
