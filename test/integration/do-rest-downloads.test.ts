@@ -6,7 +6,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KiB, MiB, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Agent } from "@shoal/agent";
 import { serveFiles } from "../../examples/origin/serve-files.ts";
 import { makeKey, signedBy } from "../../packages/core/test/content/signing.ts";
@@ -24,17 +24,37 @@ const NOT_FOUND = 0x80190194;
 let site: DoSite;
 let agent: Agent;
 let client: DoClient;
-beforeEach(async () => void (site = await DoSite.create()));
-afterEach(() => site[Symbol.asyncDispose]());
 
-const start = async (options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> => {
+/** One agent for tests that ask for nothing special. */
+let shared: DoSite;
+let sharedAgent: Agent;
+beforeAll(async () => {
+  shared = await DoSite.create();
+  sharedAgent = await shared.startAgent();
+});
+afterAll(() => shared[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await shared.renew();
+  site = shared;
+  agent = sharedAgent;
+  client = await site.connect(agent);
+});
+
+/** An agent of the test's own. */
+async function start(options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> {
   agent = await site.startAgent(options);
   client = await site.connect(agent);
-};
+}
+
+async function useOwnSite(): Promise<void> {
+  site = await DoSite.create();
+  const own = site;
+  onTestFinished(() => own[Symbol.asyncDispose]());
+}
 
 /** A file at an origin, slow enough to be met halfway. */
 async function slowFile(): Promise<{ content: TestContent; origin: TestOrigin }> {
-  const content = await site.site.publish("slow.bin", 6 * MiB + 11);
+  const content = await site.publish("slow.bin", 6 * MiB + 11);
   const origin = await site.site.serve(content, { rateBytesPerSec: 4 * MiB });
   return { content, origin };
 }
@@ -77,8 +97,6 @@ async function begin(uri: string, path: string): Promise<{ id: string; error: nu
 const error = (code: number) => String(code | 0);
 
 describe("start", () => {
-  beforeEach(() => start());
-
   test.for([
     ["without a URL", "", "x", 0x80d02200],
     ["without a path", "http://127.0.0.1:9/x", "", 0x80d02018],
@@ -132,8 +150,6 @@ describe("start", () => {
 });
 
 describe("the table of states", () => {
-  beforeEach(() => start());
-
   test("Created: pause does nothing, finalize is refused, abort forgets", async () => {
     const id = await client.create("http://127.0.0.1:9/x", site.path("x"));
     expect(await client.verb("pause", id)).toBe(0);
@@ -175,7 +191,7 @@ describe("the table of states", () => {
   });
 
   test("Transferred: the file is whole; start and pause do nothing, finalize leaves the file", async () => {
-    const content = await site.site.publish("file.bin", MiB + 1);
+    const content = await site.publish("file.bin", MiB + 1);
     const { url } = await site.site.serve(content);
     const { id } = await begin(url, site.path("x"));
     const done = await client.until(id, "Transferred");
@@ -189,7 +205,8 @@ describe("the table of states", () => {
     expect(await client.verb("finalize", id)).toBe(0);
     expect(await client.verb("finalize", id)).toBe(0x80070490);
     expect(await sha256Of(site.path("x"))).toBe(content.sha256);
-    await until(async () => (await agent.jobs.list()).every(({ state }) => state !== "transferred"), "over");
+    const jobs = await agent.jobs.list();
+    expect(jobs.at(-1)).toMatchObject({ owner: "do-rest", state: "acknowledged" });
   });
 
   test("a pause at any moment leaves what the status says, and the file comes whole", async () => {
@@ -210,7 +227,6 @@ describe("the table of states", () => {
 
 describe("what an origin answers", () => {
   test("with 404 pauses the download, and the empty file stays until it is aborted", async () => {
-    await start();
     const url = await site.serve(answer(404));
     const { id } = await begin(`${url}/x`, site.path("x"));
     const status = await client.until(id, "Paused");
@@ -221,7 +237,6 @@ describe("what an origin answers", () => {
   });
 
   test("in every status of 4xx pauses it with the reference's number", async () => {
-    await start();
     const rows = [
       [400, 0x80190190],
       [401, 0x80190191],
@@ -236,7 +251,8 @@ describe("what an origin answers", () => {
       response.writeHead(Number(request.url?.slice(1))).end();
     });
     const ids = [];
-    for (const [status] of rows) ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
+    for (const [status] of rows)
+      ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
     for (const [i, [, hresult]] of rows.entries()) {
       const status = await client.until(ids[i]!, "Paused");
       expect(status.ErrorCode).toBe(error(hresult));
@@ -249,26 +265,27 @@ describe("what an origin answers", () => {
     [501, 0x801901f5],
     [502, 0x801901f6],
     [503, 0x801901f4],
-  ] as const)("with %i is tried again, the failure being shown meanwhile", async ([status, hresult]) => {
-    await start();
-    let isBroken = true;
-    const bytes = bytesOf(5_000);
-    const url = await site.serve(
-      fileListener(bytes, (_, response) => {
-        if (isBroken) response.writeHead(status).end();
-        return isBroken;
-      }),
-    );
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
-    expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
-    isBroken = false;
-    expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  ] as const)(
+    "with %i is tried again, the failure being shown meanwhile",
+    async ([status, hresult]) => {
+      let isBroken = true;
+      const bytes = bytesOf(5_000);
+      const url = await site.serve(
+        fileListener(bytes, (_, response) => {
+          if (isBroken) response.writeHead(status).end();
+          return isBroken;
+        }),
+      );
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
+      expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
+      isBroken = false;
+      expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("that nobody gives is a failure that is shown, and no reason to stop", async () => {
-    await start();
     const { id } = await begin("http://127.0.0.1:9/x", site.path("x"));
     const refused = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
     expect(refused).toMatchObject({ Status: "Transferring", ErrorCode: error(0x80072efd) });
@@ -280,7 +297,6 @@ describe("what an origin answers", () => {
   });
 
   test("after a redirect is what counts", async () => {
-    await start();
     const bytes = bytesOf(5_000);
     const url = await site.serve(
       fileListener(bytes, (request, response) => {
@@ -295,7 +311,6 @@ describe("what an origin answers", () => {
   });
 
   test("without a body is a file without bytes", async () => {
-    await start();
     const url = await site.serve((_, response) => {
       response.writeHead(200, { "content-length": 0 }).end();
     });
@@ -306,23 +321,24 @@ describe("what an origin answers", () => {
     expect(statSync(site.path("x")).size).toBe(0);
   });
 
-  test.for([200, 201, 203])("in chunks, with %i, is a file whose total nobody says", async (status) => {
-    await start();
-    const bytes = bytesOf(300 * KiB);
-    const url = await site.serve((_, response) => {
-      response.writeHead(status);
-      response.write(bytes.subarray(0, 1_000));
-      response.end(bytes.subarray(1_000));
-    });
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const done = await client.until(id, "Transferred");
-    expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
-    expect(await client.verb("finalize", id)).toBe(0);
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  test.for([200, 201, 203])(
+    "in chunks, with %i, is a file whose total nobody says",
+    async (status) => {
+      const bytes = bytesOf(300 * KiB);
+      const url = await site.serve((_, response) => {
+        response.writeHead(status);
+        response.write(bytes.subarray(0, 1_000));
+        response.end(bytes.subarray(1_000));
+      });
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const done = await client.until(id, "Transferred");
+      expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
+      expect(await client.verb("finalize", id)).toBe(0);
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("in chunks can be paused, and comes whole when it is started again", async () => {
-    await start();
     const bytes = bytesOf(64 * KiB);
     let isHeld = true;
     const url = await site.serve((_, response) => {
@@ -341,7 +357,6 @@ describe("what an origin answers", () => {
   });
 
   test("to a range with the whole file does not spoil what is there", async () => {
-    await start();
     const bytes = bytesOf(2 * MiB);
     let requests = 0;
     const url = await site.serve((_, response) => {
@@ -361,8 +376,6 @@ describe("what an origin answers", () => {
 });
 
 describe("while it is paused", () => {
-  beforeEach(() => start());
-
   test("a file that is deleted is missed at the start, and abort still works", async () => {
     const { origin } = await slowFile();
     const { id } = await begin(origin.url, site.path("x"));
@@ -430,6 +443,7 @@ describe("while it is paused", () => {
 });
 
 test("without progress for too long a download is paused, with what happened last", async () => {
+  await useOwnSite();
   await start({ rest: { times: { noProgressTickMs: 20 } } });
   const url = await site.serve(answer(503));
   const { id } = await begin(`${url}/x`, site.path("x"));
@@ -444,6 +458,7 @@ test("without progress for too long a download is paused, with what happened las
 
 test("without a network a download is paused for now, and goes on by itself", async () => {
   // Only loopback needs no network, and the place of the proxy is asked for any other.
+  await useOwnSite();
   await start({ watchNetwork: false });
   agent.setNetwork({ isOnline: false });
   const { id } = await begin("http://192.0.2.1:9/x", site.path("x"));
@@ -458,6 +473,7 @@ test("without a network a download is paused for now, and goes on by itself", as
 });
 
 test("no download outlives the agent, and its file does", async () => {
+  await useOwnSite();
   await start();
   const { origin } = await slowFile();
   const { id } = await begin(origin.url, site.path("x"));
@@ -473,6 +489,7 @@ test("no download outlives the agent, and its file does", async () => {
 });
 
 test("a file with a signed manifest beside it comes from peers", async () => {
+  await useOwnSite();
   const content = await site.site.publish("file.bin", 4 * MiB + 3);
   const peers = await site.site.startSeed("seed", content);
   const publisher = makeKey();

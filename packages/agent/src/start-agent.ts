@@ -13,17 +13,16 @@ import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/c
 import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { LocalJobService } from "@shoal/jobs";
-import type { JobCaller, JobService } from "@shoal/jobs";
-import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
+import type { JobService } from "@shoal/jobs";
+import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
-import { startDoRest } from "./do-rest/start-do-rest.ts";
-import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
+import { openDoRest } from "./do-rest/open-do-rest.ts";
+import type { DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
@@ -143,39 +142,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
-  const doRest = opened.use(await openDoRest(engine, options, { stateDirectory, originOptions }));
+  const restOptions = { doRest: options.doRest, stateDirectory, originOptions };
+  const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine, doRest });
+  const faces = { jobSocket, machine, doRest };
+  const agent = new RunningAgent({ engine, services, store, swarm, open, ...faces });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
-}
-
-/** Its jobs are its own: nobody else's, and not held to a number per owner. */
-const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
-
-async function openDoRest(
-  engine: Engine<PieceBytes>,
-  { doRest, logger = silentLogger }: AgentOptions,
-  own: { readonly stateDirectory: string; readonly originOptions: OriginOptions },
-): Promise<DoRest | undefined> {
-  if (doRest === undefined) return undefined;
-  const service = new LocalJobService(engine, DO_REST_CALLER);
-  const reader = createBodyReader({}, own.originOptions);
-  const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
-    engine.act((scheduler) => scheduler.cacheHosts.set(servers));
-  const reservedDirectories = [own.stateDirectory];
-  const deps = { service, reader, setCacheServers, reservedDirectories, logger };
-  const listener = await startDoRest(deps, doRest);
-  const close = async (): Promise<void> => {
-    await listener.close();
-    service.close();
-    reader.close();
-  };
-  const { port } = listener;
-  return { port, reload: () => listener.reload(), close, [Symbol.asyncDispose]: close };
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {

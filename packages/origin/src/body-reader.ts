@@ -31,10 +31,7 @@ export interface BodyReader {
   close(): void;
 }
 
-export function bodyReaderOf(
-  connections: Connections,
-  requestOptions: RequestOptions,
-): BodyReader {
+export function bodyReaderOf(connections: Connections, requestOptions: RequestOptions): BodyReader {
   return {
     async read(url, { signal, write }) {
       signal.throwIfAborted();

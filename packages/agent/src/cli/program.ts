@@ -5,6 +5,7 @@
 import { Command, Option } from "commander";
 import { POLICY_PRESETS } from "@shoal/core";
 import type { Policies, Settings } from "@shoal/core";
+import { DO_REST_CONFIG_DIRECTORY, DO_REST_RUN_DIRECTORY } from "../do-rest/start-do-rest.ts";
 import type { AgentCommandOptions } from "./agent-command.ts";
 import type { BansOptions } from "./bans-command.ts";
 import type { ExplainOptions } from "./explain-command.ts";
@@ -167,6 +168,9 @@ function addAgent(program: Command, actions: CommandActions): void {
       ).choices(POLICY_PRESETS),
     )
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
+    .option("--do-rest", "serve programs of Microsoft's DO SDK for Linux (docs/do-rest.md)")
+    .option("--do-rest-run <DIR>", `their port file goes here (default: ${DO_REST_RUN_DIRECTORY})`)
+    .option("--do-rest-config <DIR>", `their settings (default: ${DO_REST_CONFIG_DIRECTORY})`)
     .option("--json", "print the addresses as a line of JSON")
     .action((options: AgentCommandOptions) => actions.agent(options));
 }

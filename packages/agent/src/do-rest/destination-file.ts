@@ -61,7 +61,7 @@ export class DestinationFile {
     const handle = this.#handle;
     if (handle === undefined) throw HResultError.of("E_UNEXPECTED", "the file is closed");
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
       }
       this.#length += bytes.length;

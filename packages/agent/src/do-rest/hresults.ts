@@ -44,7 +44,9 @@ export function hresultOfStatus(status: number): number {
 export function hresultOfError({ code, originStatus }: ErrorInfo): number {
   const symbol = BY_CODE[code];
   if (symbol !== undefined) return HRESULTS[symbol];
-  return originStatus === undefined ? HRESULTS[ERRORS[code].hresult] : hresultOfStatus(originStatus);
+  return originStatus === undefined
+    ? HRESULTS[ERRORS[code].hresult]
+    : hresultOfStatus(originStatus);
 }
 
 /** What the system said to a request for a file; `undefined` when it was not the system. */

@@ -165,10 +165,7 @@ export class JobFetch implements Fetch {
     await this.#apply("resume");
   }
 
-  #running(
-    { length }: JobSnapshot,
-    failure?: ErrorInfo,
-  ): Extract<FetchView, { kind: "running" }> {
+  #running({ length }: JobSnapshot, failure?: ErrorInfo): Extract<FetchView, { kind: "running" }> {
     return {
       kind: "running",
       movedBytes: this.#movedBytes,

@@ -18,8 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const config = (): ConfigFiles =>
-  new ConfigFiles({ directory, refreshMs: 60_000, now: () => now });
+const config = (): ConfigFiles => new ConfigFiles({ directory, refreshMs: 60_000, now: () => now });
 const admin = (values: unknown): Promise<void> =>
   writeFile(join(directory, ADMIN_FILE), JSON.stringify(values));
 const connection = (text: unknown): Promise<void> =>

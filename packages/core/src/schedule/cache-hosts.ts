@@ -58,7 +58,9 @@ export class CacheHosts {
   }
 
   /** Servers in place of those a start names, for what is opened from now on; absent: the usual. */
-  set(instead: { readonly hosts: readonly string[]; readonly fallbackMs?: Millis } | undefined): void {
+  set(
+    instead: { readonly hosts: readonly string[]; readonly fallbackMs?: Millis } | undefined,
+  ): void {
     this.#hosts = instead?.hosts.slice(0, LIMITS.cacheHostsMax) ?? this.#usual;
     this.#fallbackMs = instead?.fallbackMs;
     this.#first = 0;
