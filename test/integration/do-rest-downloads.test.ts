@@ -2,7 +2,15 @@
  * Downloads of the DO-compatible listener: states, files, errors, retries and cache servers, as the
  * agent REST reference has them (sections 8 and 10 to 14), and where it is better.
  */
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KiB, MiB, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
@@ -147,6 +155,16 @@ describe("start", () => {
     const status = await client.until(id, "Paused");
     expect(status.ErrorCode).toBe(error(0x800c0002));
   });
+});
+
+test("a file that its client has changed since it came is left alone by finalize", async () => {
+  const content = await site.publish("file.bin", MiB);
+  const { url } = await site.site.serve(content);
+  const { id } = await begin(url, site.path("x"));
+  await client.until(id, "Transferred");
+  writeFileSync(site.path("x"), "and more", { flag: "a" });
+  expect(await client.verb("finalize", id)).toBe(0);
+  expect(statSync(site.path("x")).size).toBe(MiB + 8);
 });
 
 describe("the table of states", () => {
@@ -488,29 +506,66 @@ test("no download outlives the agent, and its file does", async () => {
   expect(statSync(site.path("x")).size).toBe(size);
 });
 
-test("a file with a signed manifest beside it comes from peers", async () => {
-  await useOwnSite();
-  const content = await site.site.publish("file.bin", 4 * MiB + 3);
-  const peers = await site.site.startSeed("seed", content);
-  const publisher = makeKey();
-  const issuedAtSec = Math.floor(Date.now() / 1_000);
-  const times = { issuedAtSec, expiresAtSec: issuedAtSec + 3_600 };
-  const { manifestBytes } = content;
-  const statement = { product: "p", sequence: 1, ...times, manifestBytes };
-  const signedPath = content.path + SIGNED_SIDECAR_SUFFIX;
-  writeFileSync(signedPath, signedBy(statement, publisher));
-  const files = { "file.bin": content.path, [`file.bin${SIGNED_SIDECAR_SUFFIX}`]: signedPath };
-  const origin = site.site.use(await serveFiles(files, { rateBytesPerSec: 256 * KiB }));
-  await start({
-    listen: [LOOPBACK],
-    peers,
-    allowLoopbackPeers: true,
-    trustedKeys: [publisher.text],
+describe("a file with a signed manifest beside it", () => {
+  let content: TestContent;
+  let url: string;
+  let publisher: ReturnType<typeof makeKey>;
+  beforeEach(async () => {
+    await useOwnSite();
+    content = await site.site.publish("file.bin", 4 * MiB + 3);
+    publisher = makeKey();
+    const issuedAtSec = Math.floor(Date.now() / 1_000);
+    const times = { issuedAtSec, expiresAtSec: issuedAtSec + 3_600 };
+    const { manifestBytes } = content;
+    const statement = { product: "p", sequence: 1, ...times, manifestBytes };
+    const signedPath = content.path + SIGNED_SIDECAR_SUFFIX;
+    writeFileSync(signedPath, signedBy(statement, publisher));
+    const files = { "file.bin": content.path, [`file.bin${SIGNED_SIDECAR_SUFFIX}`]: signedPath };
+    const origin = site.site.use(await serveFiles(files, { rateBytesPerSec: 2 * MiB }));
+    url = origin.urlOf("file.bin");
   });
-  await until(() => agent.connectedPeers.length === 1, "the peer is there");
-  const { id } = await begin(origin.urlOf("file.bin"), site.path("x"));
-  await client.until(id, "Transferred");
-  const [job] = await agent.jobs.list();
-  expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
-  expect(await sha256Of(site.path("x"))).toBe(content.sha256);
+
+  const startPeer = (options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> => {
+    const trustedKeys = [publisher.text];
+    return start({ listen: [LOOPBACK], allowLoopbackPeers: true, trustedKeys, ...options });
+  };
+
+  test("comes from peers", async () => {
+    await startPeer({ peers: await site.site.startSeed("seed", content) });
+    await until(() => agent.connectedPeers.length === 1, "the peer is there");
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    const [job] = await agent.jobs.list();
+    expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
+    expect(await sha256Of(site.path("x"))).toBe(content.sha256);
+  });
+
+  test("stays on offer to peers when its client is done, wherever that takes its file", async () => {
+    await startPeer();
+    const first = agent;
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    expect(await client.verb("finalize", id)).toBe(0);
+    rmSync(site.path("x"));
+    expect(first.servedContents).toEqual([content.contentId]);
+
+    const own = { stateDirectory: join(site.site.directory, "state-2") };
+    const rest = { runDirectory: join(site.site.directory, "run-2") };
+    await startPeer({ ...own, rest, peers: first.addresses });
+    await until(() => agent.connectedPeers.length === 1, "the peer is there");
+    const second = await begin(url, site.path("y"));
+    await client.until(second.id, "Transferred");
+    const [job] = await agent.jobs.list();
+    expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
+    expect(await sha256Of(site.path("y"))).toBe(content.sha256);
+  });
+
+  test("leaves nothing behind where the cache keeps no copies", async () => {
+    await startPeer({ settings: { cacheCopies: 0 } });
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    expect(await client.verb("finalize", id)).toBe(0);
+    expect(await agent.jobs.list()).toMatchObject([{ state: "acknowledged" }]);
+    expect(readdirSync(join(site.site.directory, "state", "spool"))).toEqual([]);
+  });
 });

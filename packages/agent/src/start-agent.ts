@@ -142,7 +142,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
-  const restOptions = { doRest: options.doRest, stateDirectory, originOptions };
+  const restOptions = { doRest: options.doRest, stateDirectory, settings, originOptions };
   const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   // From here on nothing fails.
   const open = opened.move();

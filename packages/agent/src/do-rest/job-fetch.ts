@@ -15,10 +15,12 @@ import type { DestinationFile } from "./destination-file.ts";
 import { retryDelayMs } from "./fetch.ts";
 import type { Fetch, FetchView, RetryDelays } from "./fetch.ts";
 import { hresultOfError, isFatal } from "./hresults.ts";
+import type { KeptJobs } from "./kept-jobs.ts";
 
 export interface JobFetchDeps {
   readonly service: JobService;
   readonly file: DestinationFile;
+  readonly kept: KeptJobs;
   readonly retryDelays: RetryDelays;
   /** Monotonic. */
   readonly now: () => Millis;
@@ -84,7 +86,7 @@ export class JobFetch implements Fetch {
   }
 
   async finish(): Promise<void> {
-    await this.#apply("acknowledge");
+    await this.#deps.kept.finish(this.#jobId);
     this.#detach();
   }
 
@@ -140,6 +142,7 @@ export class JobFetch implements Fetch {
       return { kind: "failed", hresult: file.failure.hresult };
     }
     if (isUnsized(error)) return { kind: "unsized" };
+    if (error.code === "ERR_DISK_FULL") await this.#deps.kept.clear();
     if (error.code === "ERR_REMOTE_CHANGING" && this.#restarts++ < RESTARTS_MAX) {
       await this.#beginAnew();
       return this.#running(snapshot);

@@ -4,7 +4,7 @@
  *
  * Knows the agent's parts. Called by `startAgent`.
  */
-import type { Scheduler } from "@shoal/core";
+import type { Scheduler, Settings } from "@shoal/core";
 import { LocalJobService } from "@shoal/jobs";
 import type { JobCaller, JobHost } from "@shoal/jobs";
 import { createBodyReader } from "@shoal/origin";
@@ -22,6 +22,7 @@ export interface OpenDoRestOptions {
   /** Absent: there is no listener. */
   readonly doRest: DoRestOptions | undefined;
   readonly stateDirectory: string;
+  readonly settings: Settings;
   readonly originOptions: OriginOptions;
 }
 
@@ -31,7 +32,7 @@ const CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
 /** Rejects with `ERR_LISTEN_FAILED`. Whoever asked for it closes it before the engine. */
 export async function openDoRest(
   { host, logger }: OpenDoRestDeps,
-  { doRest, stateDirectory, originOptions }: OpenDoRestOptions,
+  { doRest, stateDirectory, settings, originOptions }: OpenDoRestOptions,
 ): Promise<DoRest | undefined> {
   if (doRest === undefined) return undefined;
   await using opened = new AsyncDisposableStack();
@@ -45,7 +46,8 @@ export async function openDoRest(
       logger,
       setCacheServers: (servers: Servers) =>
         host.act((scheduler) => scheduler.cacheHosts.set(servers)),
-      reservedDirectories: [stateDirectory],
+      stateDirectory,
+      settings,
     },
     doRest,
   );
