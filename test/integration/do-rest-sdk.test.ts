@@ -343,6 +343,68 @@ describe("MCCDownloadTests", () => {
     expect(isAsked).toBe(false);
   });
 
+  test("a cache server that fails is stayed with as long as the administrator says", async () => {
+    const cache = await site.serve((_, response) => void response.writeHead(503).end());
+    const { host } = new URL(cache);
+    const key = "DODelayCacheServerFallbackBackground";
+    await site.writeConfig("admin-config.json", `{"DOCacheHost":"${host}","${key}":"1"}`);
+    agent.doRest?.reload();
+    const beganAt = performance.now();
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+    expect(performance.now() - beganAt).toBeGreaterThan(1_000);
+  });
+
+  describe("a cache server that is never to be left for the origin", () => {
+    let originAsked: number;
+    let originUrl: string;
+    const never = async (host: string): Promise<void> => {
+      const key = "DODelayCacheServerFallbackForeground";
+      await site.writeConfig("admin-config.json", `{"DOCacheHost":"${host}","${key}":-1}`);
+      agent.doRest?.reload();
+    };
+    beforeEach(async () => {
+      originAsked = 0;
+      originUrl = await site.serve((_, response) => {
+        originAsked++;
+        response.end("origin");
+      });
+    });
+
+    test("delivers files of an origin that is not asked", async () => {
+      const bytes = readFileSync(small.path);
+      const cache = await site.serve((_, response) => {
+        response.writeHead(200, { "content-length": bytes.length, etag: '"c"' }).end(bytes);
+      });
+      await never(new URL(cache).host);
+      expect(await downloadUrlToPath(`${originUrl}/x`, path())).toBe(0);
+      expect(readFileSync(path())).toEqual(bytes);
+      expect(originAsked).toBe(0);
+    });
+
+    test("ends the download with a 4xx, each time it is started", async () => {
+      const cache = await site.serve((_, response) => void response.writeHead(404).end());
+      await never(new URL(cache).host);
+      const id = await begin(`${originUrl}/x`, path());
+      const ErrorCode = String(0x80190194 | 0);
+      expect(await client.until(id, "Paused")).toMatchObject({ ErrorCode });
+      expect(await client.verb("start", id)).toBe(0);
+      expect(await client.until(id, "Paused")).toMatchObject({ ErrorCode });
+      expect(originAsked).toBe(0);
+    });
+
+    test("is tried again while it cannot be reached", async () => {
+      await never("no-such-cache.invalid");
+      const id = await begin(`${originUrl}/x`, path());
+      const failing = await client.until(id, (one) => one.ErrorCode !== "0");
+      const ErrorCode = String(0x80072ee7 | 0);
+      expect(failing).toMatchObject({ Status: "Transferring", ErrorCode });
+      await delay(1_000);
+      expect(await client.status(id)).toMatchObject({ Status: "Transferring" });
+      expect(originAsked).toBe(0);
+      expect(await client.verb("abort", id)).toBe(0);
+    });
+  });
+
   test.for([404, 503])(
     "a cache server that answers %i is followed by the origin",
     async (status) => {

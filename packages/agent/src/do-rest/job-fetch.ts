@@ -129,9 +129,9 @@ export class JobFetch implements Fetch {
     if (hasMoved) return this.#running(snapshot);
     const explanation = await this.#deps.service.explain(this.#jobId);
     const failure = explanation && failureIn(explanation);
-    if (failure?.kind === "origin" && isUnsized(failure.error)) return { kind: "unsized" };
+    if (failure?.isLast && isUnsized(failure.error)) return { kind: "unsized" };
     // Such a job goes on by itself, where the reference agent takes the answer for the last word.
-    if (failure?.kind === "origin" && isFatal(failure.error)) return failed(failure.error);
+    if (failure?.isLast && isFatal(failure.error)) return failed(failure.error);
     return this.#running(snapshot, failure?.error);
   }
 
@@ -255,11 +255,12 @@ function movedBytesOf(snapshot: JobSnapshot): number {
   return originBytes + cacheServerBytes + peerBytes + wastedBytes;
 }
 
-/** The origin's failure comes before those of servers that stand in for it. */
+/** The origin's failure comes before those of servers that stand in for it, where it has a part. */
 function failureIn({ files: [file] }: JobExplanation) {
   const places = file?.places ?? [];
   const place =
     places.find(({ kind, error }) => kind === "origin" && error !== undefined) ??
     places.find(({ error }) => error !== undefined);
-  return place?.error && { kind: place.kind, error: place.error };
+  const isLast = place === places.at(-1);
+  return place?.error && { isLast, error: place.error };
 }
