@@ -20,9 +20,7 @@ import {
 import type { Counters, EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { LocalJobService } from "@shoal/jobs";
-import type { JobCaller } from "@shoal/jobs";
-import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
+import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import type { Store } from "@shoal/store";
@@ -30,8 +28,8 @@ import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
-import { startDoRest } from "./do-rest/start-do-rest.ts";
-import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
+import { openDoRest } from "./do-rest/open-do-rest.ts";
+import type { DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
@@ -160,8 +158,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
-  const own = { stateDirectory, originOptions, logger };
-  const doRest = opened.use(await openDoRest(engine, options, own));
+  const restOptions = { doRest: options.doRest, stateDirectory, settings, originOptions };
+  const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
   // From here on nothing fails.
   const open = opened.move();
@@ -194,35 +192,6 @@ function startMachine(
   const probe = given ?? machineProbe({ ...policies, stateDirectory: resolvePath(stateDirectory) });
   const told = isSafeMode ? { facts: { isSafeMode } } : {};
   return AgentMachine.start(engine, { policies, probe, ...told });
-}
-
-/** Its jobs are its own: nobody else's, and not held to a number per owner. */
-const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
-
-async function openDoRest(
-  engine: Engine<PieceBytes>,
-  { doRest }: AgentOptions,
-  own: {
-    readonly stateDirectory: string;
-    readonly originOptions: OriginOptions;
-    readonly logger: Logger;
-  },
-): Promise<DoRest | undefined> {
-  if (doRest === undefined) return undefined;
-  const service = new LocalJobService(engine, DO_REST_CALLER);
-  const reader = createBodyReader({}, own.originOptions);
-  const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
-    engine.act((scheduler) => scheduler.cacheHosts.set(servers));
-  const reservedDirectories = [own.stateDirectory];
-  const deps = { service, reader, setCacheServers, reservedDirectories, logger: own.logger };
-  const listener = await startDoRest(deps, doRest);
-  const close = async (): Promise<void> => {
-    await listener.close();
-    service.close();
-    reader.close();
-  };
-  const { port } = listener;
-  return { port, reload: () => listener.reload(), close, [Symbol.asyncDispose]: close };
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
