@@ -25,7 +25,7 @@ import type {
 } from "@shoal/core";
 import type { Engine } from "@shoal/engine";
 import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
-import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
+import type { JobCaller, JobService } from "@shoal/jobs";
 import type { Store } from "@shoal/store";
 import type { Swarm } from "@shoal/swarm";
 import { agentBans } from "./agent-bans.ts";
@@ -34,6 +34,8 @@ import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import type { PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
+import type { ApiOptions, RestDeps, RestListener } from "./rest/rest-options.ts";
+import { startRest } from "./rest/start-rest.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -47,8 +49,10 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   /** Where peers can reach this agent, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
   readonly connectedPeers: readonly PeerId[];
-  /** Absolute; `undefined` when there is none. */
-  readonly jobSocketPath: string | undefined;
+  /** Where the REST API is: absolute; `undefined` when there is no socket. */
+  readonly socketPath: string | undefined;
+  /** Such as `http://127.0.0.1:7070`; `undefined` when the API is on no TCP port. */
+  readonly apiUrl: string | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
   /**
@@ -105,7 +109,6 @@ interface RunningParts {
   readonly services: Set<JobService>;
   readonly store: Store;
   readonly swarm: Swarm;
-  readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
   readonly machine: PolicyFace;
 }
@@ -115,7 +118,7 @@ export class RunningAgent implements Agent {
   readonly cache: AgentCache;
   readonly bans: AgentBans;
   readonly peerId: PeerId;
-  readonly jobSocketPath: string | undefined;
+  #rest: RestListener | undefined;
   readonly #parts: RunningParts;
   #network = USUAL_NETWORK;
   #closed: Promise<void> | undefined;
@@ -126,7 +129,20 @@ export class RunningAgent implements Agent {
     this.cache = agentCache((request) => parts.store.cache(request));
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
-    this.jobSocketPath = parts.jobSocket?.path;
+  }
+
+  get socketPath(): string | undefined {
+    return this.#rest?.socketPath;
+  }
+
+  get apiUrl(): string | undefined {
+    return this.#rest?.url;
+  }
+
+  /** Once, before anybody else has the agent. Rejects as `startRest` does. */
+  async serveRest(options: ApiOptions, deps: Omit<RestDeps, "service">): Promise<void> {
+    this.#rest = await startRest({ ...deps, service: this.service() }, options);
+    this.#parts.open.use(this.#rest);
   }
 
   get addresses(): readonly string[] {

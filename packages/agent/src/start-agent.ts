@@ -22,12 +22,12 @@ import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import { readGroupKeys } from "./group-key-file.ts";
-import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
-import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
+import type { ApiOptions } from "./rest/rest-options.ts";
+import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
 import { swarmOptionsOf } from "./swarm-options.ts";
 import type { SwarmOptionsParts } from "./swarm-options.ts";
@@ -60,10 +60,10 @@ export interface AgentOptions extends AgentPolicyOptions {
    */
   readonly watchNetwork?: boolean;
   /**
-   * Where other processes of this user reach the agent's jobs, as administrators, by `connectJobs`:
-   * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
+   * Where other processes reach the agent, as administrators, by `connectAgent`, `connectJobs` or
+   * its REST API (docs/rest-api.md). Default: nowhere.
    */
-  readonly jobSocket?: string | false;
+  readonly api?: ApiOptions;
   /** A file of PEM certificates: authorities that origins may have theirs from, beside the usual. */
   readonly caFile?: string;
   /** How origins are reached. Default: directly. The environment is not looked at. */
@@ -133,15 +133,28 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
   const machine = opened.use(await AgentMachine.start(engine, { policies, probe }));
   await startEngine(engine, { store, origin, swarm });
-  const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
-  const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
-  // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine });
+  const agent = new RunningAgent({ engine, services, store, swarm, open, machine });
+  await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+/** The last thing that may fail, since it answers at once. */
+async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Promise<void> {
+  if (api === undefined) return;
+  const onFault = (error: unknown): void => {
+    const kind = error instanceof Error ? error.name : typeof error;
+    logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
+  };
+  try {
+    await agent.serveRest(api, { onFault });
+  } catch (error) {
+    await agent.close();
+    throw error;
+  }
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
