@@ -8,6 +8,8 @@ export { AGENT_NODE_FLAGS } from "./node-flags.ts";
 export { connectAgent } from "./rest/connect-agent.ts";
 export type { ApiOptions, RestDeps, RestListener, TcpOptions } from "./rest/rest-options.ts";
 export { openApiDocument, startRest } from "./rest/start-rest.ts";
+export { startAgent } from "./start-agent.ts";
+export { CHECK_RESULTS } from "./service/agent-service.ts";
 export type {
   AgentEvent,
   AgentFacts,
@@ -22,7 +24,7 @@ export type {
   PerformanceSnapshot,
   TrafficPoint,
 } from "./service/agent-service.ts";
-export { startAgent } from "./start-agent.ts";
+export type { AgentServiceHooks } from "./service/local-agent-service.ts";
 export type { AgentCache } from "./agent-cache.ts";
 export type { AgentOptions } from "./start-agent.ts";
 export type { Agent } from "./running-agent.ts";

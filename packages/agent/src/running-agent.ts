@@ -25,7 +25,7 @@ import type {
 } from "@shoal/core";
 import type { Engine } from "@shoal/engine";
 import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
-import type { JobCaller, JobService } from "@shoal/jobs";
+import type { JobCaller, JobHost, JobService } from "@shoal/jobs";
 import type { Store } from "@shoal/store";
 import type { Swarm } from "@shoal/swarm";
 import { agentBans } from "./agent-bans.ts";
@@ -36,6 +36,11 @@ import type { PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
 import type { ApiOptions, RestDeps, RestListener } from "./rest/rest-options.ts";
 import { startRest } from "./rest/start-rest.ts";
+import type { AgentService } from "./service/agent-service.ts";
+import { LocalAgentService } from "./service/local-agent-service.ts";
+import type { AgentServiceHost } from "./service/local-agent-service.ts";
+import { serviceHost } from "./service/service-host.ts";
+import type { ServiceParts } from "./service/service-host.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -61,6 +66,11 @@ export interface Agent extends AsyncDisposable, PolicyFace {
    * closes it with itself; whoever is done with it earlier closes it.
    */
   jobService(caller?: JobCaller): JobService;
+  /**
+   * All that the agent answers to those who manage it, for `caller`; the agent's own affairs are for
+   * administrators. Default: an administrator named `local`. Closed as `jobService` says.
+   */
+  service(caller?: JobCaller): AgentService;
   /**
    * What the network is like from now on; what is not given stays. Jobs that may not use it wait in
    * `transientError`, those on this machine excepted. Throws `ERR_USAGE`.
@@ -106,11 +116,12 @@ const SERVE_TIMEOUT_MS = 60_000;
 interface RunningParts {
   readonly engine: Engine<PieceBytes>;
   /** Those that are open. */
-  readonly services: Set<JobService>;
+  readonly services: Set<{ close(): void }>;
   readonly store: Store;
   readonly swarm: Swarm;
   readonly open: AsyncDisposableStack;
   readonly machine: PolicyFace;
+  readonly service: ServiceParts;
 }
 
 export class RunningAgent implements Agent {
@@ -120,6 +131,7 @@ export class RunningAgent implements Agent {
   readonly peerId: PeerId;
   #rest: RestListener | undefined;
   readonly #parts: RunningParts;
+  readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
   #closed: Promise<void> | undefined;
 
@@ -129,6 +141,7 @@ export class RunningAgent implements Agent {
     this.cache = agentCache((request) => parts.store.cache(request));
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
+    this.#serviceHost = serviceHost(this, { ...parts, ...parts.service });
   }
 
   get socketPath(): string | undefined {
@@ -158,12 +171,34 @@ export class RunningAgent implements Agent {
   }
 
   jobService(caller: JobCaller = LOCAL_ADMINISTRATOR): JobService {
-    const { engine, services } = this.#parts;
-    const service = new LocalJobService(engine, caller);
+    const { services } = this.#parts;
+    const service = new LocalJobService(this.#jobHost(), caller);
     services.add(service);
     service.watch({ changed: () => {}, closed: () => void services.delete(service) });
     if (this.#closed !== undefined) service.close();
     return service;
+  }
+
+  service(caller: JobCaller = LOCAL_ADMINISTRATOR): AgentService {
+    const { services } = this.#parts;
+    const service: AgentService = new LocalAgentService(this.#serviceHost, {
+      caller,
+      jobs: this.jobService(caller),
+      onClosed: () => void services.delete(service),
+    });
+    services.add(service);
+    if (this.#closed !== undefined) service.close();
+    return service;
+  }
+
+  #jobHost(): JobHost {
+    const { engine, store } = this.#parts;
+    return {
+      act: (verb) => engine.act(verb),
+      onNotice: (listener) => engine.onNotice(listener),
+      attachSink: (jobId, fileIndex, deliver) => engine.attachSink(jobId, fileIndex, deliver),
+      share: (path) => store.shareFile(path),
+    };
   }
 
   setNetwork(network: Partial<NetworkState>): void {

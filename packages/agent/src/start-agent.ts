@@ -10,10 +10,9 @@
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
 import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
-import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
+import type { EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import type { JobService } from "@shoal/jobs";
 import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
@@ -29,6 +28,10 @@ import { machineProbe } from "./probes/machine-probe.ts";
 import type { ApiOptions } from "./rest/rest-options.ts";
 import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
+import { AgentEvents } from "./service/agent-events.ts";
+import { AgentMonitor } from "./service/agent-monitor.ts";
+import type { AgentServiceHooks } from "./service/local-agent-service.ts";
+import { LogTail } from "./service/log-tail.ts";
 import { swarmOptionsOf } from "./swarm-options.ts";
 import type { SwarmOptionsParts } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
@@ -80,10 +83,17 @@ export interface AgentOptions extends AgentPolicyOptions {
    * either. At most 64. Default: none.
    */
   readonly trustedKeys?: readonly string[];
+  /**
+   * After crashes (R-PROC-04): no peers, whatever settings and policies say, and jobs of earlier
+   * runs stay queued until somebody resumes them. Default false.
+   */
+  readonly isSafeMode?: boolean;
   /** Settings that differ from their defaults (docs/settings.md). */
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
   readonly logger?: Logger;
+  /** What the agent's service cannot do by itself. */
+  readonly service?: AgentServiceHooks;
 }
 
 /**
@@ -92,7 +102,7 @@ export interface AgentOptions extends AgentPolicyOptions {
  * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const logger = options.logger ?? silentLogger;
+  const logger = new LogTail(options.logger ?? silentLogger);
   const policies = await resolveAgentPolicies({ ...options, logger });
   const { settings } = policies;
   const stateDirectory = resolvePath(options.stateDirectory);
@@ -119,9 +129,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const scheduler = schedulerOf(options, { ...parts, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
-  const services = new Set<JobService>();
+  const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
-  engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
+  const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
+  opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
+  engine.onNotice((notice) => {
+    guard(() => logNotice(logger, notice));
+    guard(() => events.take(notice));
+  });
 
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
@@ -131,10 +146,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
   const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
-  const machine = opened.use(await AgentMachine.start(engine, { policies, probe }));
+  const machine = opened.use(
+    await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
+  );
   await startEngine(engine, { store, origin, swarm });
+  const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
+  const hooks = options.service ?? {};
+  const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, machine });
+  const ports = { engine, services, store, swarm };
+  const agent = new RunningAgent({ ...ports, open, machine, service: basis });
   await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
@@ -157,6 +178,10 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
   }
 }
 
+function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
+  return isSafeMode ? { facts: { isSafeMode } } : {};
+}
+
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
@@ -171,7 +196,7 @@ async function groupKeysOf(
 }
 
 function schedulerOf(
-  { trustedKeys = [] }: AgentOptions,
+  { trustedKeys = [], isSafeMode: holdsJobs = false }: AgentOptions,
   {
     policies,
     groupKeys,
@@ -185,7 +210,8 @@ function schedulerOf(
   const random = new Random(randomInt(2 ** 32));
   const publishers = parseTrustedKeys(trustedKeys);
   const hasGroupKey = groupKeys.length > 0;
-  return new Scheduler({ random, settings, selfId, cacheHosts, publishers, hasGroupKey });
+  const policy = { settings, cacheHosts, publishers, hasGroupKey, holdsJobs };
+  return new Scheduler({ random, selfId, ...policy });
 }
 
 const PAYLOADS = {

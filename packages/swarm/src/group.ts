@@ -47,6 +47,11 @@ export function groupsOf(groupKeys: readonly Uint8Array[]): readonly Group[] {
   );
 }
 
+/** What members may call the group by: the same for all of them, and says nothing about the key. */
+export function groupNameOf(groupKey: Uint8Array): string {
+  return derive(groupKey, "name", 8).toString("hex");
+}
+
 function groupOf(groupKey: Uint8Array): Group {
   return {
     noiseProtocol: `/noise/${derive(groupKey, "noise protocol", 8).toString("hex")}`,

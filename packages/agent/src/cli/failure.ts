@@ -16,6 +16,17 @@ export class Interruption extends Error {
   }
 }
 
+/** A failure, and what the user should know in place of the usual remedy. */
+export class NotedFailure extends Error {
+  override readonly name = "NotedFailure";
+  readonly note: string | undefined;
+
+  constructor(cause: unknown, note: string | undefined) {
+    super("the command failed", { cause });
+    this.note = note;
+  }
+}
+
 /** A failure in the form of `--json`. */
 export interface FailureReport {
   readonly type: "error";

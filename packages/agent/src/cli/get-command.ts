@@ -11,6 +11,7 @@ import type { Agent } from "../running-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
+import { NotedFailure } from "./failure.ts";
 import { printExplanation } from "./explain-command.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
 import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
@@ -43,17 +44,6 @@ export interface GetOptions {
 
 /** Two retries, about 3 s: a person waits. The daemon's default is more patient. */
 const SETTINGS_OF_GET = { originFailuresMax: 3 };
-
-/** A failure, and what the user should know about what is left of the download. */
-export class GetFailure extends Error {
-  override readonly name = "GetFailure";
-  readonly note: string | undefined;
-
-  constructor(cause: unknown, note: string | undefined) {
-    super("the download failed", { cause });
-    this.note = note;
-  }
-}
 
 export async function runGet(
   url: string | undefined,
@@ -107,7 +97,7 @@ export async function runGet(
   if (!delivery.isKept) await place.remove();
   if ("error" in delivery) {
     const { error, isKept } = delivery;
-    throw new GetFailure(error, isKept ? KEPT : undefined);
+    throw new NotedFailure(error, isKept ? KEPT : undefined);
   }
 }
 

@@ -2,22 +2,15 @@
  * The process behind the `shoal` command: arguments in, exit code out. Owns what libraries leave
  * alone: streams, signals, the environment and the end of the process.
  */
-import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
-import { runAgentCommand } from "./agent-command.ts";
-import { runBans, runUnban } from "./bans-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
-import { runExplain } from "./explain-command.ts";
-import { EXIT_CODES, exitCodeOf, failureLines, reportOf } from "./failure.ts";
-import { runGroupCreate } from "./group-command.ts";
-import { runKeyGenerate } from "./key-command.ts";
-import { GetFailure, runGet } from "./get-command.ts";
+import { EXIT_CODES, exitCodeOf, failureLines, NotedFailure, reportOf } from "./failure.ts";
 import { watchSignals } from "./interruption.ts";
-import { createProgram } from "./program.ts";
-import { runPublish } from "./publish-command.ts";
+import { commandPath, createProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
+import { readVersion } from "../version.ts";
 
 /** Runs the command and ends the process: libp2p would keep it for another second. */
 export async function runCli(argv: readonly string[]): Promise<never> {
@@ -30,19 +23,7 @@ export async function runCli(argv: readonly string[]): Promise<never> {
 
 async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context;
-  const program = createProgram(
-    {
-      publish: (file, options) => runPublish(file, options, context),
-      get: (url, options) => runGet(url, options, context),
-      agent: (options) => runAgentCommand(options, context),
-      explain: (job, options) => runExplain(job, options, context),
-      bans: (options) => runBans(options, context),
-      unban: (subject, options) => runUnban(subject, options, context),
-      generateKey: (file, options) => runKeyGenerate(file, options, context),
-      createGroup: (file, options) => runGroupCreate(file, options, context),
-    },
-    { version: readVersion(), writeOut: (text) => terminal.out(text) },
-  );
+  const program = createProgram(context, readVersion());
   const json = argv.includes("--json");
   try {
     if (argv.length === 0) {
@@ -52,8 +33,8 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
     await program.parseAsync([...argv], { from: "user" });
     return EXIT_CODES.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return reportUsage(error, { argv, terminal, json });
-    return reportFailure(error, { terminal, json });
+    if (!(error instanceof CommanderError)) return reportFailure(error, { terminal, json });
+    return reportUsage(error, { path: commandPath(program, argv), terminal, json });
   }
 }
 
@@ -61,9 +42,9 @@ function reportFailure(
   thrown: unknown,
   { terminal, json }: { terminal: Terminal; json: boolean },
 ): number {
-  const isDownload = thrown instanceof GetFailure;
-  const error: unknown = isDownload ? thrown.cause : thrown;
-  const report = reportOf(error, isDownload ? thrown.note : undefined);
+  const isNoted = thrown instanceof NotedFailure;
+  const error: unknown = isNoted ? thrown.cause : thrown;
+  const report = reportOf(error, isNoted ? thrown.note : undefined);
   if (json) terminal.json(report);
   else terminal.say(failureLines(report));
   return exitCodeOf(error);
@@ -72,20 +53,16 @@ function reportFailure(
 /** Help that was asked for is not an error; anything else is a mistake in the arguments. */
 function reportUsage(
   error: CommanderError,
-  { argv, terminal, json }: { argv: readonly string[]; terminal: Terminal; json: boolean },
+  { path, terminal, json }: { path: string; terminal: Terminal; json: boolean },
 ): number {
   if (error.exitCode === 0) return EXIT_CODES.ok;
-  const [first = ""] = argv;
-  const command = COMMANDS.has(first) ? `shoal ${first}` : "shoal";
   const message = usageMessage(error.message);
-  const remedy = `"${command} --help" shows what is possible.`;
+  const remedy = `"${path} --help" shows what is possible.`;
   const report = { type: "error", code: "ERR_USAGE", message, remedy } as const;
   if (json) terminal.json(report);
   else terminal.say(failureLines(report));
   return EXIT_CODES.usage;
 }
-
-const COMMANDS = new Set(["publish", "get", "agent", "explain", "bans", "unban", "key"]);
 
 /** Commander's words on one line: `error: unknown option '--pee'\n(Did you mean --peer?)`. */
 function usageMessage(text: string): string {
@@ -94,9 +71,4 @@ function usageMessage(text: string): string {
     .replaceAll(/\s*\n\s*/g, " ")
     .trim();
   return escapeText(words.charAt(0).toUpperCase() + words.slice(1));
-}
-
-function readVersion(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -66,6 +66,12 @@ export function createRestApp(
     routerOptions: { maxParamLength: LIMITS.nameLengthMax },
     exposeHeadRoutes: false,
     logger: false,
+    frameworkErrors: (error, _request, reply) =>
+      void sendProblem(
+        reply as FastifyReply,
+        shoalErrorOf(error) ?? new ShoalError("ERR_INTERNAL"),
+        {},
+      ),
     forceCloseConnections: true,
     return503OnClosing: false,
   }).withTypeProvider<ZodTypeProvider>();

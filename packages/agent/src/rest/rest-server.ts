@@ -132,8 +132,6 @@ async function listen(
   server.maxConnections = ConnectionGate.connectionsMax;
   server.on("connection", (socket) => gate.accept(socket));
   server.on("clientError", refuseBytes);
-  // One connection that cannot be accepted is no reason to stop.
-  server.on("error", (error) => deps.onFault?.(error));
   const app = createRestApp(routeDeps, (handler) => {
     server.on("request", (request, response) => {
       if (!gate.begin(request, response)) return;
@@ -145,8 +143,15 @@ async function listen(
     return server;
   });
   await addRoutes(app, routeDeps);
-  server.listen(address);
-  await once(server, "listening");
+  try {
+    server.listen(address);
+    await once(server, "listening");
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  // One connection that cannot be accepted is no reason to stop.
+  server.on("error", (error) => deps.onFault?.(error));
   if (token !== undefined) {
     const port = portOf();
     guard.hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);

@@ -1,7 +1,8 @@
 import { contentIdOf } from "@shoal/core";
-import { CommanderError } from "commander";
+import type { Command, CommanderError } from "commander";
 import { beforeEach, expect, test } from "vitest";
-import { createProgram } from "../../src/cli/program.ts";
+import type { CommandContext } from "../../src/cli/command-context.ts";
+import { commandPath, createProgram } from "../../src/cli/program.ts";
 
 let calls: unknown[][] = [];
 let written = "";
@@ -10,26 +11,26 @@ beforeEach(() => {
   written = "";
 });
 
+/** The program, whose commands only note what they were called with. */
+function notingProgram(): Command {
+  const terminal = { out: (text: string) => void (written += text) };
+  const program = createProgram({ terminal } as unknown as CommandContext, "1.2.3");
+  noteActions(program, "");
+  return program;
+}
+
+function noteActions(parent: Command, path: string): void {
+  for (const command of parent.commands) {
+    const name = `${path}${command.name()}`;
+    noteActions(command, `${name} `);
+    if (command.commands.length > 0) continue;
+    command.action((...args: unknown[]) => void calls.push([name, ...args]));
+  }
+}
+
 async function run(line: string): Promise<void> {
-  const note =
-    (name: string) =>
-    (...args: unknown[]) => {
-      calls.push([name, ...args]);
-      return Promise.resolve();
-    };
-  const actions = {
-    publish: note("publish"),
-    get: note("get"),
-    agent: note("agent"),
-    explain: note("explain"),
-    bans: note("bans"),
-    unban: note("unban"),
-    generateKey: note("generateKey"),
-    createGroup: note("createGroup"),
-  };
-  const output = { version: "1.2.3", writeOut: (text: string) => void (written += text) };
   const argv = line.split(" ").filter((word) => word !== "");
-  await createProgram(actions, output).parseAsync(argv, { from: "user" });
+  await notingProgram().parseAsync(argv, { from: "user" });
 }
 
 const contentId = contentIdOf(new Uint8Array(1));
@@ -55,8 +56,8 @@ test.each<[string, unknown[]]>([
   ["bans --job-socket s --json", ["bans", { jobSocket: "s", json: true }]],
   ["unban 10.0.0.7 --job-socket s", ["unban", "10.0.0.7", { jobSocket: "s" }]],
   ["get u -o f --explain", ["get", "u", { output: "f", mdns: true, explain: true }]],
-  ["key generate k --json", ["generateKey", "k", { json: true }]],
-  ["group create g --json", ["createGroup", "g", { json: true }]],
+  ["key generate k --json", ["key generate", "k", { json: true }]],
+  ["group create g --json", ["group create", "g", { json: true }]],
   ["get u -o f --trust a --trust b", ["get", "u", { output: "f", mdns: true, trust: ["a", "b"] }]],
   [
     "agent --policy DODownloadMode=2 --policy DOCacheHost=a,b --policy-file p --policy-preset do",
@@ -124,3 +125,11 @@ test.each(["--help", "get --help", "publish --help", "agent --help"])(
     expect(written).toMatch(/^Examples:\n {2}shoal \w+.*\n[^]*\n\nUsage: shoal/);
   },
 );
+
+test("names the command that arguments begin with, for what is said about them", () => {
+  const program = notingProgram();
+  const paths = [["get", "--pear"], ["key", "generate"], ["gett"], []].map((argv) =>
+    commandPath(program, argv),
+  );
+  expect(paths).toEqual(["shoal get", "shoal key generate", "shoal", "shoal"]);
+});

@@ -2,6 +2,7 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import type { RangeMap } from "../job/ranges.ts";
+import type { PeerClass } from "../policy/peer-class.ts";
 import type { Validator } from "../ports/origin-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, TransferId } from "../units.ts";
@@ -38,6 +39,8 @@ export interface FetcherOptions {
   readonly mayServe: () => boolean;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
+  /** Counted up as bytes come from peers. */
+  readonly receivedBytes: Record<PeerClass, number>;
 }
 
 export type FetchStatus =

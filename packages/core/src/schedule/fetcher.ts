@@ -322,6 +322,7 @@ export class Fetcher implements Stage {
     const { piece, link, askedAt } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
+    this.#options.receivedBytes[link.peerClass] += length;
     this.#deps.peers.received(link, { length, askedAt }, now);
     this.#peers?.gateway.received(link, length, now);
     this.#swarm.heard(link.peerId, now);

@@ -54,6 +54,11 @@ export class Membership {
     return this.#leavers.has(leaverKey(peerId, contentId)) ? "left" : "notMember";
   }
 
+  /** Members of the group that have said that they take part in the content, connected or not. */
+  heardCount(contentId: ContentId): number {
+    return this.#presence.heardCount(contentId);
+  }
+
   disconnected(peerId: PeerId): void {
     this.#interests.delete(peerId);
   }

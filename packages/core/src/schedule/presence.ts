@@ -104,6 +104,11 @@ export class Presence {
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
   }
 
+  /** Members that have said that they take part in the content. */
+  heardCount(contentId: ContentId): number {
+    return this.#parts.get(contentId)?.known.size ?? 0;
+  }
+
   /** Returns whether there is something to do, or an instant at which there will be has moved. */
   heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): boolean {
     const part = this.#parts.get(contentId);
@@ -124,7 +129,8 @@ export class Presence {
       part.role === "fetching" &&
       (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
     ) {
-      isNews = this.#discovered({ peerId, addresses, isStatic: false, isPreferred: isOfCrew }, now);
+      const found = { peerId, addresses, isPreferred: isOfCrew, foundBy: "presence" } as const;
+      isNews = this.#discovered({ ...found, isStatic: false }, now);
     }
     if (isNew && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
     return isNews;

@@ -28,6 +28,7 @@ import { LinkEvents } from "./link-events.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
+import { Overview } from "./overview.ts";
 import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
 import type { PeerTable } from "./peer-table.ts";
@@ -42,6 +43,8 @@ import { WallClock } from "./wall-clock.ts";
 
 export class Scheduler {
   readonly counters = new Counters();
+  /** What there is to see of it all. */
+  readonly overview: Overview;
   readonly #outbox = new Outbox();
   readonly #wallClock = new WallClock();
   readonly #pacer: Pacer;
@@ -68,6 +71,7 @@ export class Scheduler {
     const [uploads, transfers] = [this.#uploads, this.#transfers];
     this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
     const [membership, jobs] = [this.#membership, this.#jobs];
+    this.overview = new Overview({ ...this.#deps, jobs, transfers, membership, uploads });
     this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
   }
 

@@ -317,7 +317,8 @@ export class Transfer {
     if (resolution === undefined || job === undefined) return;
     const { facts, transferId, sources } = this;
     const record = facts.recordFor(resolution.layout, have);
-    const pieces = { have, record, bytes: facts.bytes, ...(reusable && { reusable }) };
+    const { bytes, receivedBytes } = facts;
+    const pieces = { have, record, bytes, receivedBytes, ...(reusable && { reusable }) };
     const mayServe = (): boolean => this.terms.mayServe;
     const own = { transferId, urgency: job.urgency, mayServe };
     const options = { ...fetcherOptions(resolution, sources), ...own };

@@ -38,6 +38,8 @@ interface AskOptions extends CallOptions {
   /** On a connection of its own. */
   readonly isLong: boolean;
   readonly abort: AbortController;
+  /** It was asked before, on a connection that was lost. */
+  readonly isAgain?: boolean;
 }
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -152,7 +154,8 @@ export class RestClient {
       throw new ShoalError("ERR_USAGE", `${this.#requests.size} calls wait already`);
     }
     if (this.#earlier.size > 0) await Promise.all(this.#earlier);
-    if (this.#over !== undefined) throw this.#refusal(this.#over);
+    // It has waited, and so ends like all that waits.
+    if (this.#over !== undefined) throw this.#refusal("closed");
   }
 
   /** What `ask` comes to, unless it takes too long. */
@@ -189,9 +192,9 @@ export class RestClient {
       if (signal.aborted) throw signal.reason as Error;
       // The agent had closed a connection that we kept: it has seen nothing of this.
       if (request.reusedSocket && method === "GET" && this.#over === undefined) {
-        return this.#ask(method, path, { ...options, isLong: true });
+        return this.#ask(method, path, { ...options, isLong: true, isAgain: true });
       }
-      throw this.#lost(error);
+      throw this.#lost(options.isAgain === true ? undefined : error);
     }
   }
 
@@ -238,7 +241,7 @@ export class RestClient {
 
   /** What a broken connection means to who was waiting. */
   #lost(cause: unknown): ShoalError {
-    const { code = "" } = cause as NodeJS.ErrnoException;
+    const { code = "" } = (cause ?? {}) as NodeJS.ErrnoException;
     const over = this.#over;
     this.end("lost");
     if (over !== undefined) return this.#refusal("closed");

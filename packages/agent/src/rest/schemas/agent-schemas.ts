@@ -70,6 +70,7 @@ export const peerStatus: z.ZodType<PeerStatus> = z
   .strictObject({
     peerId: z.string(),
     addresses: z.array(z.string()),
+    host: optional(z.string()),
     peerClass: optional(z.enum(["linkLocal", "lan", "group", "internet"])),
     state: z.enum(["connected", "dialling", "known", "refused"]),
     foundBy: optional(z.string()),

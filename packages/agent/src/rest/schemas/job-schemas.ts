@@ -13,6 +13,7 @@ import type {
 } from "@shoal/core";
 import { z } from "zod";
 import {
+  byPeerClass,
   contentId,
   count,
   errorCode,
@@ -165,6 +166,8 @@ export const fileSnapshot: z.ZodType<FileSnapshot> = z
     wastedBytes: count,
     reusedBytes: count,
     uploadedBytes: count,
+    receivedBytes: byPeerClass,
+    sentBytes: byPeerClass,
     originRequests: count,
     integrity: z.enum(["pieces", "digest", "none"]),
     peers: count,
