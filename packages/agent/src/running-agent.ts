@@ -41,6 +41,7 @@ import { LocalAgentService } from "./service/local-agent-service.ts";
 import type { AgentServiceHost } from "./service/local-agent-service.ts";
 import { serviceHost } from "./service/service-host.ts";
 import type { ServiceParts } from "./service/service-host.ts";
+import type { DoRest } from "./do-rest/start-do-rest.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -58,6 +59,8 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   readonly socketPath: string | undefined;
   /** Such as `http://127.0.0.1:7070`; `undefined` when the API is on no TCP port. */
   readonly apiUrl: string | undefined;
+  /** The listener for programs of the DO SDK; `undefined` when there is none. */
+  readonly doRest: Pick<DoRest, "port" | "reload"> | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
   /**
@@ -122,6 +125,7 @@ interface RunningParts {
   readonly open: AsyncDisposableStack;
   readonly machine: PolicyFace;
   readonly service: ServiceParts;
+  readonly doRest: DoRest | undefined;
 }
 
 export class RunningAgent implements Agent {
@@ -130,6 +134,7 @@ export class RunningAgent implements Agent {
   readonly bans: AgentBans;
   readonly peerId: PeerId;
   #rest: RestListener | undefined;
+  readonly doRest: Agent["doRest"];
   readonly #parts: RunningParts;
   readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
@@ -142,6 +147,7 @@ export class RunningAgent implements Agent {
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
     this.#serviceHost = serviceHost(this, { ...parts, ...parts.service });
+    this.doRest = parts.doRest;
   }
 
   get socketPath(): string | undefined {

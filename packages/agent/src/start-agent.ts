@@ -13,13 +13,17 @@ import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/c
 import type { EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { createOrigin, readCaFile } from "@shoal/origin";
+import { LocalJobService } from "@shoal/jobs";
+import type { JobCaller } from "@shoal/jobs";
+import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
+import { startDoRest } from "./do-rest/start-do-rest.ts";
+import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
@@ -67,6 +71,11 @@ export interface AgentOptions extends AgentPolicyOptions {
    * its REST API (docs/rest-api.md). Default: nowhere.
    */
   readonly api?: ApiOptions;
+  /**
+   * Serve programs that were built on Microsoft's Delivery Optimization SDK for Linux
+   * (docs/do-rest.md). Default: not. Rejects with `ERR_LISTEN_FAILED`.
+   */
+  readonly doRest?: DoRestOptions;
   /** A file of PEM certificates: authorities that origins may have theirs from, beside the usual. */
   readonly caFile?: string;
   /** How origins are reached. Default: directly. The environment is not looked at. */
@@ -150,12 +159,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
   );
   await startEngine(engine, { store, origin, swarm });
+  const doRest = opened.use(await openDoRest(engine, options, { stateDirectory, originOptions }));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
   const hooks = options.service ?? {};
   const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
   const open = opened.move();
   const ports = { engine, services, store, swarm };
-  const agent = new RunningAgent({ ...ports, open, machine, service: basis });
+  const agent = new RunningAgent({ ...ports, doRest, open, machine, service: basis });
   await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
@@ -180,6 +190,31 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
 
 function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
   return isSafeMode ? { facts: { isSafeMode } } : {};
+}
+
+/** Its jobs are its own: nobody else's, and not held to a number per owner. */
+const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
+
+async function openDoRest(
+  engine: Engine<PieceBytes>,
+  { doRest, logger = silentLogger }: AgentOptions,
+  own: { readonly stateDirectory: string; readonly originOptions: OriginOptions },
+): Promise<DoRest | undefined> {
+  if (doRest === undefined) return undefined;
+  const service = new LocalJobService(engine, DO_REST_CALLER);
+  const reader = createBodyReader({}, own.originOptions);
+  const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
+    engine.act((scheduler) => scheduler.cacheHosts.set(servers));
+  const reservedDirectories = [own.stateDirectory];
+  const deps = { service, reader, setCacheServers, reservedDirectories, logger };
+  const listener = await startDoRest(deps, doRest);
+  const close = async (): Promise<void> => {
+    await listener.close();
+    service.close();
+    reader.close();
+  };
+  const { port } = listener;
+  return { port, reload: () => listener.reload(), close, [Symbol.asyncDispose]: close };
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {

@@ -37,6 +37,8 @@ export interface FetcherOptions {
   readonly urgency: Urgency;
   /** Whether peers may have the content from us now; what they may not, they are not told of. */
   readonly mayServe: () => boolean;
+  /** A stream takes the pieces, and waits for each to be committed. */
+  readonly isStreamed: boolean;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
   /** Counted up as bytes come from peers. */

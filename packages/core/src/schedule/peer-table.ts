@@ -378,6 +378,7 @@ export class PeerTable implements BanList {
       for (const peer of this.#peers.values()) {
         if (peer.state.name !== name || peer.isStatic || this.#links.has(peer.peerId)) continue;
         this.#peers.delete(peer.peerId);
+        this.#dialler.forgotten(peer);
         return true;
       }
     }

@@ -119,7 +119,14 @@ export function fetcherOptions(
   sources: FileSources,
 ): Omit<
   FetcherOptions,
-  "transferId" | "have" | "record" | "bytes" | "receivedBytes" | "urgency" | "mayServe"
+  | "transferId"
+  | "have"
+  | "record"
+  | "bytes"
+  | "receivedBytes"
+  | "urgency"
+  | "mayServe"
+  | "isStreamed"
 > {
   return {
     contentId: manifest?.contentId,
