@@ -18,6 +18,7 @@ import type { JobCaller } from "@shoal/jobs";
 import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
+import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
@@ -127,9 +128,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
   opened.adopt(store, () => store.close());
-  const { damagedDatabasePath: path } = store.report;
-  if (path !== undefined)
-    logger.warn({ path }, "the state was damaged; what could be read is kept");
+  warnOfDamage(store, logger);
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
@@ -171,6 +170,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+function warnOfDamage({ report: { damagedDatabasePath: path } }: Store, logger: Logger): void {
+  if (path !== undefined)
+    logger.warn({ path }, "the state was damaged; what could be read is kept");
 }
 
 /** The last thing that may fail, since it answers at once. */
