@@ -62,7 +62,7 @@ async function live(): Promise<string> {
 
 /** So many events at least, and as fast as they come. */
 async function liveMany(eventCount: number): Promise<void> {
-  const width = 50;
+  const width = 256;
   for (let told = 0; told < eventCount; told += 2 * width) {
     await Promise.all(Array.from({ length: width }, live));
   }
