@@ -31,12 +31,12 @@ import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import { openDoRest } from "./do-rest/open-do-rest.ts";
 import type { DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
-import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
-import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
+import type { ApiOptions } from "./rest/rest-options.ts";
+import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
 import { AgentEvents } from "./service/agent-events.ts";
 import { AgentMonitor } from "./service/agent-monitor.ts";
@@ -73,10 +73,10 @@ export interface AgentOptions extends AgentPolicyOptions {
    */
   readonly watchNetwork?: boolean;
   /**
-   * Where other processes of this user reach the agent's jobs, as administrators, by `connectJobs`:
-   * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
+   * Where other processes reach the agent, as administrators, by `connectAgent`, `connectJobs` or
+   * its REST API (docs/rest-api.md). Default: nowhere.
    */
-  readonly jobSocket?: string | false;
+  readonly api?: ApiOptions;
   /**
    * Serve programs that were built on Microsoft's Delivery Optimization SDK for Linux
    * (docs/do-rest.md). Default: not. Rejects with `ERR_LISTEN_FAILED`.
@@ -156,17 +156,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => engine.close());
   const machine = opened.use(await startMachine(engine, options, policies));
   await startEngine(engine, { store, origin, swarm });
-  const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
-  const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
   const restOptions = { doRest: options.doRest, stateDirectory, settings, originOptions };
   const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
-  // From here on nothing fails.
   const open = opened.move();
   const basis = { settings, stateDirectory, groupKeys, monitor, events, log: logger };
   const service = { ...basis, ...askedOf(options) };
-  const ports = { engine, services, store, swarm, jobSocket, doRest };
+  const ports = { engine, services, store, swarm, doRest };
   const agent = new RunningAgent({ ...ports, open, machine, service });
+  await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
@@ -182,6 +180,21 @@ function eventsOf(engine: Engine<PieceBytes>): AgentEvents {
 
 function askedOf({ service: hooks = {}, isSafeMode = false }: AgentOptions) {
   return { hooks, isSafeMode };
+}
+
+/** The last thing that may fail, since it answers at once. */
+async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Promise<void> {
+  if (api === undefined) return;
+  const onFault = (error: unknown): void => {
+    const kind = error instanceof Error ? error.name : typeof error;
+    logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
+  };
+  try {
+    await agent.serveRest(api, { onFault });
+  } catch (error) {
+    await agent.close();
+    throw error;
+  }
 }
 
 function startMachine(

@@ -60,7 +60,7 @@ export async function runAgentCommand(
     ...(options.policyPreset === undefined ? {} : { policyPreset: options.policyPreset }),
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
-    ...(options.jobSocket === undefined ? {} : { jobSocket: options.jobSocket }),
+    ...(options.jobSocket === undefined ? {} : { api: { socketPath: options.jobSocket } }),
     ...doRestOf(options),
   });
   try {
@@ -94,7 +94,7 @@ function announce(
   about: { stateDirectory: string; terminal: Terminal; json: boolean },
 ): void {
   const { terminal, stateDirectory } = about;
-  const { peerId, addresses, servedContents: contents, jobSocketPath: jobSocket } = agent;
+  const { peerId, addresses, servedContents: contents, socketPath: jobSocket } = agent;
   const doRestPort = agent.doRest?.port;
   if (about.json) {
     const socket = jobSocket === undefined ? {} : { jobSocket };
