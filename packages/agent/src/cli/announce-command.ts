@@ -18,6 +18,7 @@ import {
 } from "@shoal/core";
 import type { ContentId, Validator } from "@shoal/core";
 import { connectJobService } from "@shoal/jobs";
+import type { Job } from "@shoal/jobs";
 import { validatorInText } from "@shoal/origin";
 import { describeFile, openStore, writeSidecar } from "@shoal/store";
 import { startAgent } from "../start-agent.ts";
@@ -25,7 +26,7 @@ import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes } from "./format-values.ts";
-import { findOrCreateJob, giveUpJob } from "./get-job.ts";
+import { createGetJob, findLeftJob, giveUpJob, resumeLeftJob } from "./get-job.ts";
 import { createDisplay } from "./progress-display.ts";
 import type { PublishOptions } from "./publish-command.ts";
 import { signAnnouncement } from "./sign-manifest.ts";
@@ -122,15 +123,17 @@ async function fetchOnce(
       ...wayOut(options, env),
       settings: FETCH_SETTINGS,
     });
+    let job: Job | undefined;
     try {
       const overwrite = options.overwrite ?? false;
       const request = { files: [{ url, destination }], overwrite } as const;
-      const { job } = await findOrCreateJob(agent.jobs, request, signal);
+      const found = await findLeftJob(agent.jobs, request, { isAlone: true, signal });
+      job = found?.job ?? (await createGetJob(agent.jobs, request, signal));
+      if (found !== undefined) await resumeLeftJob(found, request, signal);
       using display = createDisplay(terminal, {
         name: basename(destination),
         // One object is printed, at the end.
         json: false,
-        connectedCount: () => 0,
       });
       for await (const snapshot of job.progress({ signal })) display.show(snapshot);
       await job.transferred;
@@ -138,7 +141,7 @@ async function fetchOnce(
       await job.acknowledge();
       return validatorInText(response?.headers ?? "");
     } catch (error) {
-      await giveUpJob(agent.jobs, { destination, wasThere: false });
+      if (job !== undefined) await giveUpJob(job, { wasThere: false });
       throw error;
     }
   } finally {

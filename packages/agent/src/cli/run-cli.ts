@@ -3,10 +3,12 @@
  * alone: streams, signals, the environment and the end of the process.
  */
 import { readFileSync } from "node:fs";
+import { ShoalError } from "@shoal/core";
 import { CommanderError } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, NotedFailure, reportOf } from "./failure.ts";
+import type { ConnectAgent } from "./find-agent.ts";
 import { watchSignals } from "./interruption.ts";
 import { commandPath, createProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
@@ -16,10 +18,14 @@ import type { Terminal } from "./terminal.ts";
 export async function runCli(argv: readonly string[]): Promise<never> {
   const terminal = createTerminal(process.stdout, process.stderr);
   const signal = watchSignals(process);
-  const exitCode = await runCommand(argv, { terminal, env: process.env, signal });
+  const exitCode = await runCommand(argv, { terminal, env: process.env, signal, connect });
   await terminal.flush();
   process.exit(exitCode);
 }
+
+/** Interim: replaced by the client of the REST API. */
+const connect: ConnectAgent = ({ socketPath }) =>
+  Promise.reject(new ShoalError("ERR_AGENT_UNREACHABLE", socketPath));
 
 async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context;
