@@ -9,7 +9,14 @@
  * Knows a probe; not what its facts mean. Called by `startAgent`.
  */
 import { isBoolean, isCount, isRecordOf, ShoalError } from "@shoal/core";
-import type { MachineFacts, Millis, Scheduler } from "@shoal/core";
+import type {
+  EffectiveSetting,
+  MachineFacts,
+  Millis,
+  PaceSettingName,
+  PaceSettings,
+  Scheduler,
+} from "@shoal/core";
 import type { AgentConfiguration, AgentPolicies } from "./agent-policies.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
 
@@ -54,9 +61,15 @@ export class AgentMachine implements PolicyFace, Disposable {
   /** Resolves after the first look, which may have found nothing. */
   static async start(
     deps: AgentMachineDeps,
-    options: { readonly policies: AgentPolicies; readonly probe: MachineProbe },
+    options: {
+      readonly policies: AgentPolicies;
+      readonly probe: MachineProbe;
+      /** Told from the beginning. */
+      readonly facts?: MachineFacts;
+    },
   ): Promise<AgentMachine> {
     const machine = new AgentMachine(deps, options.policies, options.probe);
+    machine.#told = options.facts ?? {};
     await machine.#look();
     return machine;
   }
@@ -68,8 +81,12 @@ export class AgentMachine implements PolicyFace, Disposable {
   }
 
   configuration(): AgentConfiguration {
-    const { effective: settings, policies } = this.#policies;
-    return { settings, policies, peering: this.#deps.act((scheduler) => scheduler.peering) };
+    const { effective, policies } = this.#policies;
+    return this.#deps.act(({ paceSettings, peering }) => ({
+      settings: effective.map((setting) => asChanged(setting, paceSettings)),
+      policies,
+      peering,
+    }));
   }
 
   [Symbol.dispose](): void {
@@ -82,8 +99,8 @@ export class AgentMachine implements PolicyFace, Disposable {
     this.#isLooking = true;
     const facts = await lookInTime(this.#probe);
     this.#isLooking = false;
-    if (facts === undefined || this.#isOver) return;
-    this.#found = facts;
+    if (this.#isOver) return;
+    this.#found = facts ?? this.#found;
     this.#apply();
   }
 
@@ -91,6 +108,12 @@ export class AgentMachine implements PolicyFace, Disposable {
     const facts = { ...this.#found, ...this.#told };
     this.#deps.act((scheduler, now) => scheduler.setMachine(facts, now));
   }
+}
+
+/** What was changed while the agent runs is an explicit setting from then on. */
+function asChanged(setting: EffectiveSetting, inForce: PaceSettings): EffectiveSetting {
+  const value = inForce[setting.name as PaceSettingName] ?? setting.value;
+  return value === setting.value ? setting : { ...setting, value, provider: "setting" };
 }
 
 const isFactsShape = isRecordOf(
@@ -102,6 +125,8 @@ const isFactsShape = isRecordOf(
     batteryPercent: isCount(100),
     hasVpn: isBoolean,
     isMetered: isBoolean,
+    isShortOfMemory: isBoolean,
+    isSafeMode: isBoolean,
   },
 );
 

@@ -38,12 +38,16 @@ export interface SwarmOptionsParts {
 }
 
 export function swarmOptionsOf(
-  options: Pick<AgentOptions, "listen" | "peers" | "peerNetworks" | "mdns" | "allowLoopbackPeers">,
+  options: Pick<
+    AgentOptions,
+    "listen" | "peers" | "peerNetworks" | "mdns" | "allowLoopbackPeers" | "isSafeMode"
+  >,
   { policies: { settings }, groupKeys, privateKey }: SwarmOptionsParts,
 ): SwarmOptions {
   const { listen = DEFAULT_LISTEN, peerNetworks = [], allowLoopbackPeers } = options;
   const hasGroupKey = groupKeys.length > 0;
-  const isOff = decidePeering(settings, {}, { hasGroupKey }).partners === "none";
+  const facts = { isSafeMode: options.isSafeMode === true };
+  const isOff = decidePeering(settings, facts, { hasGroupKey }).partners === "none";
   const isAnywhere = settings.downloadMode === DOWNLOAD_MODES.internet;
   return {
     listen: isOff ? [] : listen,
@@ -51,6 +55,7 @@ export function swarmOptionsOf(
     networks: isAnywhere ? [...peerNetworks, ...EVERYWHERE] : peerNetworks,
     subnetOnly: settings.peerRestriction === PEER_RESTRICTIONS.subnet,
     groupKeys,
+    transports: settings.peerTls === 0 ? "noise" : "both",
     mdns: !isOff && (options.mdns ?? true),
     connectionsMax: settings.connectionsMax,
     dialsMax: settings.dialsMax,

@@ -15,27 +15,12 @@ import {
 } from "@shoal/core";
 import type { ContentId, Millis, SettingName, SettingRow, Settings } from "@shoal/core";
 import { InvalidArgumentError } from "commander";
-
-const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  "": 1_000,
-  min: 60_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-const BYTE_UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  b: 1,
-  k: KiB,
-  kib: KiB,
-  m: MiB,
-  mib: MiB,
-  g: 1024 * MiB,
-  gib: 1024 * MiB,
-};
+import {
+  BYTE_UNITS,
+  DURATION_UNITS_MS,
+  parseAmount,
+  parseSettingText,
+} from "../config/value-texts.ts";
 
 /** `90`, `90s`, `1.5h`, `500ms`: a number without a unit is in seconds. At least 1 ms. */
 export function parseDuration(text: string): Millis {
@@ -95,7 +80,7 @@ export function parseSetting(text: string): Partial<Settings> {
     throw new InvalidArgumentError(`There is no setting "${name}".`);
   }
   const setting: SettingRow = SETTINGS[name as SettingName];
-  const value = parseSettingValue(text.slice(at + 1), setting.unit);
+  const value = parseSettingText(text.slice(at + 1), setting.unit);
   if (value === undefined || !isSettingValue(setting, value)) {
     const range = setting.values?.join(", ") ?? `${setting.min} to ${setting.max}`;
     throw new InvalidArgumentError(`It takes whole numbers from ${range}, in ${setting.unit}.`);
@@ -141,24 +126,4 @@ export function parseContentIdText(text: string): ContentId {
     throw new InvalidArgumentError("A content id is what `shoal publish` prints.");
   }
   return contentId;
-}
-
-function parseSettingValue(text: string, unit: SettingRow["unit"]): number | undefined {
-  switch (unit) {
-    case "ms":
-      return /^\d+$/.test(text) ? Number(text) : parseAmount(text, DURATION_UNITS_MS);
-    case "bytes":
-    case "bytes/s":
-      return parseAmount(text, BYTE_UNITS);
-    case "boolean":
-      return { on: 1, true: 1, "1": 1, off: 0, false: 0, "0": 0 }[text];
-    default:
-      return parseAmount(text, { "": 1 });
-  }
-}
-
-function parseAmount(text: string, units: Readonly<Record<string, number>>): number | undefined {
-  const [, digits = "", unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]*)$/i.exec(text) ?? [];
-  const factor = Object.hasOwn(units, unit.toLowerCase()) ? units[unit.toLowerCase()] : undefined;
-  return digits === "" || factor === undefined ? undefined : Number(digits) * factor;
 }

@@ -6,6 +6,8 @@ import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { addAgent } from "./commands/agent.ts";
 import { addCache } from "./commands/cache.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addConfig } from "./commands/config.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGet } from "./commands/get.ts";
 import { addGroup } from "./commands/group.ts";
@@ -22,8 +24,19 @@ import type { Register } from "./define-command.ts";
 /** Under these headings, in this order, the help lists them. */
 const COMMANDS: Readonly<Record<string, readonly Register[]>> = {
   "Files:": [addGet, addPublish, addSeed],
-  "The agent:": [addAgent, addStatus, addJobs, addPeers, addCache, addStats, addExplain, addLog],
+  "The agent:": [
+    addAgent,
+    addConfig,
+    addStatus,
+    addJobs,
+    addPeers,
+    addCache,
+    addStats,
+    addExplain,
+    addLog,
+  ],
   "Keys:": [addKey, addGroup],
+  "Your shell:": [addCompletion],
 };
 
 /**

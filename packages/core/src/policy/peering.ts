@@ -23,6 +23,10 @@ export interface MachineFacts {
   readonly batteryPercent?: number;
   readonly hasVpn?: boolean;
   readonly isMetered?: boolean;
+  /** The agent takes more memory than it may (threat model, section 19). */
+  readonly isShortOfMemory?: boolean;
+  /** The agent was started in safe mode after crashes (R-PROC-04). */
+  readonly isSafeMode?: boolean;
 }
 
 /** How far the agent takes part in peering. */
@@ -71,11 +75,12 @@ export function decidePeering(
 
 function reasonsAgainstPeers(
   settings: Settings,
-  { ramBytes = Infinity, diskBytes = Infinity }: MachineFacts,
+  { ramBytes = Infinity, diskBytes = Infinity, isSafeMode }: MachineFacts,
   hasGroupKey: boolean,
 ): PolicyReason[] {
   const { downloadMode: mode } = settings;
   const reasons: PolicyReason[] = [];
+  if (isSafeMode === true) reasons.push("safeMode");
   if (mode === DOWNLOAD_MODES.httpOnly) reasons.push("modeHttpOnly");
   if (mode === DOWNLOAD_MODES.simple) reasons.push("modeSimple");
   if (mode === DOWNLOAD_MODES.bypass) reasons.push("modeBypass");
@@ -96,11 +101,12 @@ function reasonsForLocalPeers(settings: Settings, { hasVpn }: MachineFacts): Pol
 
 function reasonsAgainstUploads(
   { batteryUploadPercentMin: chargeMin, meteredUploads }: Settings,
-  { isOnBattery, batteryPercent = 100, isMetered }: MachineFacts,
+  { isOnBattery, batteryPercent = 100, isMetered, isShortOfMemory }: MachineFacts,
 ): PolicyReason[] {
   const reasons: PolicyReason[] = [];
   const isLow = chargeMin === NEVER_ON_BATTERY || batteryPercent < chargeMin;
   if (isOnBattery === true && chargeMin > 0 && isLow) reasons.push("onBattery");
   if (isMetered === true && meteredUploads === 0) reasons.push("metered");
+  if (isShortOfMemory === true) reasons.push("memoryShort");
   return reasons;
 }

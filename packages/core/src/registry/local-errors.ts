@@ -17,6 +17,13 @@ export const LOCAL_ERRORS = {
     400,
     "E_INVALIDARG",
   ),
+  ERR_CONFIG_INVALID: row(
+    "The configuration is not valid",
+    "Correct the place it names; `shoal config keys` lists what is possible.",
+    2,
+    400,
+    "E_INVALIDARG",
+  ),
   ERR_POLICY_INVALID: row(
     "A policy is unknown or has a value out of its range",
     "Use a name and a value of docs/policies.md.",

@@ -12,6 +12,12 @@ export interface PolicyReasonRow {
 }
 
 export const POLICY_REASONS = {
+  safeMode: {
+    meaning: "The agent has crashed again and again, so it runs in safe mode, without peers.",
+    remedy:
+      "Look for the crashes in its log; ten minutes without one end safe mode at the next start.",
+    policy: "",
+  },
   modeHttpOnly: {
     meaning: "The download mode allows no peers.",
     remedy: "Choose mode 1, 2 or 3.",
@@ -60,6 +66,11 @@ export const POLICY_REASONS = {
   metered: {
     meaning: "The network is metered, so nothing is uploaded.",
     remedy: "Allow uploads on metered networks.",
+    policy: "",
+  },
+  memoryShort: {
+    meaning: "The agent takes more memory than it may, so nothing is uploaded for now.",
+    remedy: "Raise memoryBytesMax, or run fewer jobs at a time.",
     policy: "",
   },
   cacheServersOnVpn: {

@@ -79,6 +79,11 @@ export class JobTable {
     return this.#index.get(jobId)?.files[fileIndex]?.response;
   }
 
+  /** The oldest first; those that are over are among them. */
+  all(): Iterable<Job> {
+    return this.#index.all();
+  }
+
   get(jobId: JobId): Job | undefined {
     return this.#index.get(jobId);
   }
@@ -283,6 +288,7 @@ export class JobTable {
       ({ spec, isTransferred }) => spec.toStream && !isTransferred,
     );
     if (job.state === "queued" && lacksStream) job.state = "suspended";
+    job.isHeld = this.#deps.holdsJobs;
     this.#index.add(job);
     this.#runner.note(job);
   }
@@ -298,6 +304,7 @@ export class JobTable {
     const next = JOB_VERB_TABLE[job.state].resume;
     if (next !== undefined) job.state = next;
     if (job.state === "transferred" && !job.allTransferred) job.state = "queued";
+    job.isHeld = false;
     job.hasStarted = true;
     job.diskFailureCount = 0;
     job.retryAt = Infinity;

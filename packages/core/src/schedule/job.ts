@@ -39,6 +39,8 @@ export class Job implements Urgency {
   stuckSince: Millis | undefined;
   /** Errors of the disk since a piece of the job was last committed (R-FS-09). */
   diskFailureCount = 0;
+  /** It waits for its owner's `resume` after crashes of the agent (R-PROC-04). */
+  isHeld = false;
   /** The verb `acknowledge` is under way; publication takes a while. */
   acknowledging: { readonly ticket: number; readonly isPartial: boolean } | undefined;
   #state: JobState;
@@ -252,7 +254,7 @@ function storedState(state: JobState): JobRecord["state"] {
 
 /** Whether the job's transfers may run, or it waits for its turn. */
 export function isRunnable(job: Job): boolean {
-  return isActiveState(job.state) || job.state === "queued";
+  return !job.isHeld && (isActiveState(job.state) || job.state === "queued");
 }
 
 /** Whether the job comes to its files without a verb, now or when what it waits for has come. */

@@ -28,6 +28,8 @@ export interface MachineDeps {
   readonly pacer: Pacer;
   readonly wallClock: WallClock;
   readonly publishers: Publishers;
+  /** Jobs of earlier runs wait for `resume`. */
+  readonly holdsJobs: boolean;
   /** This agent's own peer id; its rank among owners depends on it. */
   readonly selfId: PeerId;
 }

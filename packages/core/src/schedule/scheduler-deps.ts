@@ -27,6 +27,8 @@ export interface SchedulerDeps {
   readonly publishers?: readonly Publisher[];
   /** Whether the swarm admits only who proves to be in this agent's group. Default: there is none. */
   readonly hasGroupKey?: boolean;
+  /** Jobs of earlier runs stay queued until somebody resumes them (R-PROC-04). Default: they run. */
+  readonly holdsJobs?: boolean;
 }
 
 /** Makes what the machines inside a scheduler share. */
@@ -42,13 +44,14 @@ export function createMachineDeps(
     random,
     settings,
     selfId,
+    holdsJobs: rest.holdsJobs === true,
     flowGate,
     gate,
     peers: new PeerTable({ ...own, random, settings, gate }),
     demand: new Demand(),
     cacheHosts: new CacheHosts(cacheHosts, () => gate.peering.mayUseCacheServers),
     originHosts: new OriginHosts(),
-    pacer: new Pacer({ outbox, wallClock, flowGate }, settings),
+    pacer: new Pacer({ ...own, flowGate }, settings),
     publishers: new Publishers({ outbox, wallClock }, publishers),
   };
 }

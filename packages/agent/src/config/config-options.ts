@@ -1,0 +1,97 @@
+/**
+ * What the configuration asks of an agent: its options. A setting comes before a policy of the same
+ * layer; a policy of a stronger layer comes before a setting, as a flag before a file.
+ *
+ * Knows keys and options. Called by `shoal agent`, at its start and at a reload.
+ */
+import { join } from "node:path";
+import { isPolicyName, POLICIES } from "@shoal/core";
+import type { Policies, PolicyPreset, PolicyRow, Settings } from "@shoal/core";
+import type { AgentOptions } from "../start-agent.ts";
+import { stateHome } from "../cli/state-place.ts";
+import type { AgentKeyName } from "./agent-keys.ts";
+import type { ConfigValue } from "./config-keys.ts";
+import { CONFIG_LAYERS } from "./load-config.ts";
+import type { Config, ConfigEntry, Environment } from "./load-config.ts";
+
+/** What `startAgent` is given of it; the rest is the process's. */
+export type ConfiguredOptions = Omit<AgentOptions, "logger" | "machineProbe">;
+
+/** One value by its key, or what is taken where nobody gives one. */
+export function valueIn<Value extends ConfigValue>(
+  { entries }: Config,
+  name: AgentKeyName,
+  otherwise: Value,
+): Value {
+  // Values were read by their key's kind.
+  return (entries.get(name)?.value ?? otherwise) as Value;
+}
+
+/** Where the state lies: as configured, where systemd says, or in the user's home. */
+export function stateDirectoryOf(config: Config, env: Environment): string {
+  const usual = env["STATE_DIRECTORY"] ?? join(stateHome(env), "agent");
+  return valueIn<string>(config, "stateDirectory", usual);
+}
+
+export function agentOptionsOf(config: Config, env: Environment): ConfiguredOptions {
+  const given = <Name extends AgentKeyName>(name: Name): ConfigValue | undefined =>
+    config.entries.get(name)?.value;
+  const options: Record<string, unknown> = {
+    ...settingsAndPolicies(config),
+    stateDirectory: stateDirectoryOf(config, env),
+  };
+  for (const name of PASSED_ON) {
+    const value = given(name);
+    if (value !== undefined) options[name] = value;
+  }
+  const [http, https, noProxy] = [given("httpProxy"), given("httpsProxy"), given("noProxy")];
+  const proxy = {
+    ...(http !== undefined && { http: String(http) }),
+    ...(https !== undefined && { https: String(https) }),
+    ...(noProxy !== undefined && { noProxy: String(noProxy) }),
+  };
+  // Each name above is an option, and its value of the key's kind.
+  return { ...(options as unknown as ConfiguredOptions), proxy };
+}
+
+/** Keys that are options of `startAgent` under the same name. */
+const PASSED_ON = [
+  "listen",
+  "peers",
+  "peerNetworks",
+  "groupKeyFiles",
+  "mdns",
+  "allowLoopbackPeers",
+  "cacheHosts",
+  "trustedKeys",
+  "caFile",
+] as const satisfies readonly (AgentKeyName & keyof AgentOptions)[];
+
+export interface SettingsAndPolicies {
+  readonly settings: Partial<Settings>;
+  readonly policies: Policies;
+  readonly policyPreset?: PolicyPreset;
+}
+
+export function settingsAndPolicies(config: Config): SettingsAndPolicies {
+  const entries = [...config.entries.values()];
+  const policies = entries.filter(({ key }) => key.kind === "policy");
+  const settings = entries.filter(
+    (entry) => entry.key.kind === "setting" && !policies.some((policy) => rules(policy, entry)),
+  );
+  const preset = config.entries.get("policyPreset")?.value;
+  return {
+    settings: Object.fromEntries(settings.map(({ key, value }) => [key.name, value])),
+    policies: Object.fromEntries(policies.map(({ key, value }) => [key.name, value])),
+    ...(preset !== undefined && { policyPreset: preset as PolicyPreset }),
+  };
+}
+
+/** Whether the policy speaks about the setting, in a stronger layer. */
+function rules(policy: ConfigEntry, setting: ConfigEntry): boolean {
+  const { name } = policy.key;
+  if (!isPolicyName(name)) return false;
+  const { sets }: PolicyRow = POLICIES[name];
+  const strength = ({ layer }: ConfigEntry): number => CONFIG_LAYERS.indexOf(layer);
+  return sets.includes(setting.key.name) && strength(policy) > strength(setting);
+}
