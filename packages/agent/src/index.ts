@@ -14,6 +14,9 @@ export type { MachineProbe } from "./probes/machine-probe.ts";
 export type { PolicyFace } from "./agent-machine.ts";
 export type { Logger, LogFields } from "./logger.ts";
 export { AGENT_NODE_FLAGS } from "./node-flags.ts";
+export { connectAgent } from "./rest/connect-agent.ts";
+export type { ApiOptions, RestDeps, RestListener, TcpOptions } from "./rest/rest-options.ts";
+export { openApiDocument, startRest } from "./rest/start-rest.ts";
 export { startAgent } from "./start-agent.ts";
 export { CHECK_RESULTS } from "./service/agent-service.ts";
 export type {

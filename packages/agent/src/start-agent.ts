@@ -25,12 +25,12 @@ import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
 import { startDoRest } from "./do-rest/start-do-rest.ts";
 import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
-import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
-import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
+import type { ApiOptions } from "./rest/rest-options.ts";
+import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
 import { AgentEvents } from "./service/agent-events.ts";
 import { AgentMonitor } from "./service/agent-monitor.ts";
@@ -67,10 +67,10 @@ export interface AgentOptions extends AgentPolicyOptions {
    */
   readonly watchNetwork?: boolean;
   /**
-   * Where other processes of this user reach the agent's jobs, as administrators, by `connectJobs`:
-   * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
+   * Where other processes reach the agent, as administrators, by `connectAgent`, `connectJobs` or
+   * its REST API (docs/rest-api.md). Default: nowhere.
    */
-  readonly jobSocket?: string | false;
+  readonly api?: ApiOptions;
   /**
    * Serve programs that were built on Microsoft's Delivery Optimization SDK for Linux
    * (docs/do-rest.md). Default: not. Rejects with `ERR_LISTEN_FAILED`.
@@ -159,21 +159,33 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
   );
   await startEngine(engine, { store, origin, swarm });
-  const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
-  const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
   const doRest = opened.use(await openDoRest(engine, options, { stateDirectory, originOptions }));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
   const hooks = options.service ?? {};
   const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
-  // From here on nothing fails.
   const open = opened.move();
   const ports = { engine, services, store, swarm };
-  const listeners = { jobSocket, doRest };
-  const agent = new RunningAgent({ ...ports, ...listeners, open, machine, service: basis });
+  const agent = new RunningAgent({ ...ports, doRest, open, machine, service: basis });
+  await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+/** The last thing that may fail, since it answers at once. */
+async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Promise<void> {
+  if (api === undefined) return;
+  const onFault = (error: unknown): void => {
+    const kind = error instanceof Error ? error.name : typeof error;
+    logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
+  };
+  try {
+    await agent.serveRest(api, { onFault });
+  } catch (error) {
+    await agent.close();
+    throw error;
+  }
 }
 
 function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {

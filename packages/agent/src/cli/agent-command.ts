@@ -56,7 +56,7 @@ export async function runAgentCommand(
     ...(options.policyPreset === undefined ? {} : { policyPreset: options.policyPreset }),
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
-    ...(options.jobSocket === undefined ? {} : { jobSocket: options.jobSocket }),
+    ...(options.jobSocket === undefined ? {} : { api: { socketPath: options.jobSocket } }),
   });
   try {
     for (const path of options.share ?? []) {
@@ -77,7 +77,7 @@ function announce(
   about: { stateDirectory: string; terminal: Terminal; json: boolean },
 ): void {
   const { terminal, stateDirectory } = about;
-  const { peerId, addresses, servedContents: contents, jobSocketPath: jobSocket } = agent;
+  const { peerId, addresses, servedContents: contents, socketPath: jobSocket } = agent;
   if (about.json) {
     const socket = jobSocket === undefined ? {} : { jobSocket };
     terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents, ...socket });

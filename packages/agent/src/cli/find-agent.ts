@@ -69,7 +69,8 @@ export async function withAgent<Result>(
   }
 }
 
-function nobodyAt(places: readonly string[]): NotedFailure {
+/** The failure to find an agent at `places`, with what can be done. */
+export function nobodyAt(places: readonly string[]): NotedFailure {
   const error = new ShoalError("ERR_AGENT_UNREACHABLE", `none answers at ${places.join(" or ")}`);
   return new NotedFailure(error, 'Start one with "shoal agent", or name its socket with --socket.');
 }

@@ -9,7 +9,7 @@ import { ShoalError } from "@shoal/core";
 import type { Settings } from "@shoal/core";
 import { Jobs } from "@shoal/jobs";
 import type { CommandContext } from "./command-context.ts";
-import { agentPlaces, findAgent } from "./find-agent.ts";
+import { findAgent, nobodyAt } from "./find-agent.ts";
 import type { GetOptions } from "./get-command.ts";
 import { ownAgentFlags } from "./own-agent.ts";
 import { openGetPlace } from "./state-place.ts";
@@ -55,8 +55,7 @@ async function findRunning(
   const found = await findAgent(options, context);
   if (found === undefined) {
     if (options.socket === undefined) return undefined;
-    const [place] = agentPlaces(options, context.env);
-    throw new ShoalError("ERR_AGENT_UNREACHABLE", `none answers at ${place}`);
+    throw nobodyAt([options.socket]);
   }
   const { service, socketPath } = found;
   if (options.socket === undefined && !(await isOfUser(socketPath))) {

@@ -2,7 +2,6 @@
  * The process behind the `shoal` command: arguments in, exit code out. Owns what libraries leave
  * alone: streams, signals, the environment and the end of the process.
  */
-import { ShoalError } from "@shoal/core";
 import { CommanderError } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
@@ -23,9 +22,11 @@ export async function runCli(argv: readonly string[]): Promise<never> {
   process.exit(exitCode);
 }
 
-/** Interim: replaced by the client of the REST API. */
-const connect: ConnectAgent = ({ socketPath }) =>
-  Promise.reject(new ShoalError("ERR_AGENT_UNREACHABLE", socketPath));
+/** The client is loaded when an agent is looked for. */
+const connect: ConnectAgent = async (address, options) => {
+  const { connectAgent } = await import("../rest/connect-agent.ts");
+  return await connectAgent(address, options);
+};
 
 async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context;

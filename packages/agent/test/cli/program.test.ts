@@ -55,7 +55,7 @@ test.each<[string, unknown[]]>([
     "publish http://a/f --key k -o f --overwrite --state s --ca c",
     ["publish", "http://a/f", { key: ["k"], output: "f", overwrite: true, state: "s", ca: "c" }],
   ],
-  ["publish http://a/f --job-socket j", ["publish", "http://a/f", { jobSocket: "j" }]],
+  ["publish http://a/f --socket j", ["publish", "http://a/f", { socket: "j" }]],
   ["explain --socket s", ["explain", undefined, { socket: "s" }]],
   ["explain j --json", ["explain", "j", { json: true }]],
   ["jobs show j --socket s", ["jobs show", "j"]],
@@ -152,7 +152,7 @@ test("begins the help of every command with an example that parses", async () =>
     written = "";
     const asked = await run(`${path} --help`).catch((error: unknown) => error);
     expect((asked as CommanderError).exitCode, path).toBe(0);
-    expect(written).toMatch(/^Examples:\n {2}shoal \w+[^]*\n\nUsage: shoal/);
+    expect(written).toMatch(/^Examples:\n {2}[^\n]*shoal \w+[^]*\n\nUsage: shoal/);
     for (const [, example = ""] of written.matchAll(/^ {2}shoal ((?:\S+ ?)+)/gm)) {
       const complete = example.replaceAll("bafyrei…", contentId).replace("9f86d081…", sha256);
       // A command that lists without being told to asks an agent, and none runs here.
