@@ -52,7 +52,12 @@ export class CliProcess implements AsyncDisposable {
   readonly #ended: Promise<unknown>;
 
   constructor(args: readonly string[], { home, cwd, uid }: CliPlace) {
-    const { XDG_STATE_HOME: _, ...env } = process.env;
+    const {
+      XDG_STATE_HOME: _,
+      XDG_RUNTIME_DIR: _runtime,
+      SHOAL_SOCKET: _socket,
+      ...env
+    } = process.env;
     this.#child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
       cwd,
       env: { ...env, HOME: home },
