@@ -125,6 +125,16 @@ export class CliUser {
     return new CliProcess([command, ...network, ...rest].filter(Boolean), this);
   }
 
+  /** Starts the command with these arguments alone. */
+  startPlain(...args: string[]): CliProcess {
+    return new CliProcess(args, this);
+  }
+
+  async runPlain(...args: string[]): Promise<CliResult> {
+    await using process = this.startPlain(...args);
+    return await process.ended();
+  }
+
   async run(...args: string[]): Promise<CliResult> {
     await using process = this.start(...args);
     return await process.ended();

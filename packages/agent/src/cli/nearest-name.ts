@@ -1,7 +1,9 @@
 /** Finds what somebody may have meant by a name that does not exist. */
 
-/** The name with the fewest changes of letters, where those are few; `undefined` where none is near. */
+/** The name that `word` begins, or the one with the fewest changes, where those are few. */
 export function nearestName(word: string, names: readonly string[]): string | undefined {
+  const begun = word.length > 1 ? names.filter((name) => name.startsWith(word)) : [];
+  if (begun.length === 1) return begun[0];
   const distances = names.map((name) => ({ name, changes: changesBetween(word, name) }));
   const [nearest] = distances.toSorted((a, b) => a.changes - b.changes);
   return nearest !== undefined && isNear(nearest.changes, nearest.name, word)
@@ -9,10 +11,9 @@ export function nearestName(word: string, names: readonly string[]): string | un
     : undefined;
 }
 
-/** Beginnings count, and so do up to three changes, but not more than half of the name. */
+/** Up to three changes, but not more than half of the name. */
 function isNear(changes: number, name: string, word: string): boolean {
-  const isBeginning = word.length > 1 && name.startsWith(word);
-  return isBeginning || changes <= Math.min(3, Math.floor(Math.max(name.length, word.length) / 2));
+  return changes <= Math.min(3, Math.floor(Math.max(name.length, word.length) / 2));
 }
 
 /** Letters to add, remove, replace or swap with their neighbour. */
