@@ -181,11 +181,17 @@ async function deliver(
   }
 }
 
-/** Unless the same command in another terminal was first. */
+/** How long files may take to be put in place by somebody else. */
+const PUBLISH_TIMEOUT_MS = 60_000;
+
+/** Puts the files in place, unless the same command in another terminal is at it, or was. */
 async function publish(job: Job): Promise<void> {
   try {
     await job.acknowledge();
   } catch (error) {
+    if (!(error instanceof ShoalError) || error.code !== "ERR_JOB_STATE") throw error;
+    const signal = AbortSignal.timeout(PUBLISH_TIMEOUT_MS);
+    await Array.fromAsync(job.events({ signal })); // Until it is over.
     if ((await job.snapshot()).state !== "acknowledged") throw error;
   }
 }
