@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { LIMITS } from "@shoal/core";
 import { expect, test } from "vitest";
 import { DO_REST_PORTS, RestListener } from "../../src/do-rest/listener.ts";
@@ -29,7 +30,22 @@ test("a listener takes the next port when one is in use", async () => {
   await Promise.all([first.close(), second.close()]);
 });
 
+test("two thousand busy ports are passed within 2 s", async () => {
+  const servers = Array.from({ length: 2_000 }, (_, i) => {
+    // Some of them others have, which is as good.
+    const server = createServer().on("error", () => {});
+    return server.listen({ host: "127.0.0.1", port: 50_000 + i, exclusive: true });
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  const beganAt = performance.now();
+  const listener = await RestListener.open(deps);
+  expect(performance.now() - beganAt).toBeLessThan(2_000);
+  expect(listener.port).toBeGreaterThanOrEqual(52_000);
+  await listener.close();
+  for (const server of servers) server.close();
+});
+
 test("a port that may not be had for another reason ends the search", async () => {
   const ports = { first: 65_536, last: 65_537 };
-  await expect(RestListener.open(deps, { ports })).rejects.toThrow();
+  await expect(RestListener.open(deps, { ports })).rejects.toThrow("port");
 });
