@@ -23,6 +23,7 @@ test("greets on both sides, and reports host and requests accepted", async () =>
     peerId: b.peerId,
     host: "127.0.0.1",
     reach: "host",
+    transport: expect.stringMatching(/^(tls|noise)$/) as string,
     requestsMax: LIMITS.requestsPerPeerMax,
   });
   expect((await b.next("peerConnected")).peerId).toBe(a.peerId);
