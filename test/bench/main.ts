@@ -10,7 +10,10 @@ import { benchCore, benchCrowd } from "./core-bench.ts";
 import { benchDiscovery } from "./discovery-bench.ts";
 import type { Figure } from "./measure.ts";
 import { benchOrigin } from "./origin-bench.ts";
+import { benchRest } from "./rest-bench.ts";
 import { benchUpdate } from "./update-bench.ts";
+
+const REST_LOAD = { watchers: 200, requestsPerSec: 1_000 };
 
 const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   core: () => benchCore({ pieceCount: 100_000, peerCount: 200 }),
@@ -19,6 +22,9 @@ const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   update: () => benchUpdate({ length: 512 * MiB }),
   discovery: () => benchDiscovery([8, 24]),
   origin: () => benchOrigin({ length: 1024 * MiB, rounds: 5 }),
+  rest: () => benchRest({ length: 512 * MiB, rounds: 5, ...REST_LOAD }),
+  restLimited: () =>
+    benchRest({ length: 512 * MiB, rounds: 5, ...REST_LOAD, rateBytesPerSec: 25_000_000 }),
   originLimited: () => benchOrigin({ length: 256 * MiB, rounds: 5, rateBytesPerSec: 20_000_000 }),
 };
 
