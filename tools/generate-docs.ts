@@ -6,6 +6,7 @@
  * Knows where pages lie; what they say is in `tools/docs/`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { openApiDocument } from "@shoal/agent";
 import { errorsPage } from "./docs/errors-page.ts";
 import { withExitCodes } from "./docs/exit-codes.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
@@ -14,6 +15,7 @@ import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
 const root = new URL("../", import.meta.url);
+const openApi = `${JSON.stringify(await openApiDocument(), undefined, 2)}\n`;
 
 /** Every generated page: its path from the repository's root, and its text. */
 export function generateDocs(): ReadonlyMap<string, string> {
@@ -28,6 +30,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ["docs/job-states.md", jobStatesPage()],
     ["docs/operations.md", withExitCodes(readPage("docs/operations.md") ?? "")],
     ["docs/shoal.1", manPage(readVersion())],
+    ["docs/openapi.json", openApi],
   ]);
 }
 

@@ -27,19 +27,19 @@ export function serveEvents(
   let nextId = hub.nextId;
   let isOver = false;
   const wake = (): void => {
-    if (isOver || nextId === hub.nextId) return;
-    response.cork();
-    while (nextId < hub.nextId && response.writableLength < LIMITS.restUnsentBytesMax) {
+    // Joined by hand: an answer that is corked does not say when it has room again.
+    const parts: Uint8Array[] = [];
+    let roomBytes = LIMITS.restUnsentBytesMax - response.writableLength;
+    while (!isOver && nextId < hub.nextId && roomBytes > 0) {
       const event = hub.eventOf(nextId);
-      if (event === undefined) {
-        nextId = hub.nextId;
-        response.write(resetOf(nextId - 1));
-        break;
-      }
-      nextId++;
-      if (isWanted(event, filter)) response.write(event.bytes);
+      nextId = event === undefined ? hub.nextId : nextId + 1;
+      if (event !== undefined && !isWanted(event, filter)) continue;
+      const bytes = event?.bytes ?? Buffer.from(resetOf(nextId - 1));
+      parts.push(bytes);
+      roomBytes -= bytes.length;
     }
-    response.uncork();
+    const [only, ...others] = parts;
+    if (only !== undefined) response.write(others.length === 0 ? only : Buffer.concat(parts));
   };
   const unwatch = hub.watch({
     wake,

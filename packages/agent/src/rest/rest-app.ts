@@ -124,8 +124,27 @@ export async function describeApi(app: RestApp): Promise<void> {
       security: [{ token: [] }],
     },
     transform: createJsonSchemaTransform({ skipList: [] }),
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (made) => withoutUnused(jsonSchemaTransformObject(made)),
   });
+}
+
+/** Every named schema is made for requests and for answers; those that nothing names are left out. */
+function withoutUnused<Made extends object>(made: Made): Made {
+  const { components } = made as { components?: { schemas?: Record<string, unknown> } };
+  const schemas = components?.schemas ?? {};
+  const used = new Set<string>();
+  const look = (value: unknown): void => {
+    for (const [, name = ""] of JSON.stringify(value).matchAll(
+      /"#\/components\/schemas\/(\w+)"/g,
+    )) {
+      if (used.has(name)) continue;
+      used.add(name);
+      look(schemas[name] ?? {});
+    }
+  };
+  look({ ...made, components: {} });
+  for (const name of Object.keys(schemas)) if (!used.has(name)) delete schemas[name];
+  return made;
 }
 
 function sendProblem(

@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
 import { dirname, join, resolve as resolvePath } from "node:path";
 import type { Duplex } from "node:stream";
@@ -106,10 +106,7 @@ async function listen(
 ): Promise<Listening> {
   const gate = new ConnectionGate();
   const streams = new ServedStreams();
-  const guard = {
-    hosts: new Set(SOCKET_HOSTS),
-    token: (token && new TokenGate(token)) || undefined,
-  };
+  const server = serverOf(gate, token);
   const portOf = (): number => (server.address() as AddressInfo).port;
   const routeDeps: RouteDeps = {
     ...deps,
@@ -118,20 +115,10 @@ async function listen(
     hidesSecrets: token !== undefined,
     prove: token === undefined ? undefined : (nonce) => proofOf(token, nonce, portOf()),
   };
-  const idleMs = token === undefined ? LIMITS.restSocketIdleTimeoutMs : LIMITS.restIdleTimeoutMs;
-  const server = createServer({
-    maxHeaderSize: LIMITS.restHeaderBytesMax,
-    headersTimeout: LIMITS.restHeaderTimeoutMs,
-    requestTimeout: LIMITS.restRequestTimeoutMs,
-    keepAliveTimeout: idleMs,
-    connectionsCheckingInterval: CHECK_INTERVAL_MS,
-    // Checked by the guard, which has words for it.
-    requireHostHeader: false,
-    noDelay: true,
-  });
-  server.maxConnections = ConnectionGate.connectionsMax;
-  server.on("connection", (socket) => gate.accept(socket));
-  server.on("clientError", refuseBytes);
+  const guard = {
+    hosts: SOCKET_HOSTS,
+    token: token === undefined ? undefined : new TokenGate(token),
+  };
   const app = createRestApp(routeDeps, (handler) => {
     server.on("request", (request, response) => {
       if (!gate.begin(request, response)) return;
@@ -152,10 +139,8 @@ async function listen(
   }
   // One connection that cannot be accepted is no reason to stop.
   server.on("error", (error) => deps.onFault?.(error));
-  if (token !== undefined) {
-    const port = portOf();
-    guard.hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
-  }
+  const port = token === undefined ? 0 : portOf();
+  if (token !== undefined) guard.hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
   const close = async (): Promise<void> => {
     streams.close();
     const ended = once(server, "close");
@@ -164,7 +149,25 @@ async function listen(
     await ended;
     await app.close();
   };
-  return { port: token === undefined ? 0 : portOf(), [Symbol.asyncDispose]: close };
+  return { port, [Symbol.asyncDispose]: close };
+}
+
+function serverOf(gate: ConnectionGate, token: string | undefined): Server {
+  const isOnSocket = token === undefined;
+  const server = createServer({
+    maxHeaderSize: LIMITS.restHeaderBytesMax,
+    headersTimeout: LIMITS.restHeaderTimeoutMs,
+    requestTimeout: LIMITS.restRequestTimeoutMs,
+    keepAliveTimeout: isOnSocket ? LIMITS.restSocketIdleTimeoutMs : LIMITS.restIdleTimeoutMs,
+    connectionsCheckingInterval: CHECK_INTERVAL_MS,
+    // Checked by the guard, which has words for it.
+    requireHostHeader: false,
+    noDelay: true,
+  });
+  server.maxConnections = ConnectionGate.connectionsMax;
+  server.on("connection", (socket) => gate.accept(socket));
+  server.on("clientError", refuseBytes);
+  return server;
 }
 
 async function addRoutes(app: RestApp, deps: RouteDeps): Promise<void> {

@@ -11,7 +11,7 @@ import type { RestClient } from "./rest-client.ts";
 export interface EventListener {
   readonly path: string;
   /** `reset`: some were missed. */
-  happened(event: EventSourceMessage): void;
+  readonly happened: (event: EventSourceMessage) => void;
 }
 
 /** Until the returned function is called. When the agent ends it, so does the client. */

@@ -8,9 +8,15 @@ const tags = ["probes"];
 /** Clients of another version go away. */
 const API_VERSION = 1;
 
+/** Of those that say nothing worth a token. */
+const noToken = { security: [] };
+
 export function addProbeRoutes(app: RestApp, deps: RouteDeps): void {
-  const { service, metricsText, prove } = deps;
-  const noToken = { security: [] };
+  addStates(app, deps);
+  addGreetings(app, deps);
+}
+
+function addStates(app: RestApp, { service, metricsText }: RouteDeps): void {
   const ok = z.strictObject({ status: z.literal("ok") });
   app.get(
     "/healthz",
@@ -37,6 +43,28 @@ export function addProbeRoutes(app: RestApp, deps: RouteDeps): void {
     },
     async () => ({ status: "ready" as const, isSafeMode: (await service.facts()).isSafeMode }),
   );
+  app.get(
+    "/metrics",
+    {
+      schema: {
+        tags,
+        operationId: "metrics",
+        description: "In Prometheus' text format (docs/metrics.md).",
+        response: {
+          200: { description: "Metrics", content: { "text/plain": { schema: z.string() } } },
+          default: failure,
+        },
+      },
+    },
+    async (_request, reply) => {
+      if (metricsText === undefined) throw new ShoalError("ERR_FEATURE_UNSUPPORTED", "metrics");
+      const metrics = await metricsText();
+      return reply.type("text/plain; version=0.0.4; charset=utf-8").send(metrics);
+    },
+  );
+}
+
+function addGreetings(app: RestApp, { prove }: RouteDeps): void {
   const version = z.strictObject({ name: z.literal("shoal"), apiVersion: z.number() });
   app.get(
     "/v1",
@@ -61,25 +89,6 @@ export function addProbeRoutes(app: RestApp, deps: RouteDeps): void {
     async ({ query }) => {
       if (prove === undefined) throw new ShoalError("ERR_ROUTE_NOT_FOUND", "there is no token");
       return { proof: prove(query.nonce) };
-    },
-  );
-  app.get(
-    "/metrics",
-    {
-      schema: {
-        tags,
-        operationId: "metrics",
-        description: "In Prometheus' text format (docs/metrics.md).",
-        response: {
-          200: { description: "Metrics", content: { "text/plain": { schema: z.string() } } },
-          default: failure,
-        },
-      },
-    },
-    async (_request, reply) => {
-      if (metricsText === undefined) throw new ShoalError("ERR_FEATURE_UNSUPPORTED", "metrics");
-      const metrics = await metricsText();
-      return reply.type("text/plain; version=0.0.4; charset=utf-8").send(metrics);
     },
   );
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());

@@ -26,9 +26,10 @@ const events = {
 };
 const streamParams = z.object({ streamId: text() });
 
+const tags = ["streams"];
+
 export function addStreamRoutes(app: RestApp, deps: RouteDeps): void {
   const { service, streams } = deps;
-  const tags = ["streams"];
   app.post(
     "/v1/jobs/:jobId/files/:fileIndex/stream",
     {
@@ -47,6 +48,10 @@ export function addStreamRoutes(app: RestApp, deps: RouteDeps): void {
       return reply;
     },
   );
+  addStreamAnswers(app, deps);
+}
+
+function addStreamAnswers(app: RestApp, { streams }: RouteDeps): void {
   app.post(
     "/v1/streams/:streamId/taken",
     {
@@ -104,7 +109,6 @@ export function addStreamRoutes(app: RestApp, deps: RouteDeps): void {
 }
 
 export function addEventRoutes(app: RestApp, deps: RouteDeps): void {
-  const tags = ["events"];
   const headers = z.object({ "last-event-id": optional(text()) });
   const querystring = z.object({
     types: optional(text(LIMITS.urlLengthMax)).meta({
@@ -121,7 +125,7 @@ export function addEventRoutes(app: RestApp, deps: RouteDeps): void {
   };
   app.get(
     "/v1/events",
-    { schema: { tags, operationId: "watch", headers, querystring, response: events } },
+    { schema: { tags: ["events"], operationId: "watch", headers, querystring, response: events } },
     async ({ query, headers: fields, raw }, reply) => {
       serve({ query, headers: fields, raw, reply });
       return reply;
@@ -131,7 +135,7 @@ export function addEventRoutes(app: RestApp, deps: RouteDeps): void {
     "/v1/jobs/:jobId/events",
     {
       schema: {
-        tags,
+        tags: ["events"],
         operationId: "watchJob",
         params: jobParams,
         headers,

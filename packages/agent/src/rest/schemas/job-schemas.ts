@@ -165,7 +165,6 @@ export const fileSnapshot: z.ZodType<FileSnapshot> = z
     peerBytes: count,
     wastedBytes: count,
     reusedBytes: count,
-    uploadedBytes: count,
     receivedBytes: byPeerClass,
     sentBytes: byPeerClass,
     originRequests: count,
