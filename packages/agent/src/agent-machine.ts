@@ -9,8 +9,15 @@
  * Knows a probe; not what its facts mean. Called by `startAgent`.
  */
 import { isBoolean, isCount, isRecordOf, ShoalError } from "@shoal/core";
-import type { MachineFacts, Millis, Scheduler } from "@shoal/core";
-import type { AgentConfiguration, AgentPolicies } from "./agent-policies.ts";
+import type {
+  EffectiveSetting,
+  MachineFacts,
+  Millis,
+  PaceSettings,
+  ResolvedPolicies,
+  Scheduler,
+} from "@shoal/core";
+import type { AgentConfiguration } from "./agent-policies.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
 
 /** The part of an agent that is about policies. */
@@ -24,6 +31,9 @@ export interface PolicyFace {
   configuration(): AgentConfiguration;
 }
 
+/** What was made of settings and policies. */
+export type InForce = Pick<ResolvedPolicies, "effective" | "policies">;
+
 export interface AgentMachineDeps {
   /** Runs a verb on the scheduler. */
   act<Result>(verb: (scheduler: Scheduler, now: Millis) => Result): Result;
@@ -34,7 +44,7 @@ const LOOK_TIMEOUT_MS = 5_000;
 
 export class AgentMachine implements PolicyFace, Disposable {
   readonly #deps: AgentMachineDeps;
-  readonly #policies: AgentPolicies;
+  #policies: InForce;
   readonly #probe: MachineProbe;
   readonly #timer: NodeJS.Timeout;
   #found: MachineFacts = {};
@@ -42,7 +52,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   #isLooking = false;
   #isOver = false;
 
-  private constructor(deps: AgentMachineDeps, policies: AgentPolicies, probe: MachineProbe) {
+  private constructor(deps: AgentMachineDeps, policies: InForce, probe: MachineProbe) {
     this.#deps = deps;
     this.#policies = policies;
     this.#probe = probe;
@@ -55,7 +65,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   static async start(
     deps: AgentMachineDeps,
     options: {
-      readonly policies: AgentPolicies;
+      readonly policies: InForce;
       readonly probe: MachineProbe;
       /** Told from the beginning. */
       readonly facts?: MachineFacts;
@@ -74,8 +84,16 @@ export class AgentMachine implements PolicyFace, Disposable {
   }
 
   configuration(): AgentConfiguration {
-    const { effective: settings, policies } = this.#policies;
-    return { settings, policies, peering: this.#deps.act((scheduler) => scheduler.peering) };
+    const { effective, policies } = this.#policies;
+    return this.#deps.act(({ peering, paceSettings }) => {
+      const settings = effective.map((row) => withPace(row, paceSettings));
+      return { settings, policies, peering };
+    });
+  }
+
+  /** What `configuration` tells from now on. */
+  setPolicies(policies: InForce): void {
+    this.#policies = policies;
   }
 
   [Symbol.dispose](): void {
@@ -97,6 +115,12 @@ export class AgentMachine implements PolicyFace, Disposable {
     const facts = { ...this.#found, ...this.#told };
     this.#deps.act((scheduler, now) => scheduler.setMachine(facts, now));
   }
+}
+
+/** A rate that was changed while the agent runs is an explicit setting. */
+function withPace(row: EffectiveSetting, pace: PaceSettings): EffectiveSetting {
+  const value = (pace as Partial<Record<string, number>>)[row.name] ?? row.value;
+  return value === row.value ? row : { ...row, value, provider: "setting" };
 }
 
 const isFactsShape = isRecordOf(

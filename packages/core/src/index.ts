@@ -185,6 +185,7 @@ export type {
   EffectiveSetting,
   PolicyPreset,
   Provider,
+  PolicyRequest,
   ResolvedPolicies,
 } from "./registry/resolve-policies.ts";
 export { isSettingValue, resolveSettings, SETTINGS } from "./registry/settings.ts";

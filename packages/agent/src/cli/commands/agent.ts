@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import { POLICY_PRESETS } from "@shoal/core";
 import type { Policies } from "@shoal/core";
+import { LOG_FORMATS, LOG_LEVELS } from "../../config/agent-keys.ts";
 import type { AgentCommandOptions } from "../agent-command.ts";
 import { addNetworkOptions, listed, subcommand } from "../define-command.ts";
 import type { Register } from "../define-command.ts";
@@ -31,6 +32,18 @@ export const addAgent: Register = (program, context) => {
         "--policy-preset <NAME>",
         "do: what Delivery Optimization asks for by default",
       ).choices(POLICY_PRESETS),
+    )
+    .option("--config <FILE>", "read this configuration file in place of yours")
+    .addOption(listed("--set <KEY=VALUE>", "set any key of docs/configuration.md (repeatable)"))
+    .addOption(
+      new Option("--log-level <LEVEL>", "the least worth a line; default: info").choices(
+        LOG_LEVELS,
+      ),
+    )
+    .addOption(
+      new Option("--log-format <FORMAT>", "default: text on a terminal, else JSON").choices(
+        LOG_FORMATS,
+      ),
     )
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
     .option("--json", "print the addresses as a line of JSON")
