@@ -6,6 +6,7 @@
  * Knows where pages lie; what they say is in `tools/docs/`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { configurationPage } from "./docs/configuration-page.ts";
 import { errorsPage } from "./docs/errors-page.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
 import { policiesPage } from "./docs/policies-page.ts";
@@ -17,6 +18,7 @@ const root = new URL("../", import.meta.url);
 export function generateDocs(): ReadonlyMap<string, string> {
   const limitsSource = readFileSync(new URL("packages/core/src/registry/limits.ts", root), "utf8");
   return new Map([
+    ["docs/configuration.md", configurationPage()],
     ["docs/settings.md", settingsPage()],
     ["docs/policies.md", policiesPage()],
     ["docs/errors.md", errorsPage()],

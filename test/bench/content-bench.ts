@@ -1,4 +1,5 @@
 /** Manifests and digests: what publishing, opening and verifying a content cost. */
+import { hash } from "node:crypto";
 import {
   decodeManifest,
   encodeManifest,
@@ -6,48 +7,52 @@ import {
   LIMITS,
   MiB,
   PieceLayout,
-  sha256,
   contentIdOf,
+  matchesDigest,
+  sha256,
+  startDigest,
 } from "@shoal/core";
 import type { Manifest } from "@shoal/core";
-import { medianUs } from "./measure.ts";
-import type { Figure } from "./measure.ts";
+import { inMibPerSec, inUs } from "./measure.ts";
+import type { Subject } from "./measure.ts";
 
-export function benchManifest(): Figure[] {
+export function manifestSubjects(): Subject[] {
   return [4_096, LIMITS.piecesPerManifestMax].flatMap((pieceCount) => {
     const manifest = manifestOf(pieceCount);
     const bytes = encodeManifest(manifest);
-    const once = { runs: 21, count: 1 };
+    const once = { runs: 21, count: 1, figure: inUs };
+    const of = `of a manifest of ${pieceCount} pieces`;
     return [
-      {
-        name: `encode a manifest of ${pieceCount} pieces`,
-        value: medianUs(once, () => void encodeManifest(manifest)),
-        unit: "us" as const,
-      },
-      {
-        name: `decode a manifest of ${pieceCount} pieces`,
-        value: medianUs(once, () => void decodeManifest(bytes)),
-        unit: "us" as const,
-      },
-      {
-        name: `content id of a manifest of ${pieceCount} pieces`,
-        value: medianUs(once, () => void contentIdOf(bytes)),
-        unit: "us" as const,
-      },
+      { name: `encoding ${of}`, ...once, run: () => void encodeManifest(manifest) },
+      { name: `decoding ${of}`, ...once, run: () => void decodeManifest(bytes) },
+      { name: `content id ${of}`, ...once, run: () => void contentIdOf(bytes) },
     ];
   });
 }
 
-export function benchDigest(): Figure[] {
-  const piece = new Uint8Array(MiB).fill(0x5a);
+/** What a digest costs through `core/hash` and beside it, in memory of its own and shared. */
+export function digestSubjects(): Subject[] {
+  const own = new Uint8Array(MiB).fill(0x5a);
   const shared = new Uint8Array(new SharedArrayBuffer(MiB)).fill(0x5a);
-  return [piece, shared].map((bytes, index) => {
+  const expected = sha256(own);
+  const running = (bytes: Uint8Array): void => {
+    const digest = startDigest();
+    for (let at = 0; at < MiB; at += 64 * KiB) digest.update(bytes.subarray(at, at + 64 * KiB));
+    digest.finish();
+  };
+  const subjects: [name: string, digest: () => unknown][] = [
+    ["node:crypto, SHA-256 of 1 MiB", () => hash("sha256", own, "buffer")],
+    ["SHA-256 of 1 MiB", () => sha256(own)],
+    ["SHA-256 of 1 MiB of shared memory", () => sha256(shared)],
+    ["SHA-256 of 1 MiB, compared with a digest", () => matchesDigest(own, expected, 0)],
+    ["SHA-256 of 1 MiB in parts of 64 KiB", () => running(own)],
+  ];
+  return subjects.map(([name, digest]) => {
     const count = 8;
-    const us = medianUs({ runs: 31, count }, () => {
-      for (let i = 0; i < count; i++) sha256(bytes);
-    });
-    const memory = index === 0 ? "own" : "shared";
-    return { name: `SHA-256 of 1 MiB, ${memory} memory`, value: 1e6 / us, unit: "MiB/s" as const };
+    const run = (): void => {
+      for (let i = 0; i < count; i++) digest();
+    };
+    return { name, runs: 31, count, run, figure: inMibPerSec };
   });
 }
 

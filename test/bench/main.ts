@@ -6,17 +6,15 @@
 import { parseArgs } from "node:util";
 import { MiB } from "@shoal/core";
 import { benchChunker } from "./chunker-bench.ts";
-import { benchDigest, benchManifest } from "./content-bench.ts";
+import { benchCore, benchCrowd } from "./core-bench.ts";
 import { benchDiscovery } from "./discovery-bench.ts";
 import type { Figure } from "./measure.ts";
 import { benchOrigin } from "./origin-bench.ts";
-import { benchPicker } from "./picker-bench.ts";
 import { benchUpdate } from "./update-bench.ts";
 
 const BENCHES: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
-  picker: () => benchPicker({ pieceCount: 100_000, peerCount: 200 }),
-  manifest: benchManifest,
-  digest: benchDigest,
+  core: () => benchCore({ pieceCount: 100_000, peerCount: 200 }),
+  crowd: () => benchCrowd({ peers: 1_000 }),
   chunker: benchChunker,
   update: () => benchUpdate({ length: 512 * MiB }),
   discovery: () => benchDiscovery([8, 24]),

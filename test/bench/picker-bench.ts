@@ -4,8 +4,8 @@
  */
 import { Picker, PieceSet, Random } from "@shoal/core";
 import { ReferencePicker } from "../../packages/core/test/picker/reference-picker.ts";
-import { medianUs } from "./measure.ts";
-import type { Figure } from "./measure.ts";
+import { inMs, inUs } from "./measure.ts";
+import type { Subject } from "./measure.ts";
 
 /** Plain sets take too much memory for more. */
 const PLAIN_PEERS = 20;
@@ -44,59 +44,65 @@ export function newHaves(picker: Picker, size: PickerBenchSize, count: number): 
   return pairs;
 }
 
-export function benchPicker(size: PickerBenchSize): Figure[] {
+/** Everything the picker does, at one size. */
+export function pickerSubjects(size: PickerBenchSize): Subject[] {
   return [
-    { name: "HAVE", value: haveUs(size), unit: "us", target: 0.5 },
-    { name: "pick 1", value: pickUs(size, 1), unit: "us", target: 5 },
-    { name: "pick 8", value: pickUs(size, 8), unit: "us" },
-    { name: "pick 1 and ask", value: askUs(size, 1), unit: "us", target: 5 },
-    { name: "pick 8 and ask", value: askUs(size, 8), unit: "us" },
-    { name: "pick 1 from scattered pieces", value: scatteredPickUs(size), unit: "us" },
-    { name: "pick from an idle peer", value: idlePickUs(size), unit: "us" },
-    { name: "request to held", value: lifeUs(size), unit: "us" },
-    { name: "bitfield of 40 pieces", value: smallBitfieldUs(size), unit: "us" },
-    { name: "bitfield of half the pieces", value: bitfieldMs(size), unit: "ms" },
-    { name: "bitfield and sorting anew", value: sortMs(size), unit: "ms" },
-    { name: `plain: pick 1 (${PLAIN_PEERS} peers)`, value: plainPickMs(size), unit: "ms" },
+    haves(size),
+    picks(size, 1, { target: 5 }),
+    picks(size, 8),
+    asks(size, 1, { target: 5 }),
+    asks(size, 8),
+    scatteredPicks(size),
+    idlePicks(size),
+    lives(size),
+    bitfields(size, "bitfield of 40 pieces", { share: 40 / size.pieceCount, sorts: false }),
+    bitfields(size, "bitfield of half the pieces", { share: 0.5, sorts: false }),
+    bitfields(size, "bitfield of half, and sorting anew", { share: 0.5, sorts: true }),
+    drops(size, "drop of a peer", false),
+    drops(size, "drop of a peer, and sorting anew", true),
+    plainPicks(size),
   ];
 }
 
-function haveUs(size: PickerBenchSize): number {
+function haves(size: PickerBenchSize): Subject {
   const picker = halfwaySwarm(size);
   const count = 2_000;
   const runs = 51;
   const pairs = newHaves(picker, size, runs * count);
-  return medianUs({ runs, count }, (turn) => {
+  const run = (turn: number): void => {
     for (let i = 2 * turn * count; i < 2 * (turn + 1) * count; i += 2) {
       picker.sourceHas(pairs[i]!, pairs[i + 1]!);
     }
-  });
+  };
+  return { name: "HAVE", target: 0.5, runs, count, run, figure: inUs };
 }
 
-function pickUs(size: PickerBenchSize, wanted: number): number {
+function picks(size: PickerBenchSize, wanted: number, target: { target?: number } = {}): Subject {
   const picker = halfwaySwarm(size);
   const out = new Uint32Array(wanted);
   const count = 2_000;
-  return medianUs({ runs: 51, count }, () => {
+  const run = (): void => {
     for (let i = 0; i < count; i++) picker.pick(i % size.peerCount, wanted, out);
-  });
+  };
+  return { name: `pick ${wanted}`, ...target, runs: 51, count, run, figure: inUs };
 }
 
 /** A pick together with marking the pieces as requested, so that each pick finds others. */
-function askUs(size: PickerBenchSize, wanted: number): number {
+function asks(size: PickerBenchSize, wanted: number, target: { target?: number } = {}): Subject {
   const picker = halfwaySwarm(size);
   const out = new Uint32Array(wanted);
   const count = 200;
-  return medianUs({ runs: 51, count }, (turn) => {
+  const run = (turn: number): void => {
     for (let i = 0; i < count; i++) {
       const picked = picker.pick((turn + i) % size.peerCount, wanted, out);
       for (let each = 0; each < picked; each++) picker.markRequested(out[each]!);
     }
-  });
+  };
+  return { name: `pick ${wanted} and ask`, ...target, runs: 51, count, run, figure: inUs };
 }
 
 /** Peers whose few free pieces are spread over the order, so that a walk would be long. */
-function scatteredPickUs(size: PickerBenchSize): number {
+function scatteredPicks(size: PickerBenchSize): Subject {
   const random = new Random(42);
   const picker = new Picker(size.pieceCount, random);
   for (let slot = 0; slot < size.peerCount; slot++) {
@@ -106,12 +112,13 @@ function scatteredPickUs(size: PickerBenchSize): number {
   const out = new Uint32Array(1);
   picker.pick(0, 1, out);
   const count = 200;
-  return medianUs({ runs: 51, count }, () => {
+  const run = (): void => {
     for (let i = 0; i < count; i++) picker.pick(i % 20, 1, out);
-  });
+  };
+  return { name: "pick 1 from scattered pieces", runs: 51, count, run, figure: inUs };
 }
 
-function idlePickUs(size: PickerBenchSize): number {
+function idlePicks(size: PickerBenchSize): Subject {
   const picker = halfwaySwarm(size);
   const held = new PieceSet(size.pieceCount);
   for (let piece = 0; piece < size.pieceCount; piece += 4) held.add(piece);
@@ -119,56 +126,61 @@ function idlePickUs(size: PickerBenchSize): number {
   const out = new Uint32Array(8);
   picker.pick(0, 1, out);
   const count = 10_000;
-  return medianUs({ runs: 21, count }, () => {
+  const run = (): void => {
     for (let i = 0; i < count; i++) picker.pick(size.peerCount, 8, out);
-  });
+  };
+  return { name: "pick from an idle peer", runs: 21, count, run, figure: inUs };
 }
 
 /** markRequested, unmarkRequested and markHeld, as a piece that arrives causes them. */
-function lifeUs(size: PickerBenchSize): number {
+function lives(size: PickerBenchSize): Subject {
   const picker = halfwaySwarm(size);
   const count = 200;
-  return medianUs({ runs: 51, count }, (turn) => {
+  const run = (turn: number): void => {
     for (let i = turn * count; i < (turn + 1) * count; i++) {
       const piece = 4 * i + 1;
       picker.markRequested(piece);
       picker.unmarkRequested(piece);
       picker.markHeld(piece);
     }
-  });
+  };
+  return { name: "request to held", runs: 51, count, run, figure: inUs };
 }
 
-function smallBitfieldUs(size: PickerBenchSize): number {
+/** A source that comes with some pieces; `sorts`: and what the next pick adds to that. */
+function bitfields(
+  size: PickerBenchSize,
+  name: string,
+  { share, sorts }: { readonly share: number; readonly sorts: boolean },
+): Subject {
   const picker = halfwaySwarm(size);
-  const set = randomSet(size.pieceCount, 40 / size.pieceCount, new Random(3));
-  return medianUs({ runs: 51, count: 1 }, (turn) => picker.addSource(size.peerCount + turn, set));
-}
-
-function bitfieldMs(size: PickerBenchSize): number {
-  const picker = halfwaySwarm(size);
-  const set = randomSet(size.pieceCount, 0.5, new Random(3));
-  const run = (turn: number): void => picker.addSource(size.peerCount + turn, set);
-  return medianUs({ runs: 31, count: 1 }, run) / 1_000;
-}
-
-function sortMs(size: PickerBenchSize): number {
-  const picker = halfwaySwarm(size);
-  const set = randomSet(size.pieceCount, 0.5, new Random(3));
+  const set = randomSet(size.pieceCount, share, new Random(3));
   const out = new Uint32Array(1);
   const run = (turn: number): void => {
     picker.addSource(size.peerCount + turn, set);
-    picker.pick(0, 1, out);
+    if (sorts) picker.pick(0, 1, out);
   };
-  return medianUs({ runs: 31, count: 1 }, run) / 1_000;
+  return { name, runs: 31, count: 1, run, figure: share < 0.5 ? inUs : inMs };
 }
 
-function plainPickMs({ pieceCount }: PickerBenchSize): number {
+function drops(size: PickerBenchSize, name: string, sorts: boolean): Subject {
+  const picker = halfwaySwarm(size);
+  const out = new Uint32Array(1);
+  const run = (turn: number): void => {
+    picker.removeSource(size.peerCount - 1 - turn);
+    if (sorts) picker.pick(0, 1, out);
+  };
+  return { name, runs: 31, count: 1, run, figure: inMs };
+}
+
+function plainPicks({ pieceCount }: PickerBenchSize): Subject {
   const random = new Random(42);
   const plain = new ReferencePicker(pieceCount);
   for (let slot = 0; slot < PLAIN_PEERS; slot++) {
     plain.addSource(slot, randomSet(pieceCount, (slot + 1) / (PLAIN_PEERS + 1), random));
   }
-  return medianUs({ runs: 1, count: 1 }, () => void plain.pickable(0)) / 1_000;
+  const run = (): void => void plain.pickable(0);
+  return { name: `plain: pick 1 (${PLAIN_PEERS} peers)`, runs: 2, count: 1, run, figure: inMs };
 }
 
 function randomSet(pieceCount: number, share: number, random: Random): PieceSet {

@@ -280,7 +280,7 @@ describe("an interrupted shoal get", () => {
     await serveSlowly(4 * MiB);
     await using process = user.start(...args, "--json");
     await until(() => process.objects.length > 0, "the first object");
-    expectFailure(await user.run(...args), 10, "Another agent is using this state directory");
+    expectFailure(await user.run(...args), 11, "Another agent is using this state directory");
     process.kill("SIGINT");
     expect((await process.ended()).exitCode).toBe(130);
   });

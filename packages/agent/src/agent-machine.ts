@@ -13,6 +13,7 @@ import type {
   EffectiveSetting,
   MachineFacts,
   Millis,
+  PaceSettingName,
   PaceSettings,
   ResolvedPolicies,
   Scheduler,
@@ -85,10 +86,11 @@ export class AgentMachine implements PolicyFace, Disposable {
 
   configuration(): AgentConfiguration {
     const { effective, policies } = this.#policies;
-    return this.#deps.act(({ peering, paceSettings }) => {
-      const settings = effective.map((row) => withPace(row, paceSettings));
-      return { settings, policies, peering };
-    });
+    return this.#deps.act(({ paceSettings, peering }) => ({
+      settings: effective.map((setting) => asChanged(setting, paceSettings)),
+      policies,
+      peering,
+    }));
   }
 
   /** What `configuration` tells from now on. */
@@ -117,10 +119,10 @@ export class AgentMachine implements PolicyFace, Disposable {
   }
 }
 
-/** A rate that was changed while the agent runs is an explicit setting. */
-function withPace(row: EffectiveSetting, pace: PaceSettings): EffectiveSetting {
-  const value = (pace as Partial<Record<string, number>>)[row.name] ?? row.value;
-  return value === row.value ? row : { ...row, value, provider: "setting" };
+/** What was changed while the agent runs is an explicit setting from then on. */
+function asChanged(setting: EffectiveSetting, inForce: PaceSettings): EffectiveSetting {
+  const value = inForce[setting.name as PaceSettingName] ?? setting.value;
+  return value === setting.value ? setting : { ...setting, value, provider: "setting" };
 }
 
 const isFactsShape = isRecordOf(

@@ -37,6 +37,12 @@ import type { AgentCache } from "./agent-cache.ts";
 import type { AgentMachine, PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
 import { changeOf } from "./settings-change.ts";
+import type { AgentService } from "./service/agent-service.ts";
+import { LocalAgentService } from "./service/local-agent-service.ts";
+import type { AgentServiceHost } from "./service/local-agent-service.ts";
+import { serviceHost } from "./service/service-host.ts";
+import type { ServiceParts } from "./service/service-host.ts";
+import type { DoRest } from "./do-rest/start-do-rest.ts";
 
 /** A running agent. `await using` closes it. */
 export interface Agent extends AsyncDisposable, PolicyFace {
@@ -52,6 +58,8 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   readonly connectedPeers: readonly PeerId[];
   /** Absolute; `undefined` when there is none. */
   readonly jobSocketPath: string | undefined;
+  /** The listener for programs of the DO SDK; `undefined` when there is none. */
+  readonly doRest: Pick<DoRest, "port" | "reload"> | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
   readonly servedContents: readonly ContentId[];
   /**
@@ -60,6 +68,11 @@ export interface Agent extends AsyncDisposable, PolicyFace {
    * closes it with itself; whoever is done with it earlier closes it.
    */
   jobService(caller?: JobCaller): JobService;
+  /**
+   * All that the agent answers to those who manage it, for `caller`; the agent's own affairs are for
+   * administrators. Default: an administrator named `local`. Closed as `jobService` says.
+   */
+  service(caller?: JobCaller): AgentService;
   /**
    * What the network is like from now on; what is not given stays. Jobs that may not use it wait in
    * `transientError`, those on this machine excepted. Throws `ERR_USAGE`.
@@ -111,12 +124,14 @@ const SERVE_TIMEOUT_MS = 60_000;
 interface RunningParts {
   readonly engine: Engine<PieceBytes>;
   /** Those that are open. */
-  readonly services: Set<JobService>;
+  readonly services: Set<{ close(): void }>;
   readonly store: Store;
   readonly swarm: Swarm;
   readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
   readonly machine: AgentMachine;
+  readonly service: ServiceParts;
+  readonly doRest: DoRest | undefined;
 }
 
 export class RunningAgent implements Agent {
@@ -125,7 +140,9 @@ export class RunningAgent implements Agent {
   readonly bans: AgentBans;
   readonly peerId: PeerId;
   readonly jobSocketPath: string | undefined;
+  readonly doRest: Agent["doRest"];
   readonly #parts: RunningParts;
+  readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
   #closed: Promise<void> | undefined;
 
@@ -136,6 +153,8 @@ export class RunningAgent implements Agent {
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
     this.jobSocketPath = parts.jobSocket?.path;
+    this.#serviceHost = serviceHost(this, { ...parts, ...parts.service });
+    this.doRest = parts.doRest;
   }
 
   get addresses(): readonly string[] {
@@ -155,6 +174,18 @@ export class RunningAgent implements Agent {
     const service = new LocalJobService(engine, caller);
     services.add(service);
     service.watch({ changed: () => {}, closed: () => void services.delete(service) });
+    if (this.#closed !== undefined) service.close();
+    return service;
+  }
+
+  service(caller: JobCaller = LOCAL_ADMINISTRATOR): AgentService {
+    const { services } = this.#parts;
+    const service: AgentService = new LocalAgentService(this.#serviceHost, {
+      caller,
+      jobs: this.jobService(caller),
+      onClosed: () => void services.delete(service),
+    });
+    services.add(service);
     if (this.#closed !== undefined) service.close();
     return service;
   }

@@ -13,14 +13,17 @@ import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/c
 import type { EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import type { JobService } from "@shoal/jobs";
-import { createOrigin, readCaFile } from "@shoal/origin";
+import { LocalJobService } from "@shoal/jobs";
+import type { JobCaller } from "@shoal/jobs";
+import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
+import { startDoRest } from "./do-rest/start-do-rest.ts";
+import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { openJobSocket } from "./job-socket.ts";
 import { logNotice, silentLogger } from "./logger.ts";
@@ -29,6 +32,10 @@ import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
 import { guard, LOCAL_ADMINISTRATOR, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
+import { AgentEvents } from "./service/agent-events.ts";
+import { AgentMonitor } from "./service/agent-monitor.ts";
+import type { AgentServiceHooks } from "./service/local-agent-service.ts";
+import { LogTail } from "./service/log-tail.ts";
 import { swarmOptionsOf } from "./swarm-options.ts";
 import type { SwarmOptionsParts } from "./swarm-options.ts";
 import { parseTrustedKeys } from "./trusted-keys.ts";
@@ -64,6 +71,11 @@ export interface AgentOptions extends AgentPolicyOptions {
    * the path of a socket in a private directory, which is made where there is none. Default: nowhere.
    */
   readonly jobSocket?: string | false;
+  /**
+   * Serve programs that were built on Microsoft's Delivery Optimization SDK for Linux
+   * (docs/do-rest.md). Default: not. Rejects with `ERR_LISTEN_FAILED`.
+   */
+  readonly doRest?: DoRestOptions;
   /** A file of PEM certificates: authorities that origins may have theirs from, beside the usual. */
   readonly caFile?: string;
   /** How origins are reached. Default: directly. The environment is not looked at. */
@@ -89,6 +101,8 @@ export interface AgentOptions extends AgentPolicyOptions {
   readonly settings?: Partial<Settings>;
   /** Default: silence. */
   readonly logger?: Logger;
+  /** What the agent's service cannot do by itself. */
+  readonly service?: AgentServiceHooks;
 }
 
 /**
@@ -97,7 +111,7 @@ export interface AgentOptions extends AgentPolicyOptions {
  * `ERR_CA_INVALID`, `ERR_PROXY_INVALID`, `ERR_KEY_INVALID` and others, having left nothing running.
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const logger = options.logger ?? silentLogger;
+  const logger = new LogTail(options.logger ?? silentLogger);
   const policies = await resolveAgentPolicies({ ...options, logger });
   const { settings } = policies;
   const stateDirectory = resolvePath(options.stateDirectory);
@@ -124,9 +138,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const scheduler = schedulerOf(options, { ...parts, selfId });
   const engine = new Engine({ scheduler, clock: monotonicClock(), payloads: PAYLOADS });
   running = engine;
-  const services = new Set<JobService>();
+  const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
-  engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
+  const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
+  opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
+  engine.onNotice((notice) => {
+    guard(() => logNotice(logger, notice));
+    guard(() => events.take(notice));
+  });
 
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
@@ -142,9 +161,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
+  const doRest = opened.use(await openDoRest(engine, options, { stateDirectory, originOptions }));
+  const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
+  const hooks = { isSafeMode: options.isSafeMode === true, ...options.service };
+  const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
   // From here on nothing fails.
   const open = opened.move();
-  const agent = new RunningAgent({ engine, services, store, swarm, open, jobSocket, machine });
+  const ports = { engine, services, store, swarm };
+  const listeners = { jobSocket, doRest };
+  const agent = new RunningAgent({ ...ports, ...listeners, open, machine, service: basis });
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
@@ -153,6 +178,31 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
 function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
   return isSafeMode ? { facts: { isSafeMode } } : {};
+}
+
+/** Its jobs are its own: nobody else's, and not held to a number per owner. */
+const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
+
+async function openDoRest(
+  engine: Engine<PieceBytes>,
+  { doRest, logger = silentLogger }: AgentOptions,
+  own: { readonly stateDirectory: string; readonly originOptions: OriginOptions },
+): Promise<DoRest | undefined> {
+  if (doRest === undefined) return undefined;
+  const service = new LocalJobService(engine, DO_REST_CALLER);
+  const reader = createBodyReader({}, own.originOptions);
+  const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
+    engine.act((scheduler) => scheduler.cacheHosts.set(servers));
+  const reservedDirectories = [own.stateDirectory];
+  const deps = { service, reader, setCacheServers, reservedDirectories, logger };
+  const listener = await startDoRest(deps, doRest);
+  const close = async (): Promise<void> => {
+    await listener.close();
+    service.close();
+    reader.close();
+  };
+  const { port } = listener;
+  return { port, reload: () => listener.reload(), close, [Symbol.asyncDispose]: close };
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {

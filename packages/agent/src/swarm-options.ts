@@ -55,6 +55,7 @@ export function swarmOptionsOf(
     networks: isAnywhere ? [...peerNetworks, ...EVERYWHERE] : peerNetworks,
     subnetOnly: settings.peerRestriction === PEER_RESTRICTIONS.subnet,
     groupKeys,
+    transports: settings.peerTls === 0 ? "noise" : "both",
     mdns: !isOff && (options.mdns ?? true),
     connectionsMax: settings.connectionsMax,
     dialsMax: settings.dialsMax,

@@ -103,7 +103,14 @@ export { parseMonthUsage } from "./policy/month-usage.ts";
 export type { MonthUsage } from "./policy/month-usage.ts";
 export { decidePeering, isPeeringMode } from "./policy/peering.ts";
 export type { MachineFacts, Peering } from "./policy/peering.ts";
-export type { PeerClass } from "./policy/peer-class.ts";
+export {
+  isByPeerClass,
+  noneByClass,
+  PEER_CLASSES,
+  RECEIVED_COUNTERS,
+  SENT_COUNTERS,
+} from "./policy/peer-class.ts";
+export type { ByPeerClass, PeerClass } from "./policy/peer-class.ts";
 export { TokenBucket } from "./pace/token-bucket.ts";
 export { Picker } from "./picker/picker.ts";
 export type { EngineCommand, SchedulerCommand, SchedulerEvent } from "./ports/events.ts";
@@ -198,6 +205,9 @@ export type { ConductRecord, SubjectKind } from "./schedule/conduct-record.ts";
 export type { Ban, BanList } from "./schedule/conduct.ts";
 export { isCacheHost } from "./schedule/cache-hosts.ts";
 export type { Notice } from "./schedule/notice.ts";
+export type { AgentTotals, ContentOverview, PeerOverview } from "./schedule/overview.ts";
+export type { MonthCount } from "./schedule/month-meter.ts";
+export type { FoundBy } from "./schedule/known-peer.ts";
 export { Scheduler } from "./schedule/scheduler.ts";
 export type { SchedulerDeps } from "./schedule/scheduler-deps.ts";
 export type {

@@ -73,7 +73,12 @@ export function socketRefusal(
     words === undefined
       ? `${PHASE_REASONS[phase]} ${authority} failed (${code})`
       : `${words} ${authority}`;
-  return { kind: "transient", code: "ERR_ORIGIN_UNREACHABLE", reason };
+  const isUnresolved = code === "ENOTFOUND" || code === "EAI_AGAIN";
+  return {
+    kind: "transient",
+    code: isUnresolved ? "ERR_ORIGIN_UNRESOLVED" : "ERR_ORIGIN_UNREACHABLE",
+    reason,
+  };
 }
 
 /** The address behind `authority` is not one to connect to (R-HTTP-03, R-HTTP-04). */

@@ -13,6 +13,8 @@
  *   other 4xx         refused, for all
  *   any other         broken, for all
  *
+ * A file that is wanted whole, however long, is answered as a stream is, and 201 to 204 as 200.
+ *
  * Knows status and header fields. Knows no sockets and no bytes of bodies; whether a body keeps its
  * promised length is checked by whoever reads it. Called by `request.ts`.
  */
@@ -48,6 +50,8 @@ export type OriginQuestion =
       readonly remoteLength: number;
       readonly validator?: Validator;
     }
+  /** The whole file, however long it is. */
+  | { readonly kind: "whole" }
   /** The whole file without `Range`. */
   | { readonly kind: "stream"; readonly remoteLength: number; readonly validator?: Validator };
 
@@ -88,6 +92,10 @@ function interpretStatus(
   const { status } = head;
   if (status === 206) return interpretPartial(question, head);
   if (status === 200) return interpretWhole(question, head);
+  // Whoever wants just what there is takes it, under whatever success.
+  if (question.kind === "whole" && status >= 201 && status <= 204) {
+    return interpretWhole(question, head);
+  }
   if (status === 416 && (question.kind === "probe" || question.kind === "range")) {
     return interpretUnsatisfied(question, head);
   }
@@ -177,6 +185,11 @@ function interpretWhole(question: OriginQuestion, head: ResponseHead): Interpret
         return refused(MANIFEST_TOO_LONG);
       }
       return { kind: "body", length, validator };
+    case "whole":
+      // Without either, its end is the end of the connection, by whatever cause.
+      return length === undefined && !framing.chunked && head.status !== 204
+        ? broken(question, "200 whose end cannot be told")
+        : { kind: "body", length, validator };
     case "range":
     case "stream":
       if (isChanged(question.validator, validator)) return changed("200 with another validator");

@@ -27,6 +27,8 @@ import type { LookupFunction } from "node:net";
 import { ADDRESS_TABLE } from "./addresses.ts";
 import type { AddressTable } from "./addresses.ts";
 import { checkAuthorities } from "./authorities.ts";
+import { bodyReaderOf } from "./body-reader.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { Connections } from "./connections.ts";
 import { Dialer } from "./dial.ts";
 import { createErrand } from "./errands.ts";
@@ -35,6 +37,7 @@ import { parseOriginUrl } from "./origin-url.ts";
 import type { ProxyOptions } from "./proxies.ts";
 import { Paces } from "./pace.ts";
 import { OriginRequest } from "./request.ts";
+import type { RequestOptions } from "./request.ts";
 
 /** The origin port fulfilled; `close` ends everything without another event. */
 export type Origin = Port<OriginCommand, PieceBytes>;
@@ -78,13 +81,7 @@ export interface OriginOptions {
 export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Origin {
   const { pool, sink } = deps;
   const connections = createConnections(deps, options);
-  const requestOptions = {
-    userAgent: options.userAgent ?? "Shoal",
-    floor: {
-      bytesPerSec: options.bodyRateBytesPerSecMin ?? 4 * KiB,
-      windowMs: options.bodyRateWindowMs ?? 30_000,
-    },
-  };
+  const requestOptions = requestOptionsOf(options);
   const requests = new Map<RequestId, OriginRequest>();
   const flow = { isOpen: true };
   const paces = new Paces();
@@ -133,6 +130,24 @@ export function createOrigin(deps: OriginDeps, options: OriginOptions = {}): Ori
   };
 }
 
+/** Reads whole bodies, as the origin is reached. Throws as `createOrigin` does. */
+export function createBodyReader(
+  deps: Pick<OriginDeps, "lookup" | "addresses">,
+  options: OriginOptions = {},
+): BodyReader {
+  return bodyReaderOf(createConnections(deps, options), requestOptionsOf(options));
+}
+
+function requestOptionsOf(options: OriginOptions): RequestOptions {
+  return {
+    userAgent: options.userAgent ?? "Shoal",
+    floor: {
+      bytesPerSec: options.bodyRateBytesPerSecMin ?? 4 * KiB,
+      windowMs: options.bodyRateWindowMs ?? 30_000,
+    },
+  };
+}
+
 /** The one event about a command that is not sent at all. */
 function refusal(
   ids: { readonly requestId: RequestId; readonly transferId: TransferId },
@@ -143,7 +158,7 @@ function refusal(
 }
 
 function createConnections(
-  { addresses = ADDRESS_TABLE, lookup }: OriginDeps,
+  { addresses = ADDRESS_TABLE, lookup }: Pick<OriginDeps, "lookup" | "addresses">,
   options: OriginOptions,
 ): Connections {
   const { ca, proxy, connectTimeoutMs = 10_000 } = options;

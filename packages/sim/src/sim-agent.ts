@@ -208,6 +208,11 @@ export class SimAgent {
     return this.#run?.scheduler.jobSnapshot(jobId, this.#deps.network.clock.now());
   }
 
+  /** How the job stands; for those who look often. */
+  jobBrief(jobId: string): ReturnType<Scheduler["jobBrief"]> {
+    return this.#run?.scheduler.jobBrief(jobId);
+  }
+
   explain(jobId: string): JobExplanation | undefined {
     return this.#run?.scheduler.explain(jobId, this.#deps.network.clock.now());
   }

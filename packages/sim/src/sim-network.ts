@@ -33,7 +33,7 @@ export interface SimNetworkOptions {
 }
 
 /** Messages that reach one peer in one tick; `events[i]` is for `ends[i]`. */
-interface Delivery {
+export interface Delivery {
   readonly ends: ConnectionEnd[];
   readonly events: SwarmEvent[];
 }
@@ -43,7 +43,6 @@ export class SimNetwork {
   readonly #random: Random;
   readonly #options: Required<SimNetworkOptions>;
   readonly #swarms = new Map<PeerId, SimSwarm>();
-  readonly #deliveries = new Map<SimSwarm, Map<number, Delivery>>();
   /** Who has published presence in a content and not left it. */
   readonly #present = new Map<ContentId, Set<SimSwarm>>();
   readonly #pieceCounts = new Map<ContentId, number>();
@@ -100,14 +99,14 @@ export class SimNetwork {
   attach(swarm: SimSwarm): void {
     assert(!this.#swarms.has(swarm.peerId), "a peer is on the network once");
     this.#swarms.set(swarm.peerId, swarm);
-    this.#deliveries.set(swarm, new Map());
+    swarm.inbox = new Map();
   }
 
   /** Takes a peer off the network; messages on their way to it are lost. */
   detach(swarm: SimSwarm): void {
     for (const present of this.#present.values()) present.delete(swarm);
     if (this.#swarms.get(swarm.peerId) === swarm) this.#swarms.delete(swarm.peerId);
-    this.#deliveries.delete(swarm);
+    swarm.inbox = undefined;
   }
 
   find(peerId: PeerId): SimSwarm | undefined {
@@ -121,16 +120,17 @@ export class SimNetwork {
   /** Sends a control message to the other end; it arrives unless that end closes first. */
   post(from: ConnectionEnd, event: SwarmEvent): void {
     const { other } = from;
-    const deliveries = this.#deliveries.get(other.swarm);
-    if (deliveries === undefined) return;
+    const { inbox } = other.swarm;
+    if (inbox === undefined) return;
     const { tickMs } = this.#options;
     const at = this.clock.now() + this.latencyMs(from.swarm, other.swarm);
     const tick = Math.ceil(at / tickMs);
-    let delivery = deliveries.get(tick);
+    let delivery = inbox.get(tick);
     if (delivery === undefined) {
       delivery = { ends: [], events: [] };
-      deliveries.set(tick, delivery);
-      this.clock.schedule(tick * tickMs, () => this.#deliver(other.swarm, tick));
+      inbox.set(tick, delivery);
+      const { swarm } = other;
+      this.clock.schedule(tick * tickMs, () => this.#deliver(swarm, tick));
     }
     delivery.ends.push(other);
     delivery.events.push(event);
@@ -194,10 +194,9 @@ export class SimNetwork {
   }
 
   #deliver(swarm: SimSwarm, tick: number): void {
-    const deliveries = this.#deliveries.get(swarm);
-    const delivery = deliveries?.get(tick);
-    if (deliveries === undefined || delivery === undefined) return;
-    deliveries.delete(tick);
+    const delivery = swarm.inbox?.get(tick);
+    if (delivery === undefined) return;
+    swarm.inbox?.delete(tick);
     const { ends, events } = delivery;
     for (let i = 0; i < events.length; i++) swarm.receive(ends[i]!, events[i]!);
   }

@@ -27,7 +27,7 @@ import { ConnectionEnd } from "./sim-connection.ts";
 import type { Downlink } from "./fair-link.ts";
 import { announcementOf, fullBitfield, messageOf } from "./sim-messages.ts";
 import type { Addressed, Announcement } from "./sim-messages.ts";
-import type { SimNetwork } from "./sim-network.ts";
+import type { Delivery, SimNetwork } from "./sim-network.ts";
 import type { SimPayload, SimPayloads } from "./sim-payload.ts";
 import type { Site } from "./sim-site.ts";
 import { SimUploads } from "./sim-uploads.ts";
@@ -61,6 +61,8 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
   readonly downlink: Downlink;
   readonly payloads: SimPayloads;
   readonly behaviour: Required<PeerBehaviour>;
+  /** Messages on their way, by tick; the network's, and `undefined` while this peer is not on it. */
+  inbox: Map<number, Delivery> | undefined;
   readonly #network: SimNetwork;
   readonly #sink: EventSink<SimPayload>;
   readonly #uploads: SimUploads;
@@ -353,7 +355,14 @@ export class SimSwarm implements Port<SwarmCommand, SimPayload> {
 type Asking = Extract<SwarmEvent, { type: `${string}Requested` }>;
 
 function isRequest(event: SwarmEvent): event is Asking {
-  return event.type.endsWith("Requested");
+  switch (event.type) {
+    case "pieceRequested":
+    case "manifestRequested":
+    case "announcementRequested":
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** Floods count once a second (R-PEER-16). */

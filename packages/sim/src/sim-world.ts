@@ -136,6 +136,6 @@ function jobIdOf(seed: number, count: number): string {
 }
 
 /** Whether a job has all its bytes. */
-export function isTransferred(snapshot: JobSnapshot | undefined): boolean {
-  return snapshot?.state === "transferred" || snapshot?.state === "acknowledged";
+export function isTransferred(job: Pick<JobSnapshot, "state"> | undefined): boolean {
+  return job?.state === "transferred" || job?.state === "acknowledged";
 }

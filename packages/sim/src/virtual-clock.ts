@@ -79,7 +79,11 @@ export class VirtualClock {
 
   /** Runs the next wake-up. Returns false when there is none. */
   step(): boolean {
-    this.#dropCancelled();
+    return this.#next(Infinity) && this.#wakeNext();
+  }
+
+  /** Runs the first of the heap, which is live. */
+  #wakeNext(): boolean {
     const entry = this.#queue.pop();
     if (entry?.wake === undefined) return false;
     const { wake } = entry;
@@ -93,12 +97,7 @@ export class VirtualClock {
   /** Runs every wake-up up to and including `until`; afterwards `now()` is `until`. */
   run(until: Millis): void {
     const untilUs = this.#toMicros(until);
-    for (;;) {
-      this.#dropCancelled();
-      const next = this.#queue.peek();
-      if (next === undefined || next.atUs > untilUs) break;
-      this.step();
-    }
+    while (this.#next(untilUs)) this.#wakeNext();
     this.#nowUs = untilUs;
   }
 
@@ -106,10 +105,8 @@ export class VirtualClock {
   runUntil(isDone: () => boolean, until: Millis): boolean {
     const untilUs = this.#toMicros(until);
     while (!isDone()) {
-      this.#dropCancelled();
-      const next = this.#queue.peek();
-      if (next === undefined || next.atUs > untilUs) return false;
-      this.step();
+      if (!this.#next(untilUs)) return false;
+      this.#wakeNext();
     }
     return true;
   }
@@ -132,12 +129,14 @@ export class VirtualClock {
     this.#cancelled = 0;
   }
 
-  #dropCancelled(): void {
+  /** Drops cancelled wake-ups in front; whether the next live one is due by then. */
+  #next(untilUs: number): boolean {
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
-      if (next.wake !== undefined) return;
+      if (next.wake !== undefined) return next.atUs <= untilUs;
       this.#queue.pop();
       this.#cancelled--;
     }
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Brings the rows of an older database up to this version (R-DB-04). Version 3 only added the table
  * `cache`, version 4 a column to it and the table `accepted`, version 5 the table `conduct`,
- * version 6 `announcements`, `peers` and `usage`. Version 1 kept jobs in another shape:
+ * version 6 `announcements`, `peers` and `usage`, version 7 a column to the last. Version 1 kept jobs in another shape:
  *
  *   1   files: [spec], transferred: [boolean], published: [boolean]
  *   2   files: [{ spec, isTransferred, isPublished, ... }], an owner, a sequence, times

@@ -14,7 +14,7 @@ import { isDatabaseFull, sqliteCodeOf } from "./disk-errors.ts";
 import { copyAside, upgradeRows } from "./migrate-state.ts";
 import { Ballast, createPrivateFile } from "./state-directory.ts";
 
-export const SCHEMA_VERSION = 6;
+export const SCHEMA_VERSION = 7;
 /** R-DB-04: damaged databases that are kept. */
 const ASIDE_COUNT_MAX = 3;
 const SQLITE_CORRUPT = 11;
@@ -82,7 +82,8 @@ const TABLES = {
     record TEXT NOT NULL`,
   usage: `
     month TEXT PRIMARY KEY,
-    internet_sent_bytes INTEGER NOT NULL`,
+    internet_sent_bytes INTEGER NOT NULL,
+    totals TEXT`,
   leftovers: `
     directory TEXT NOT NULL,
     directory_identity TEXT NOT NULL,
@@ -265,6 +266,7 @@ function createSchema(database: DatabaseSync, from: number): void {
   }
   database.exec(INDEXES);
   if (from === 3) database.exec("ALTER TABLE cache ADD COLUMN private_to TEXT");
+  if (from === 6) database.exec("ALTER TABLE usage ADD COLUMN totals TEXT");
   upgradeRows(database);
   database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }

@@ -1,6 +1,6 @@
 /**
- * What the database says about the month's uploads: the table `usage`, a row for each month, of
- * which the last counts.
+ * What the database says about the month's traffic: the table `usage`, a row for each month, of
+ * which the last counts. All but what the cap of uploads rests on is JSON in one column.
  *
  * Knows rows; core checks what they say (R-DB-05). Used by `DiskStore`.
  */
@@ -25,22 +25,34 @@ export class UsageRows {
   latest(): MonthUsage | undefined {
     const sql = "SELECT * FROM usage ORDER BY month DESC LIMIT 1";
     const [row] = this.#database.all(sql);
-    const { month, internet_sent_bytes: internetSentBytes } = row ?? {};
-    return parseMonthUsage({ month, internetSentBytes });
+    const { month, internet_sent_bytes: internetSentBytes, totals } = row ?? {};
+    const usage = { month, internetSentBytes };
+    // Where only the totals are damaged, the cap still holds.
+    return parseMonthUsage({ ...usage, totals: parseJson(totals) }) ?? parseMonthUsage(usage);
   }
 
   /** Durable when it returns, unless the disk has no room: a count is not worth the agent. */
-  save({ month, internetSentBytes }: MonthUsage): void {
-    const insert = "INSERT OR REPLACE INTO usage (month, internet_sent_bytes) VALUES (?, ?)";
+  save({ month, internetSentBytes, totals }: MonthUsage): void {
+    const insert = `INSERT OR REPLACE INTO usage (month, internet_sent_bytes, totals)
+      VALUES (?, ?, ?)`;
+    const json = totals === undefined ? null : JSON.stringify(totals);
     const prune = `DELETE FROM usage WHERE month NOT IN
       (SELECT month FROM usage ORDER BY month DESC LIMIT ?)`;
     try {
       this.#database.transaction(() => {
-        this.#database.run(insert, month, internetSentBytes);
+        this.#database.run(insert, month, internetSentBytes, json);
         this.#database.run(prune, MONTHS_MAX);
       });
     } catch {
       this.#doubt();
     }
+  }
+}
+
+function parseJson(text: unknown): unknown {
+  try {
+    return typeof text === "string" ? JSON.parse(text) : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -14,10 +14,10 @@ export function explainDialFailure(
   return [...reasons].join("; ").slice(0, REASON_LENGTH_MAX);
 }
 
-/** Why a connection that was open has ended; without an error it was closed in order. */
+/** Why a connection that was open has ended without us; without an error it ended in order. */
 export function explainEnd(error: Error | undefined): string {
   return error === undefined
-    ? "the connection was closed"
+    ? "the peer closed the connection"
     : explainOne(error).slice(0, REASON_LENGTH_MAX);
 }
 
@@ -25,7 +25,7 @@ export function explainEnd(error: Error | undefined): string {
 export const NOT_OF_OUR_GROUP = "the peer is not of our group";
 
 /** What libp2p says, without a code, of peers with other keys or none (R-GRP-01), and of others. */
-const NO_COMMON_HANDSHAKE = /could not negotiate|decryption/;
+const NO_COMMON_HANDSHAKE = /could not negotiate|decryption|of our group/;
 const ANOTHER_IDENTITY = /does not match expected remote identity/;
 const REASON_LENGTH_MAX = 200;
 

@@ -7,7 +7,8 @@
  *
  * A proof is the HMAC-SHA-256, under a key derived from the group's, of who makes it, both peer ids
  * and both nonces. So it is worth nothing on another connection, for another peer, or when it is
- * sent back. Knows bytes; the link sends and receives them.
+ * sent back. Over TLS, which knows no group, the handshake ends with proofs of its own, each bound to
+ * the handshake by what TLS exports of it. Knows bytes; the link and the handshake send them.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { PeerId } from "@shoal/core";
@@ -17,6 +18,7 @@ export const NONCE_LENGTH = 32;
 export const PROOF_LENGTH = 32;
 
 const CONTEXT = "shoal group proof 1";
+const CHANNEL_CONTEXT = "shoal group channel 1";
 
 export interface ProofEnds {
   readonly isDialler: boolean;
@@ -67,4 +69,20 @@ export class GroupProof {
     hmac.update(isDialler ? peerNonce : this.nonce);
     return hmac.digest();
   }
+}
+
+/** What a member says at the end of a TLS handshake; `keying` is what TLS exports of it. */
+export function channelProof(
+  proofKey: Uint8Array,
+  isDiallers: boolean,
+  keying: Uint8Array,
+): Uint8Array {
+  const hmac = createHmac("sha256", proofKey);
+  hmac.update(`${CHANNEL_CONTEXT}\n${isDiallers ? "dialler" : "listener"}\n`);
+  return hmac.update(keying).digest();
+}
+
+/** Whether `proof` is the one that was expected. */
+export function isChannelProof(proof: Uint8Array, expected: Uint8Array): boolean {
+  return proof.length === PROOF_LENGTH && timingSafeEqual(proof, expected);
 }

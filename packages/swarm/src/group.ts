@@ -19,10 +19,13 @@ export interface PresenceScope {
 
 /** One key of our group, taken apart. */
 export interface Group {
-  /** The name under which the members' encrypted handshake is negotiated. */
+  /** The names under which the members' encrypted handshakes are negotiated. */
+  readonly tlsProtocol: string;
   readonly noiseProtocol: string;
-  /** Both sides of the encrypted handshake must have the same. */
+  /** Both sides of the Noise handshake must have the same. */
   readonly noisePrologue: Uint8Array;
+  /** What both sides prove at the end of the TLS handshake that they have. */
+  readonly tlsProofKey: Uint8Array;
   /** R-GRP-03 */
   readonly proofKey: Uint8Array;
   /** What members look for on the local network (R-PRIV-04). */
@@ -47,8 +50,20 @@ export function groupsOf(groupKeys: readonly Uint8Array[]): readonly Group[] {
   );
 }
 
+/** What members may call the group by: the same for all of them, and says nothing about the key. */
+export function groupNameOf(groupKey: Uint8Array): string {
+  return derive(groupKey, "name", 8).toString("hex");
+}
+
+/** Whether the group's members speak in an encrypted handshake of that name. */
+export function hasHandshake(group: Group, protocol: string | undefined): boolean {
+  return protocol === group.tlsProtocol || protocol === group.noiseProtocol;
+}
+
 function groupOf(groupKey: Uint8Array): Group {
   return {
+    tlsProtocol: `/tls/${derive(groupKey, "tls protocol", 8).toString("hex")}`,
+    tlsProofKey: derive(groupKey, "tls proof", 32),
     noiseProtocol: `/noise/${derive(groupKey, "noise protocol", 8).toString("hex")}`,
     noisePrologue: derive(groupKey, "noise prologue", 32),
     proofKey: derive(groupKey, "membership proof", 32),

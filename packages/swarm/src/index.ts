@@ -1,5 +1,6 @@
 /** `@shoal/swarm`: peers over libp2p. The protocol is specified in docs/wire.md. */
 export type { MdnsOptions } from "./discovery.ts";
+export { groupNameOf } from "./group.ts";
 export { createIdentity, loadIdentity } from "./identity.ts";
 export type { PrivateKey } from "./identity.ts";
 export { createSwarm, SWARM_PROTOCOL } from "./swarm.ts";

@@ -1,5 +1,5 @@
 /**
- * Puts libp2p together: TCP, Noise, Yamux, identify, gossip among our own links, and nothing else
+ * Puts libp2p together: TCP, TLS and Noise, Yamux, identify, gossip among our own links, and nothing else
  * (R-PEER-09), with every limit
  * of threat-model section 12 written down, because libp2p's defaults are wider than ours and its
  * documentation differs from its code.
@@ -19,7 +19,10 @@ import type { Gossip } from "./gossip.ts";
 import type { Group } from "./group.ts";
 import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
+import { nativeTls, TLS_PROTOCOL } from "./native-tls.ts";
 import type { PeerBuffers } from "./peer-buffers.ts";
+import { createTlsIdentity } from "./tls-certificate.ts";
+import type { TlsIdentity } from "./tls-certificate.ts";
 
 export interface Libp2pNodeDeps {
   readonly privateKey: PrivateKey;
@@ -34,6 +37,7 @@ export interface Libp2pNodeOptions {
   readonly listen: readonly string[];
   /** With any, only those who have a key of one get past the encrypted handshake (R-GRP-01). */
   readonly groups: readonly Group[];
+  readonly transports: "both" | "noise";
   readonly connectionsMax: number;
   readonly dialsMax: number;
   readonly inboundPerHostPerSecMax: number;
@@ -46,10 +50,11 @@ const KEEP_ALIVE_DELAY_MS = 15_000;
 const IDENTIFY_BYTES_MAX = 8_192;
 
 /** Creates the node without starting it. */
-export function createLibp2pNode(
+export async function createLibp2pNode(
   deps: Libp2pNodeDeps,
   options: Libp2pNodeOptions,
 ): Promise<Libp2p> {
+  const connectionEncrypters = await encrypters(deps.privateKey, options);
   return createLibp2p({
     start: false,
     privateKey: deps.privateKey,
@@ -60,7 +65,7 @@ export function createLibp2pNode(
         addresses.filter((address) => deps.rules.isAllowedHost(hostOf(address) ?? "")),
     },
     transports: [transport(options)],
-    connectionEncrypters: options.groups.length === 0 ? [noise()] : options.groups.map(groupNoise),
+    connectionEncrypters,
     streamMuxers: [muxer(deps.buffers)],
     peerDiscovery: [...deps.discoveries],
     connectionGater: deps.gater,
@@ -97,16 +102,36 @@ export function createLibp2pNode(
   });
 }
 
+type Encrypter = (components: EncrypterComponents) => ConnectionEncrypter;
+type EncrypterComponents = Parameters<ReturnType<typeof noise>>[0];
+
 /**
- * The encrypted handshake of a group, under a name of its own, so that one with the current key and
- * one with the previous key can be offered side by side (R-GRP-04).
+ * The encrypted handshakes, the best first: the dialler's order counts. Those of groups have names
+ * of their own, so that those with the current key and those with the previous key can be offered
+ * side by side (R-GRP-04).
  */
-function groupNoise(group: Group): (components: NoiseComponents) => ConnectionEncrypter {
-  const { noiseProtocol: protocol, noisePrologue: prologueBytes } = group;
-  return (components) => Object.assign(noise({ prologueBytes })(components), { protocol });
+async function encrypters(
+  privateKey: PrivateKey,
+  { groups, transports }: Libp2pNodeOptions,
+): Promise<Encrypter[]> {
+  const identity = transports === "noise" ? undefined : await createTlsIdentity(privateKey);
+  if (groups.length === 0) return [...tlsOf(identity, TLS_PROTOCOL), noise()];
+  return groups.flatMap(({ tlsProtocol, tlsProofKey, noiseProtocol, noisePrologue }) => [
+    ...tlsOf(identity, tlsProtocol, tlsProofKey),
+    (components) =>
+      Object.assign(noise({ prologueBytes: noisePrologue })(components), {
+        protocol: noiseProtocol,
+      }),
+  ]);
 }
 
-type NoiseComponents = Parameters<ReturnType<typeof noise>>[0];
+function tlsOf(
+  identity: TlsIdentity | undefined,
+  protocol: string,
+  proofKey?: Uint8Array,
+): Encrypter[] {
+  return identity === undefined ? [] : [nativeTls({ identity, protocol, proofKey })];
+}
 
 function transport(options: Libp2pNodeOptions): ReturnType<typeof corkedTcp> {
   const socketOptions = {

@@ -21,6 +21,11 @@ export interface SwarmOptions {
    * one (R-GRP-04). Only those who have one of them are talked to. Default: no group, everybody.
    */
   readonly groupKeys?: readonly Uint8Array[];
+  /**
+   * How connections are encrypted: `"both"`: by TLS 1.3 with peers that can, by Noise with all
+   * others; `"noise"`: always by Noise, which is slower and costs more. Default both.
+   */
+  readonly transports?: "both" | "noise";
   /** Discovery on the local network; a group has its own service tag. Default off. */
   readonly mdns?: boolean | MdnsOptions;
   /** Default 64 (R-PEER-01). */
@@ -65,6 +70,7 @@ export function resolveSwarmOptions(options: SwarmOptions): ResolvedSwarmOptions
   return {
     listen,
     groupKeys: options.groupKeys ?? [],
+    transports: options.transports ?? "both",
     staticPeers: options.staticPeers ?? [],
     mdns: options.mdns ?? false,
     networks: options.networks ?? [],

@@ -19,7 +19,7 @@ import { explainDialFailure } from "./dial-failure.ts";
 import { createDiscoveries } from "./discovery.ts";
 import { createGater, Refusals } from "./gater.ts";
 import { GroupProof } from "./group-proof.ts";
-import { groupsOf } from "./group.ts";
+import { groupsOf, hasHandshake } from "./group.ts";
 import type { Group } from "./group.ts";
 import { createIdentity } from "./identity.ts";
 import type { PrivateKey } from "./identity.ts";
@@ -195,7 +195,7 @@ class Libp2pSwarm implements Swarm {
   }
 
   #createNode(): Promise<Libp2p> {
-    const { listen, connectionsMax, dialsMax, mdns } = this.#options;
+    const { listen, connectionsMax, dialsMax, mdns, transports } = this.#options;
     const { inboundPerHostPerSecMax, connectionsPerHostMax } = this.#options;
     const gater = createGater(
       {
@@ -219,7 +219,14 @@ class Libp2pSwarm implements Swarm {
         discoveries: createDiscoveries({ rules: this.#rules, onSeen }, { mdns, serviceTags }),
         gossip: this.#neighbourhood.gossip,
       },
-      { listen, groups: this.#groups, connectionsMax, dialsMax, inboundPerHostPerSecMax },
+      {
+        listen,
+        groups: this.#groups,
+        transports,
+        connectionsMax,
+        dialsMax,
+        inboundPerHostPerSecMax,
+      },
     );
   }
 
@@ -301,7 +308,7 @@ class Libp2pSwarm implements Swarm {
     const { requestsPerPeerMax: requestsMax, stallTimeoutMs } = this.#options;
     const host = this.#links;
     const peerId = connection.remotePeer.toString();
-    const group = this.#groups.find(({ noiseProtocol }) => noiseProtocol === connection.encryption);
+    const group = this.#groups.find((each) => hasHandshake(each, connection.encryption));
     assert(
       group !== undefined || this.#groups.length === 0,
       "members speak in a group's handshake",

@@ -13,6 +13,7 @@ import type { Swarm } from "../src/index.ts";
 const PIECE_LENGTH = MiB;
 const OUTSTANDING = 8;
 const contentId = contentIdOf(new Uint8Array(1));
+const transports = process.env["TRANSPORTS"] === "noise" ? "noise" : "both";
 
 async function upload(): Promise<void> {
   const pool = new PieceBufferPool();
@@ -26,7 +27,7 @@ async function upload(): Promise<void> {
         swarm.execute({ type: "sendPiece", peerId, requestId, bufferId: 0 }, payload);
       },
     },
-    { listen: ["/ip4/127.0.0.1/tcp/0"] },
+    { listen: ["/ip4/127.0.0.1/tcp/0"], transports },
   );
   process.send?.({ peerId: swarm.peerId, addresses: swarm.addresses });
   const before = process.cpuUsage();
@@ -65,7 +66,7 @@ async function download(pieceCount: number): Promise<void> {
     if (++received === pieceCount) done.resolve();
     else if (asked < pieceCount) ask();
   };
-  const swarm = await createSwarm({ pool, sink }, { listen: [], allowLoopback: true });
+  const swarm = await createSwarm({ pool, sink }, { listen: [], allowLoopback: true, transports });
   swarm.execute({ type: "dialPeer", peerId, addresses });
   await connected.promise;
   const before = process.cpuUsage();

@@ -1,14 +1,13 @@
 /** Groups: who gets in, who stays out, and what those who stay out learn. Over real sockets. */
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
-import { noise } from "@chainsafe/libp2p-noise";
 import { LIMITS } from "@shoal/core";
 import { expect, test } from "vitest";
 import { GOSSIP_PROTOCOL } from "../src/gossip.ts";
 import { GroupProof } from "../src/group-proof.ts";
 import { groupsOf, OPEN_PRESENCE } from "../src/group.ts";
 import { createIdentity, createSwarm } from "../src/index.ts";
-import { contentId, RawPeer, TestSwarm } from "./test-swarm.ts";
+import { contentId, isNoiseOnly, RawPeer, TestSwarm } from "./test-swarm.ts";
 
 const key = randomBytes(32);
 const otherKey = randomBytes(32);
@@ -23,12 +22,8 @@ function member(...groupKeys: Uint8Array[]): Promise<TestSwarm> {
 
 /** Somebody who gets past the encrypted handshake of `key`'s group. */
 async function insider(target: TestSwarm): Promise<{ peer: RawPeer; proof: GroupProof }> {
-  const encrypter: ReturnType<typeof noise> = (components) =>
-    Object.assign(noise({ prologueBytes: group!.noisePrologue })(components), {
-      protocol: group!.noiseProtocol,
-    });
   const privateKey = await createIdentity();
-  const peer = await RawPeer.dial(target, privateKey, encrypter);
+  const peer = await RawPeer.dial(target, privateKey, group);
   const selfId = privateKey.publicKey.toString();
   const ends = { isDialler: true, selfId, peerId: target.peerId };
   return { peer, proof: new GroupProof(group!.proofKey, ends) };
@@ -100,19 +95,28 @@ test("R-GRP-01: a stranger learns nothing but that a handshake is spoken", async
   for (const line of [GOSSIP_PROTOCOL, "/ipfs/id/1.0.0"]) say(line);
   await expect.poll(() => heard.match(/na\n/g)?.length, { timeout: 5_000 }).toBe(5);
   const named = heard.match(/\/[a-z][\w./-]*/g) ?? [];
-  expect(new Set(named)).toEqual(new Set(["/multistream/1.0.0", group!.noiseProtocol]));
+  const handshakes = isNoiseOnly() ? [] : [group!.tlsProtocol];
+  handshakes.push(group!.noiseProtocol);
+  expect(new Set(named)).toEqual(new Set(["/multistream/1.0.0", ...handshakes]));
   await expect.poll(() => socket.destroyed || socket.readableEnded, { timeout: 6_000 }).toBe(true);
   expect(a.events).toEqual([]);
 }, 15_000);
 
 test("R-GRP-02: the keys in use are all different and none is the group's", () => {
   const groups = groupsOf([key, otherKey]);
-  const uses = groups.flatMap(({ noisePrologue, proofKey, presence }) =>
-    [noisePrologue, proofKey, presence.key].map((use) => Buffer.from(use).toString("hex")),
+  const uses = groups.flatMap(({ noisePrologue, tlsProofKey, proofKey, presence }) =>
+    [noisePrologue, tlsProofKey, proofKey, presence.key].map((use) =>
+      Buffer.from(use).toString("hex"),
+    ),
   );
-  const names = groups.flatMap((of) => [of.noiseProtocol, of.serviceTag, of.presence.topic]);
+  const names = groups.flatMap((of) => [
+    of.tlsProtocol,
+    of.noiseProtocol,
+    of.serviceTag,
+    of.presence.topic,
+  ]);
   const all = [...uses, ...names, OPEN_PRESENCE.topic, key.toString("hex")];
-  expect(new Set(all).size).toBe(14);
+  expect(new Set(all).size).toBe(18);
   for (const name of names) expect(name).not.toContain(key.toString("hex").slice(0, 8));
 });
 

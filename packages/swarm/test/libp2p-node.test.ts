@@ -1,5 +1,5 @@
 /** The limits that libp2p was given, read back from its parts (R-DEP-03), and those it hides. */
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Connection, Libp2p } from "@libp2p/interface";
 import { LIMITS } from "@shoal/core";
 import { afterEach, expect, test } from "vitest";
@@ -38,6 +38,7 @@ async function startNode(): Promise<Libp2p> {
     {
       listen: ["/ip4/127.0.0.1/tcp/0"],
       groups: [],
+      transports: "both",
       connectionsMax: 64,
       dialsMax: 8,
       inboundPerHostPerSecMax: 5,
@@ -79,9 +80,17 @@ test("R-PEER-06, R-PEER-07, R-PEER-19: the limits are where libp2p looks for the
   });
 });
 
+test("agents speak TLS with each other, on the same addresses", async () => {
+  const [connection] = await connect();
+  expect(connection).toMatchObject({ encryption: "/tls/1.0.0", multiplexer: "/yamux/1.0.0" });
+});
+
 test("what we use of libp2p beyond its interface is there", async () => {
   const [, { maConn, muxer }] = await connect();
-  expect(Object.hasOwn(maConn, "sendData")).toBe(true); // corked
+  expect(Object.hasOwn(maConn, "sendData")).toBe(true); // corked, for Noise
+  expect(maConn.socket).toBeInstanceOf(Socket); // taken over by TLS
+  expect(Object.hasOwn(maConn, "sendClose")).toBe(true); // TLS says goodbye
+  expect(Object.getPrototypeOf(maConn)).toHaveProperty("sendClose");
   expect(Object.hasOwn(muxer, "abort")).toBe(true); // guarded
   expect(Object.hasOwn(muxer, "onRemoteStream")).toBe(true); // guarded
   expect(Object.getPrototypeOf(muxer)).toHaveProperty("onRemoteStream");

@@ -1,7 +1,16 @@
-/** Real swarms and raw libp2p peers on loopback, for tests. */
+/**
+ * Real swarms and raw libp2p peers on loopback, for tests. They speak TLS, unless the file that
+ * runs the tests says that they are to speak Noise.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { noise } from "@chainsafe/libp2p-noise";
-import type { Connection, Libp2p, PrivateKey, Stream } from "@libp2p/interface";
+import type {
+  Connection,
+  ConnectionEncrypter,
+  Libp2p,
+  PrivateKey,
+  Stream,
+} from "@libp2p/interface";
 import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
@@ -13,11 +22,25 @@ import { FrameDecoder } from "../src/frame-decoder.ts";
 import { encodeFrame } from "../src/frames.ts";
 import type { ControlFrame, Frame } from "../src/frames.ts";
 import { GOSSIP_PROTOCOL } from "../src/gossip.ts";
-import { createSwarm, SWARM_PROTOCOL } from "../src/index.ts";
-import type { Swarm, SwarmOptions } from "../src/index.ts";
+import type { Group } from "../src/group.ts";
+import { createIdentity, createSwarm, SWARM_PROTOCOL } from "../src/index.ts";
+import type { PrivateKey as Identity, Swarm, SwarmOptions } from "../src/index.ts";
+import { nativeTls, TLS_PROTOCOL } from "../src/native-tls.ts";
+import { createTlsIdentity } from "../src/tls-certificate.ts";
 
 export const contentId = contentIdOf(Uint8Array.of(1));
 const WAIT_MS = 5_000;
+
+let hasTls = true;
+
+/** From now on, swarms and raw peers know no TLS. */
+export function speakNoise(): void {
+  hasTls = false;
+}
+
+export function isNoiseOnly(): boolean {
+  return !hasTls;
+}
 
 export type EventOf<Type extends SwarmEvent["type"]> = Extract<SwarmEvent, { type: Type }>;
 
@@ -38,6 +61,7 @@ export class TestSwarm {
         listen: ["/ip4/127.0.0.1/tcp/0"],
         inboundPerHostPerSecMax: 1_000,
         connectionsPerHostMax: 1_000,
+        ...(isNoiseOnly() ? { transports: "noise" } : {}),
         ...options,
       },
     );
@@ -161,12 +185,8 @@ export class RawPeer {
   }
 
   /** Dials a swarm and opens the protocol's stream, without greeting. */
-  static async dial(
-    target: TestSwarm,
-    privateKey?: PrivateKey,
-    encrypter?: RawEncrypter,
-  ): Promise<RawPeer> {
-    const node = await rawNode({ privateKey, encrypter });
+  static async dial(target: TestSwarm, privateKey?: PrivateKey, group?: Group): Promise<RawPeer> {
+    const node = await rawNode({ privateKey, group });
     const [address] = target.swarm.addresses;
     const connection = await node.dial(multiaddr(address));
     return new RawPeer(connection, await connection.newStream(SWARM_PROTOCOL));
@@ -207,19 +227,37 @@ export class RawPeer {
   }
 }
 
-type RawEncrypter = ReturnType<typeof noise>;
+export type RawEncrypter = (
+  components: Parameters<ReturnType<typeof noise>>[0],
+) => ConnectionEncrypter;
+
+/** The encrypted handshake of these tests, for everybody or for a group. */
+async function encrypterOf(privateKey: PrivateKey, group?: Group): Promise<RawEncrypter> {
+  if (isNoiseOnly()) {
+    if (group === undefined) return noise();
+    const { noisePrologue, noiseProtocol: protocol } = group;
+    return (components) =>
+      Object.assign(noise({ prologueBytes: noisePrologue })(components), { protocol });
+  }
+  const identity = await createTlsIdentity(privateKey as Identity);
+  const protocol = group?.tlsProtocol ?? TLS_PROTOCOL;
+  return nativeTls({ identity, protocol, proofKey: group?.tlsProofKey });
+}
 
 /** A bare libp2p node; `onStream` makes it answer the swarm protocol. */
 export async function rawNode(options: {
   privateKey?: PrivateKey | undefined;
+  /** Whose handshake it knows. */
+  group?: Group | undefined;
   encrypter?: RawEncrypter | undefined;
   onStream?: (peer: RawPeer) => void;
 }): Promise<Libp2p> {
+  const privateKey = options.privateKey ?? (await createIdentity());
   const node = await createLibp2p({
-    ...(options.privateKey === undefined ? {} : { privateKey: options.privateKey }),
+    privateKey,
     addresses: { listen: options.onStream === undefined ? [] : ["/ip4/127.0.0.1/tcp/0"] },
     transports: [tcp()],
-    connectionEncrypters: [options.encrypter ?? noise()],
+    connectionEncrypters: [options.encrypter ?? (await encrypterOf(privateKey, options.group))],
     streamMuxers: [yamux()],
     connectionMonitor: { enabled: false },
   });

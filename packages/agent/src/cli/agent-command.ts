@@ -41,6 +41,7 @@ export interface AgentCommandOptions {
   readonly policy?: Policies;
   readonly policyFile?: string;
   readonly policyPreset?: PolicyPreset;
+  readonly doRest?: true;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
   readonly json?: true;

@@ -23,6 +23,7 @@ export async function flagsOf(options: AgentCommandOptions): Promise<readonly Fl
     mdns: options.mdns ? undefined : false,
     caFile: options.ca,
     policyPreset: options.policyPreset,
+    doRest: options.doRest,
     logLevel: options.logLevel,
     logFormat: options.logFormat,
     ...options.setting,

@@ -2,7 +2,6 @@
  * The process behind the `shoal` command: arguments in, exit code out. Owns what libraries leave
  * alone: streams, signals, the environment and the end of the process.
  */
-import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
@@ -11,6 +10,7 @@ import { watchSignals } from "./interruption.ts";
 import { commandPath, createProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
+import { readVersion } from "../version.ts";
 
 /** Runs the command and ends the process: libp2p would keep it for another second. */
 export async function runCli(argv: readonly string[]): Promise<never> {
@@ -71,9 +71,4 @@ function usageMessage(text: string): string {
     .replaceAll(/\s*\n\s*/g, " ")
     .trim();
   return escapeText(words.charAt(0).toUpperCase() + words.slice(1));
-}
-
-function readVersion(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -108,6 +108,25 @@ const ORIGIN_KEYS = {
   },
 } as const satisfies Record<string, AgentKeyRow>;
 
+const COMPATIBLE_KEYS = {
+  doRest: {
+    kind: "boolean",
+    default: false,
+    flag: "--do-rest",
+    help: "Whether programs built on Microsoft's Delivery Optimization SDK for Linux are served.",
+  },
+  doRunDirectory: {
+    kind: "path",
+    defaultWords: "`/var/run/deliveryoptimization-agent`",
+    help: "Where those programs look for the port.",
+  },
+  doConfigDirectory: {
+    kind: "path",
+    defaultWords: "`/etc/deliveryoptimization-agent`",
+    help: "Where those programs and their administrators keep admin-config.json and sdk-config.json.",
+  },
+} as const satisfies Record<string, AgentKeyRow>;
+
 const PROCESS_KEYS = {
   logLevel: {
     kind: "choice",
@@ -141,6 +160,7 @@ export const AGENT_KEYS = {
   ...PLACE_KEYS,
   ...PEER_KEYS,
   ...ORIGIN_KEYS,
+  ...COMPATIBLE_KEYS,
   ...PROCESS_KEYS,
 } as const satisfies Record<string, AgentKeyRow>;
 

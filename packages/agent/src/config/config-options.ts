@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { isPolicyName, POLICIES } from "@shoal/core";
 import type { Policies, PolicyPreset, PolicyRow, Settings } from "@shoal/core";
 import type { AgentOptions } from "../start-agent.ts";
+import type { DoRestOptions } from "../do-rest/start-do-rest.ts";
 import { stateHome } from "../cli/state-place.ts";
 import type { AgentKeyName } from "./agent-keys.ts";
 import type { ConfigValue } from "./config-keys.ts";
@@ -34,8 +35,7 @@ export function stateDirectoryOf(config: Config, env: Environment): string {
 }
 
 export function agentOptionsOf(config: Config, env: Environment): ConfiguredOptions {
-  const given = <Name extends AgentKeyName>(name: Name): ConfigValue | undefined =>
-    config.entries.get(name)?.value;
+  const given: Given = (name) => config.entries.get(name)?.value;
   const options: Record<string, unknown> = {
     ...settingsAndPolicies(config),
     stateDirectory: stateDirectoryOf(config, env),
@@ -44,6 +44,7 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
     const value = given(name);
     if (value !== undefined) options[name] = value;
   }
+  if (given("doRest") === true) options["doRest"] = doRestOf(given);
   const [http, https, noProxy] = [given("httpProxy"), given("httpsProxy"), given("noProxy")];
   const proxy = {
     ...(http !== undefined && { http: String(http) }),
@@ -52,6 +53,16 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
   };
   // Each name above is an option, and its value of the key's kind.
   return { ...(options as unknown as ConfiguredOptions), proxy };
+}
+
+type Given = (name: AgentKeyName) => ConfigValue | undefined;
+
+function doRestOf(given: Given): DoRestOptions {
+  const [run, config] = [given("doRunDirectory"), given("doConfigDirectory")];
+  return {
+    ...(run !== undefined && { runDirectory: String(run) }),
+    ...(config !== undefined && { configDirectory: String(config) }),
+  };
 }
 
 /** Keys that are options of `startAgent` under the same name. */

@@ -59,7 +59,7 @@ function readCrashes(stateDirectory: string): readonly UnixMillis[] {
 function parseCrash(line: string): UnixMillis | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return isCrash(value) ? value.at : undefined;
+    return isCrash(value) ? (value as { at: UnixMillis }).at : undefined;
   } catch {
     return undefined;
   }

@@ -77,20 +77,23 @@ export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promi
   });
   open.defer(endGuard);
   const supervisor = open.use(openSupervisor(request.env, log));
+  let reloader: Reloader | undefined;
+  const reload = async (): Promise<void> => void (await reloader?.reload());
   const agent = await startAgent({
     ...options.extra,
     ...agentOptionsOf(config, request.env),
     isSafeMode,
+    service: { reload },
     logger: log,
   });
   open.use(agent);
   const memory = open.use(watchMemory(agent, config, log));
   await shareFiles(agent, config, deps);
-  const reloader = new Reloader({ agent, supervisor, memory, log }, options);
+  reloader = new Reloader({ agent, supervisor, memory, log }, options);
   if (options.reloadsOnHangUp) {
     // In place of those that stop the process.
     deps.process.removeAllListeners("SIGHUP");
-    deps.process.on("SIGHUP", () => void reloader.reload().catch(() => {}));
+    deps.process.on("SIGHUP", () => void reload().catch(() => {}));
   }
   await supervisor.ready(statusText(agent));
   try {
@@ -180,6 +183,7 @@ export class Reloader {
     try {
       const after = await loadConfig(this.#request);
       const change = await applyConfig(agent, { before: this.#config, after });
+      agent.doRest?.reload();
       log.setLevel(valueIn<LogLevel>(after, "logLevel", AGENT_KEYS.logLevel.default));
       memory.limitBytes = memoryMax(after);
       this.#config = withoutPending(this.#config, { after, change });

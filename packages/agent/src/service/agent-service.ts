@@ -9,6 +9,7 @@
 import type { CacheEntry } from "@shoal/store";
 import type {
   Ban,
+  ByPeerClass,
   ContentId,
   CounterName,
   JobId,
@@ -21,8 +22,7 @@ import type {
 import type { JobService } from "@shoal/jobs";
 import type { AgentConfiguration } from "../agent-policies.ts";
 
-/** Bytes and connections by class of peer. */
-export type ByPeerClass = Readonly<Record<PeerClass, number>>;
+export type { ByPeerClass } from "@shoal/core";
 
 /** The agent itself. */
 export interface AgentFacts {
@@ -37,7 +37,7 @@ export interface AgentFacts {
   /** Where peers reach it, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
   readonly stateDirectory: string;
-  /** False: safe mode after crashes (R-PROC-04), no peers, and jobs do not start by themselves. */
+  /** Safe mode after crashes (R-PROC-04), no peers, and jobs do not start by themselves. */
   readonly isSafeMode: boolean;
   /** Public part of the group's key in use, or absent: no group. */
   readonly groupName?: string;
@@ -94,6 +94,8 @@ export interface ContentStatus {
 export interface PeerStatus {
   readonly peerId: PeerId;
   readonly addresses: readonly string[];
+  /** IP address of a connected peer; of IPv6, its network. */
+  readonly host?: string;
   readonly peerClass?: PeerClass;
   readonly state: "connected" | "dialling" | "known" | "refused";
   /** How it was found: `mdns`, `static`, `presence`, `inbound`, `memory` and such. */
@@ -190,6 +192,7 @@ export interface CheckReport {
 /** What is kept of the traffic, a point for every 10 s, for charts; at most an hour. */
 export interface TrafficPoint {
   readonly at: UnixMillis;
+  /** Including cache servers. */
   readonly originBytesPerSec: number;
   readonly peerReceivedBytesPerSec: number;
   readonly peerSentBytesPerSec: number;

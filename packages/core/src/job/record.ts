@@ -5,6 +5,8 @@
 import { ERRORS } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import { LIMITS } from "../registry/limits.ts";
+import { isByPeerClass } from "../policy/peer-class.ts";
+import type { ByPeerClass } from "../policy/peer-class.ts";
 import type { JobId, Millis, UnixMillis } from "../units.ts";
 import { checkFileSpec, isFileSpecShape } from "./file-spec.ts";
 import type { JobFileSpec } from "./file-spec.ts";
@@ -42,6 +44,8 @@ export interface JobFileRecord {
   readonly wastedBytes: number;
   /** Absent: none. */
   readonly cacheServerBytes?: number;
+  /** Of `peerBytes`, whose they were. Absent: nobody has counted. */
+  readonly receivedBytes?: ByPeerClass;
 }
 
 /** What a job's creator chooses, and may change later. */
@@ -123,7 +127,12 @@ const isFileRecordShape = isRecordOf(
     peerBytes: isCount(),
     wastedBytes: isCount(),
   },
-  { modifiedAt: INSTANT, remoteLength: LENGTH, cacheServerBytes: isCount() },
+  {
+    modifiedAt: INSTANT,
+    remoteLength: LENGTH,
+    cacheServerBytes: isCount(),
+    receivedBytes: isByPeerClass,
+  },
 );
 
 const isRecordShape = isRecordOf(

@@ -13,14 +13,17 @@
  *
  * Knows rates, decides nothing about pieces. Called by the scheduler and by `Fetcher`.
  */
+import type { CounterName, Counters } from "../registry/counters.ts";
 import type { PaceSettingName, PaceSettings } from "../registry/pace-settings.ts";
 import { PACE_SETTINGS } from "../registry/pace-settings.ts";
 import { ShoalError } from "../registry/errors.ts";
 import { resolveSettings } from "../registry/settings.ts";
 import type { Settings } from "../registry/settings.ts";
+import type { Urgency } from "../schedule/demand.ts";
 import type { FlowGate } from "../schedule/flow-gate.ts";
 import type { Outbox } from "../schedule/outbox.ts";
 import { RateMeter } from "../schedule/pace.ts";
+import { TrafficMeter } from "../schedule/traffic-meter.ts";
 import type { WallClock } from "../schedule/wall-clock.ts";
 import type { Millis } from "../units.ts";
 import { BackgroundYield } from "./background-yield.ts";
@@ -37,6 +40,7 @@ export interface PacerDeps {
   readonly outbox: Outbox;
   readonly wallClock: WallClock;
   readonly flowGate: FlowGate;
+  readonly counters: Counters;
 }
 
 /** How often the link is divided anew. */
@@ -50,6 +54,9 @@ export class Pacer {
   /** The limit of all uploads, and of those to peers of the LAN. */
   readonly uploads: TokenBucket;
   readonly lanUploads: TokenBucket;
+  /** All that came, from wherever, and all that was sent to peers. */
+  readonly downloads = new TrafficMeter();
+  readonly sent = new TrafficMeter();
   readonly #deps: PacerDeps;
   readonly #flows = new Set<PaceFlow>();
   readonly #capacity = new LinkCapacity();
@@ -92,7 +99,10 @@ export class Pacer {
   /** A transfer begins to fetch pieces. To be closed when it ends. */
   open(options: PaceFlowOptions, now: Millis): PaceFlow {
     const { urgency } = options;
+    let cameAt = now;
     const came = (source: "origin" | "peers", bytes: number, at: Millis): void => {
+      this.#count(urgency, { bytes, tookMs: at - cameAt }, at);
+      cameAt = at;
       if (source === "origin") this.#fromOrigins.add(bytes, at);
       if (urgency.isForeground) this.#foreground.add(bytes, at);
     };
@@ -133,6 +143,14 @@ export class Pacer {
       this.#limits = { settings, hour, ofClass: classLimitsAt(settings, hour) };
     }
     return this.#limits.ofClass;
+  }
+
+  /** For those who look on. A download takes time until its last byte has come. */
+  #count({ isForeground }: Urgency, came: { bytes: number; tookMs: Millis }, at: Millis): void {
+    const [bytes, seconds] = CLASS_COUNTERS[isForeground ? "foreground" : "background"];
+    this.#deps.counters.add(bytes, came.bytes);
+    this.#deps.counters.add(seconds, came.tookMs / 1_000);
+    this.downloads.add(came.bytes, at);
   }
 
   #close(flow: PaceFlow): void {
@@ -237,6 +255,11 @@ export class Pacer {
     return LIMITING.some((name) => this.#settings[name] > 0);
   }
 }
+
+const CLASS_COUNTERS = {
+  foreground: ["shoal_foreground_received_bytes_total", "shoal_foreground_download_seconds_total"],
+  background: ["shoal_background_received_bytes_total", "shoal_background_download_seconds_total"],
+} as const satisfies Record<string, readonly [CounterName, CounterName]>;
 
 /** Settings that, above 0, limit downloads. */
 const LIMITING = (Object.keys(PACE_SETTINGS) as PaceSettingName[]).filter(

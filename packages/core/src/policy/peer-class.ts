@@ -4,11 +4,26 @@
  *
  * Knows how a peer was found and where it is; knows no connections. Called by `PeerTable`.
  */
+import { isCount, isRecordOf } from "../job/shape.ts";
 import { DOWNLOAD_MODES } from "../registry/policy-settings.ts";
 import type { CounterName } from "../registry/counters.ts";
 import type { PeerReach } from "../ports/swarm-port.ts";
 
-export type PeerClass = "linkLocal" | "lan" | "group" | "internet";
+export const PEER_CLASSES = ["linkLocal", "lan", "group", "internet"] as const;
+export type PeerClass = (typeof PEER_CLASSES)[number];
+
+/** Bytes or connections by class of peer. */
+export type ByPeerClass = Readonly<Record<PeerClass, number>>;
+
+/** Nothing of any class, to be counted up. */
+export function noneByClass(): Record<PeerClass, number> {
+  return { linkLocal: 0, lan: 0, group: 0, internet: 0 };
+}
+
+/** Adds `more` to `sums`, class by class. */
+export function addByClass(sums: Record<PeerClass, number>, more: Partial<ByPeerClass>): void {
+  for (const peerClass of PEER_CLASSES) sums[peerClass] += more[peerClass] ?? 0;
+}
 
 /** Counted beside the sums of all peers. */
 export const RECEIVED_COUNTERS = {
@@ -35,3 +50,21 @@ export function peerClassOf(
   if (mode === DOWNLOAD_MODES.group) return "group";
   return reach === "private" ? "lan" : "internet";
 }
+
+export function isNone(bytes: ByPeerClass): boolean {
+  return PEER_CLASSES.every((peerClass) => bytes[peerClass] === 0);
+}
+
+/** A new sum, class by class. */
+export function sumByClass(a: ByPeerClass, b: ByPeerClass | undefined): ByPeerClass {
+  const sums = { ...a };
+  addByClass(sums, b ?? {});
+  return sums;
+}
+
+export const isByPeerClass = isRecordOf({
+  linkLocal: isCount(),
+  lan: isCount(),
+  group: isCount(),
+  internet: isCount(),
+});

@@ -16,6 +16,14 @@ export const COUNTERS = {
   shoal_link_local_sent_bytes_total: "Piece bytes sent to peers found by local discovery.",
   shoal_group_sent_bytes_total: "Piece bytes sent to peers of the group outside the LAN.",
   shoal_internet_sent_bytes_total: "Piece bytes sent to peers of the Internet.",
+  shoal_foreground_received_bytes_total: "Bytes received by downloads in the foreground.",
+  shoal_background_received_bytes_total: "Bytes received by downloads in the background.",
+  shoal_foreground_download_seconds_total:
+    "Time in which downloads in the foreground fetched, of all of them together.",
+  shoal_background_download_seconds_total:
+    "Time in which downloads in the background fetched, of all of them together.",
+  shoal_files_downloaded_total: "Files of jobs of which all bytes are here.",
+  shoal_contents_sent_total: "Contents of which peers were sent something.",
   shoal_wasted_bytes_total: "Piece bytes received and thrown away: duplicates, corrupt or late.",
   shoal_reused_bytes_total: "Piece bytes taken from other contents on this machine, not fetched.",
   shoal_verified_bytes_total: "Piece bytes verified and written.",

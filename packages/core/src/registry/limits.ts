@@ -140,7 +140,7 @@ export const LIMITS = {
   rememberedPeersMax: 64,
   /** R-PEER-29: addresses whose failed dials are remembered; the oldest go first. */
   dialBackoffsMax: 1_024,
-  /** R-PEER-25: our handshake after Noise. */
+  /** R-PEER-25: our handshake after the encrypted one. */
   handshakeTimeoutMs: 5_000,
   /** R-PEER-25: how soon a peer of another version is dialled again. */
   foreignRetryMs: 600_000,
@@ -150,6 +150,8 @@ export const LIMITS = {
   inboundPerHostPerSecMax: 5,
   /** R-PEER-04: encryption, muxer and protocol negotiation, each. */
   negotiationTimeoutMs: 5_000,
+  /** R-PEER-12: the certificate of a peer's TLS handshake; ours have 380 bytes. */
+  certificateBytesMax: 4 * KiB,
   /** R-PEER-05 */
   connectionsPerPeerMax: 2,
   /** R-PEER-05 */
@@ -235,6 +237,19 @@ export const LIMITS = {
   jobStreamsMax: 64,
   /** Calls that one connection to an agent may have open. */
   jobCallsWaitingMax: 65_536,
+  /** The DO-compatible listener: what the SDK's minimal parser takes, and the reference agent. */
+  doRestRequestBytesMax: 2_048,
+  doRestResponseBytesMax: 2_048,
+  /** R-API-09: callers at a time; of too many the one that was quiet longest is let go. */
+  doRestConnectionsMax: 256,
+  /** R-API-09: for a whole request to come, and for its response to be taken. */
+  doRestRequestTimeoutMs: 30_000,
+  /** Bytes that wait to be sent to one caller; then nothing more is read from it. */
+  doRestUnsentBytesMax: 64 * KiB,
+  /** Downloads of its callers that are neither finalized nor aborted. */
+  doRestDownloadsMax: 4_096,
+  /** One configuration file; the SDK writes a connection string of some hundred characters. */
+  doRestConfigBytesMax: 64 * KiB,
   /** Events that one loop turn may queue before the engine calls it a fault. */
   loopQueueMax: 1_000_000,
 } as const;

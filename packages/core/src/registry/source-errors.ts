@@ -11,6 +11,14 @@ export const SOURCE_ERRORS = {
     "ERROR_WINHTTP_CANNOT_CONNECT",
     true,
   ),
+  ERR_ORIGIN_UNRESOLVED: row(
+    "The name of the origin's host cannot be resolved",
+    "Check the URL, and the name servers of this machine.",
+    5,
+    502,
+    "ERROR_WINHTTP_NAME_NOT_RESOLVED",
+    true,
+  ),
   ERR_ORIGIN_TIMEOUT: row(
     "The origin did not answer in time",
     "Try again later.",

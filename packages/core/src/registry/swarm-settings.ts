@@ -84,6 +84,13 @@ export const SWARM_SETTINGS = {
     unit: "ms",
     help: "Length of a peer's first ban (R-BAN-01).",
   },
+  peerTls: {
+    default: 1,
+    min: 0,
+    max: 1,
+    unit: "boolean",
+    help: "Encrypt connections by TLS 1.3 with peers that can; without it, and with all others, by Noise, which costs more.",
+  },
   uploadsMax: {
     default: 4,
     min: 0,

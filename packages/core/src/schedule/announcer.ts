@@ -142,10 +142,13 @@ export class Announcer {
   #wanting(): PeerId[] {
     const { ledger, peers } = this.#parts;
     const { pieceCount } = ledger.layout;
-    return [...this.#interested].filter((peerId) => {
+    const wanting: PeerId[] = [];
+    for (const peerId of this.#interested) {
       const link = peers?.links.get(peerId);
-      return link === undefined || ledger.picker.sourceCount(link.slot) < pieceCount;
-    });
+      const isSeed = link !== undefined && ledger.picker.sourceCount(link.slot) === pieceCount;
+      if (!isSeed) wanting.push(peerId);
+    }
+    return wanting;
   }
 
   /**
@@ -155,7 +158,9 @@ export class Announcer {
   #chooseFirst(piece: PieceIndex, members: PeerId[], count: number): readonly PeerId[] {
     const chosen: PeerId[] = [];
     const remote: PeerId[] = [];
-    const remoteMin = members.some((peerId) => this.#isRemote(peerId)) ? REMOTE_FIRST : 0;
+    const hasRemote = this.#parts.peers?.gateway.hasRemote === true;
+    const remoteMin =
+      hasRemote && members.some((peerId) => this.#isRemote(peerId)) ? REMOTE_FIRST : 0;
     for (let i = 0; i < members.length; i++) {
       if (chosen.length >= count && remote.length >= remoteMin) break;
       const at = i + this.#deps.random.below(members.length - i);
@@ -163,7 +168,7 @@ export class Announcer {
       members[at] = members[i]!;
       members[i] = peerId;
       if (this.#holds(peerId, piece)) continue;
-      if (this.#isRemote(peerId)) remote.push(peerId);
+      if (hasRemote && this.#isRemote(peerId)) remote.push(peerId);
       else if (chosen.length < count) chosen.push(peerId);
     }
     return [...chosen, ...remote.slice(0, chosen.length > 0 ? REMOTE_FIRST : count)];

@@ -18,6 +18,7 @@ import type { Millis } from "../units.ts";
 
 /** What the reference agent bans for. */
 const BAN_MS = 15 * 60_000;
+const UNREACHABLE = ["ERR_ORIGIN_UNREACHABLE", "ERR_ORIGIN_UNRESOLVED", "ERR_ORIGIN_TIMEOUT"];
 const ORIGIN_PARAMETER = "cacheHostOrigin";
 
 /** Whether the text is a host name or address, with or without a port, and nothing else. */
@@ -39,7 +40,10 @@ export function cacheUrl(cacheHost: string, originUrl: string): string | undefin
 }
 
 export class CacheHosts {
-  readonly #hosts: readonly string[];
+  /** Those that a start names. */
+  readonly #usual: readonly string[];
+  #hosts: readonly string[];
+  #fallbackMs: Millis | undefined;
   readonly #isAllowed: () => boolean;
   /** Whose turn it is. */
   #first = 0;
@@ -49,7 +53,22 @@ export class CacheHosts {
   /** While they are not allowed, all of them count as banned. */
   constructor(hosts: readonly string[], isAllowed: () => boolean = () => true) {
     this.#isAllowed = isAllowed;
-    this.#hosts = hosts.slice(0, LIMITS.cacheHostsMax);
+    this.#usual = hosts.slice(0, LIMITS.cacheHostsMax);
+    this.#hosts = this.#usual;
+  }
+
+  /** Servers in place of those a start names, for what is opened from now on; absent: the usual. */
+  set(
+    instead: { readonly hosts: readonly string[]; readonly fallbackMs?: Millis } | undefined,
+  ): void {
+    this.#hosts = instead?.hosts.slice(0, LIMITS.cacheHostsMax) ?? this.#usual;
+    this.#fallbackMs = instead?.fallbackMs;
+    this.#first = 0;
+  }
+
+  /** How long a transfer stays with servers that fail, where that does not follow from settings. */
+  get fallbackMs(): Millis | undefined {
+    return this.#fallbackMs;
   }
 
   /** The servers, the one first whose turn it is. */
@@ -100,7 +119,7 @@ function isPlain(text: string): boolean {
 }
 
 function isUnreachable(code: OriginFailure["error"]["code"]): boolean {
-  return code === "ERR_ORIGIN_UNREACHABLE" || code === "ERR_ORIGIN_TIMEOUT";
+  return UNREACHABLE.includes(code);
 }
 
 function banKey(cacheHost: string, originHost: string): string {

@@ -19,7 +19,6 @@ import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
 import { ClaimTable } from "./claim-table.ts";
 import type { Claimer } from "./claim-table.ts";
 import { chooseCrew, CREW_SIZE, crewRank, crewSeed } from "./origin-crew.ts";
-import type { CrewCandidate } from "./origin-crew.ts";
 
 interface Member extends Claimer {
   readonly peerId: PeerId;
@@ -76,7 +75,7 @@ export class ContentSwarm {
   /** Per extent, an `OWNERSHIP` value. Recomputed when the crew changes. */
   #owned: Uint8Array;
   #ownershipUntil: Millis = -Infinity;
-  #crew: ReadonlyMap<PeerId, CrewCandidate> = new Map();
+  #crew: ReadonlySet<PeerId> = new Set();
   #isInCrew = true;
   #distrustUntil: Millis = -Infinity;
   #distrustMs: Millis = DISTRUST_MS_MIN;
@@ -229,12 +228,11 @@ export class ContentSwarm {
     this.#ownershipUntil = Math.min(this.#ownershipUntil, endsAt);
   }
 
-  /** The member announced `piece`: a claim whose last piece it was is over. */
-  delivered(peerId: PeerId, piece: PieceIndex, now: Millis): void {
+  /** The member, just heard of, announced `pieces`: claims whose last ones they were are over. */
+  delivered(peerId: PeerId, pieces: readonly PieceIndex[]): void {
     const member = this.#members.get(peerId);
-    if (member === undefined) return;
-    this.#heard(member, now);
-    this.#claims.delivered(member, piece);
+    if (member === undefined || member.claims.length === 0) return;
+    for (const piece of pieces) this.#claims.delivered(member, piece);
   }
 
   /** Whether a member that is heard of says it is fetching the piece. */
@@ -319,20 +317,18 @@ export class ContentSwarm {
 
   /** Finds the crew among the members that are heard of, and when silence may change it. */
   #recompute(now: Millis): void {
-    const candidates: CrewCandidate[] = [];
+    const candidates: Member[] = [];
     let until = now + this.#stallTimeoutMs;
     const crewSince = now - this.#stallTimeoutMs * CREW_SILENCE_FACTOR;
     for (const member of this.#members.values()) {
-      const { peerId, hash, rank, heardAt } = member;
-      const silentAt = this.#silentAt(member);
       until = Math.min(until, this.#claims.expire(member, now));
       if (member.isSeed || !this.#isTrusted(member, now)) continue;
-      if (heardAt > crewSince) candidates.push({ peerId, hash, rank, silentAt });
+      if (member.heardAt > crewSince) candidates.push(member);
     }
     const { others, isSelfIn } = chooseCrew(candidates, this.#selfRank);
-    const active = others.filter(({ silentAt }) => silentAt > now);
-    const gone = others.filter(({ silentAt }) => silentAt <= now);
-    for (const { silentAt } of active) until = Math.min(until, silentAt);
+    const active = others.filter((member) => this.#silentAt(member) > now);
+    const gone = others.filter((member) => this.#silentAt(member) <= now);
+    for (const member of active) until = Math.min(until, this.#silentAt(member));
     if (this.#distrustUntil > now) until = Math.min(until, this.#distrustUntil);
     this.#ownershipUntil = Math.max(until, now + 1);
     const isFull = others.length + (isSelfIn ? 1 : 0) === CREW_SIZE;
@@ -344,7 +340,7 @@ export class ContentSwarm {
     const key = `${keyOf(active)};${keyOf(gone)};${String(isSelfIn)}`;
     if (key === this.#crewKey) return;
     this.#crewKey = key;
-    this.#crew = new Map(others.map((member) => [member.peerId, member]));
+    this.#crew = new Set(others.map(({ peerId }) => peerId));
     this.#isInCrew = isSelfIn;
     if (!isSelfIn) this.#owned.fill(OWNERSHIP.others);
     else {
@@ -354,11 +350,7 @@ export class ContentSwarm {
     }
   }
 
-  #ownershipOf(
-    extent: number,
-    crew: readonly CrewCandidate[],
-    gone: readonly CrewCandidate[],
-  ): number {
+  #ownershipOf(extent: number, crew: readonly Member[], gone: readonly Member[]): number {
     const own = weightOf(this.#selfHash, extent);
     for (const { hash } of crew) if (weightOf(hash, extent) > own) return OWNERSHIP.others;
     for (const { hash } of gone) if (weightOf(hash, extent) > own) return OWNERSHIP.inherited;
@@ -366,7 +358,7 @@ export class ContentSwarm {
   }
 }
 
-function keyOf(members: readonly CrewCandidate[]): string {
+function keyOf(members: readonly Member[]): string {
   return members.map(({ hash }) => hash).join();
 }
 

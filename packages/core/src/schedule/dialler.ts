@@ -26,8 +26,13 @@ export interface DiallerDeps {
 
 export class Dialler {
   readonly #deps: DiallerDeps;
-  /** The kinds of peers that have been known: most agents have never had some. */
-  readonly #turnsSeen = new Set<DialTurn>();
+  /** All known peers by the turn in which they are dialled, each kind in the order of hearing. */
+  readonly #ofTurn: Readonly<Record<DialTurn, Set<Peer>>> = {
+    static: new Set(),
+    preferred: new Set(),
+    other: new Set(),
+  };
+  #steps = 0;
   #dialling = 0;
   #wanted = false;
   #seekers = 0;
@@ -38,6 +43,11 @@ export class Dialler {
 
   constructor(deps: DiallerDeps) {
     this.#deps = deps;
+  }
+
+  /** Peers looked at so far, to find one to dial or when to: the cost of the work, for tests. */
+  get steps(): number {
+    return this.#steps;
   }
 
   /** Dials under way. */
@@ -85,11 +95,11 @@ export class Dialler {
     this.#dialledAt = now;
     this.#deadline = undefined;
     for (const turn of DIAL_TURNS) {
-      if (!this.#turnsSeen.has(turn) || !this.#hasTurn(turn)) continue;
-      for (const peer of this.#deps.peers.values()) {
+      for (const peer of this.#ofTurn[turn]) {
         if (this.#dialling >= settings.dialsMax) return;
         if (!this.#hasTurn(turn)) break;
-        if (turnOf(peer) !== turn || !isDue(peer, now) || !this.#mayDial(peer)) continue;
+        this.#steps++;
+        if (!isDue(peer, now) || !this.#mayDial(peer)) continue;
         const addresses = backoff.open(peer, now);
         if (addresses.length === 0) continue;
         peer.state = { name: "dialling" };
@@ -124,7 +134,14 @@ export class Dialler {
 
   /** A peer has come to be known, or is of another kind now. */
   known(peer: Peer): void {
-    this.#turnsSeen.add(turnOf(peer));
+    const turn = turnOf(peer);
+    for (const other of DIAL_TURNS) if (other !== turn) this.#ofTurn[other].delete(peer);
+    this.#ofTurn[turn].add(peer);
+  }
+
+  /** The peer is not known any more. */
+  forgotten(peer: Peer): void {
+    this.#ofTurn[turnOf(peer)].delete(peer);
   }
 
   /** A dial is over, whatever came of it. */
@@ -170,16 +187,15 @@ export class Dialler {
 
   #nextDeadline(): Millis {
     let deadline = Infinity;
-    const turns = {
-      static: this.#hasTurn("static"),
-      preferred: this.#hasTurn("preferred"),
-      other: this.#hasTurn("other"),
-    };
-    for (const peer of this.#deps.peers.values()) {
-      if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
-      if (!turns[turnOf(peer)] || !this.#mayDial(peer)) continue;
-      const dialAt = Math.max(peer.state.dialAt, this.#deps.backoff.openAt(peer));
-      if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
+    for (const turn of DIAL_TURNS) {
+      if (!this.#hasTurn(turn)) continue;
+      for (const peer of this.#ofTurn[turn]) {
+        this.#steps++;
+        if (peer.state.name !== "known" || peer.addresses.length === 0) continue;
+        if (!this.#mayDial(peer)) continue;
+        const dialAt = Math.max(peer.state.dialAt, this.#deps.backoff.openAt(peer));
+        if (dialAt > this.#dialledAt) deadline = Math.min(deadline, dialAt);
+      }
     }
     return deadline;
   }

@@ -20,6 +20,8 @@ interface EarlyWord {
 
 export class EarlyWords {
   readonly #words = new Map<PeerId, EarlyWord>();
+  /** The same by the link's slot, for announcements, which are many; may be another link's. */
+  readonly #bySlot: Array<EarlyWord | undefined> = [];
 
   /** Peers that have said anything. */
   get size(): number {
@@ -29,7 +31,7 @@ export class EarlyWords {
   remember(event: PeerEvent, link: Link): void {
     switch (event.type) {
       case "peerLeft":
-        this.#words.delete(link.peerId);
+        this.forget(link.peerId);
         return;
       case "peerJoined":
         this.#wordOf(link, event.contentId).joined = event;
@@ -50,10 +52,14 @@ export class EarlyWords {
   /** It is another content: whatever was said is about the one before. */
   clear(): void {
     this.#words.clear();
+    this.#bySlot.length = 0;
   }
 
   forget(peerId: PeerId): void {
+    const word = this.#words.get(peerId);
+    if (word === undefined) return;
     this.#words.delete(peerId);
+    if (this.#bySlot[word.link.slot] === word) this.#bySlot[word.link.slot] = undefined;
   }
 
   /** Takes over what another transfer of the same content was told. */
@@ -63,7 +69,7 @@ export class EarlyWords {
       if (later !== undefined) {
         copy.later = withPieces(undefined, [...later]);
       }
-      this.#words.set(peerId, copy);
+      this.#keep(peerId, copy);
     }
   }
 
@@ -82,11 +88,17 @@ export class EarlyWords {
   }
 
   #wordOf(link: Link, contentId: ContentId): EarlyWord {
+    const recent = this.#bySlot[link.slot];
+    if (recent?.link === link) return recent;
     const known = this.#words.get(link.peerId);
-    if (known?.link === link) return known;
-    const word: EarlyWord = { link, contentId };
-    this.#words.set(link.peerId, word);
+    const word: EarlyWord = known?.link === link ? known : { link, contentId };
+    this.#keep(link.peerId, word);
     return word;
+  }
+
+  #keep(peerId: PeerId, word: EarlyWord): void {
+    this.#words.set(peerId, word);
+    this.#bySlot[word.link.slot] = word;
   }
 }
 

@@ -34,7 +34,8 @@ export interface ExplainedTransfer {
   readonly isComplete: boolean;
 }
 
-type Standing = Reason<PeerReason> & Pick<ExplainedPeer, "detail">;
+/** Why a peer is used or not. */
+export type PeerStanding = Reason<PeerReason> & Pick<ExplainedPeer, "detail">;
 
 export function explainPeers(
   deps: ExplainPeersDeps,
@@ -81,11 +82,11 @@ function explainPeer(
 }
 
 /** Of somebody who is connected. */
-function memberStanding(
+export function memberStanding(
   link: Link,
   { membership }: ExplainPeersDeps,
   { contentId, requests, isComplete, now }: ExplainedTransfer & { readonly now: Millis },
-): Standing {
+): PeerStanding {
   const { peerId } = link;
   const membershipNow = membership.standingOf(peerId, contentId);
   const isLinked = requests?.links.has(peerId) === true;
@@ -98,7 +99,11 @@ function memberStanding(
 }
 
 /** Of somebody who is not connected, or is being sent away. */
-function contactOf(peer: Peer, { settings, peers }: ExplainPeersDeps, now: Millis): Standing {
+export function contactOf(
+  peer: Peer,
+  { settings, peers }: ExplainPeersDeps,
+  now: Millis,
+): PeerStanding {
   const { conduct, backoff, dialling } = peers.parts;
   const { peerId, state, addresses, lastFailure } = peer;
   const ban = conduct.banOf("peer", peerId);

@@ -2,6 +2,7 @@
 import type { PieceLayout } from "../content/layout.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import type { RangeMap } from "../job/ranges.ts";
+import type { PeerClass } from "../policy/peer-class.ts";
 import type { Validator } from "../ports/origin-port.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, TransferId } from "../units.ts";
@@ -36,8 +37,12 @@ export interface FetcherOptions {
   readonly urgency: Urgency;
   /** Whether peers may have the content from us now; what they may not, they are not told of. */
   readonly mayServe: () => boolean;
+  /** A stream takes the pieces, and waits for each to be committed. */
+  readonly isStreamed: boolean;
   /** Counted up as bytes come. */
   readonly bytes: FetchBytes;
+  /** Counted up as bytes come from peers. */
+  readonly receivedBytes: Record<PeerClass, number>;
 }
 
 export type FetchStatus =

@@ -248,7 +248,7 @@ export class Fetcher implements Stage {
   pollDeadline(): Millis {
     if (this.#status.name !== "fetching") return Infinity;
     return Math.min(
-      this.#ledger.pollDeadline(this.#announcer.isHeard),
+      this.#ledger.pollDeadline(this.#isAwaited),
       this.#announcer.pollDeadline(),
       this.#peers?.pollDeadline() ?? Infinity,
       this.#origin.pollDeadline(),
@@ -264,6 +264,11 @@ export class Fetcher implements Stage {
 
   checkInvariants(): void {
     this.#ledger.checkInvariants();
+  }
+
+  /** Somebody waits for what is stored to be committed: peers, or a stream. */
+  get #isAwaited(): boolean {
+    return this.#options.isStreamed || this.#announcer.isHeard;
   }
 
   #member(link: Link, now: Millis): void {
@@ -304,13 +309,14 @@ export class Fetcher implements Stage {
 
   #peerHave(link: Link, pieces: readonly PieceIndex[], now: Millis): boolean {
     const { pieceCount } = this.#options.layout;
+    const { picker } = this.#ledger;
     this.#member(link, now);
-    for (const piece of pieces) {
-      if (piece >= pieceCount) return false;
-      this.#ledger.picker.sourceHas(link.slot, piece);
-      this.#swarm.delivered(link.peerId, piece, now);
+    for (let i = 0; i < pieces.length; i++) {
+      if (pieces[i]! >= pieceCount) return false;
+      picker.sourceHas(link.slot, pieces[i]!);
     }
-    if (this.#isSeed(link.peerId)) this.#swarm.setSeed(link.peerId, true);
+    this.#swarm.delivered(link.peerId, pieces);
+    if (picker.sourceCount(link.slot) === pieceCount) this.#swarm.setSeed(link.peerId, true);
     if (!this.#isStarted || this.#status.name !== "fetching") return true;
     this.#peers?.fillFrom(link.peerId, now);
     return true;
@@ -322,6 +328,7 @@ export class Fetcher implements Stage {
     const { piece, link, askedAt } = answer;
     const length = this.#options.layout.length(piece);
     this.#count("peers", length);
+    this.#options.receivedBytes[link.peerClass] += length;
     this.#deps.peers.received(link, { length, askedAt }, now);
     this.#peers?.gateway.received(link, length, now);
     this.#swarm.heard(link.peerId, now);
@@ -339,12 +346,6 @@ export class Fetcher implements Stage {
       this.#ledger.picker.sourceLost(link.slot, piece);
       this.#deps.peers.offended(link.peerId, "notFound", now);
     }
-  }
-
-  #isSeed(peerId: PeerId): boolean {
-    const link = this.#peers?.links.get(peerId);
-    if (link === undefined) return false;
-    return this.#ledger.picker.sourceCount(link.slot) === this.#options.layout.pieceCount;
   }
 
   #originPiece(
@@ -380,7 +381,7 @@ export class Fetcher implements Stage {
     const claims = this.#origin.takeClaimsDue();
     if (claims.length > 0) this.#announcer.claim(claims);
     this.#announcer.claimRemote(now);
-    this.#ledger.sync(now, this.#announcer.isHeard);
+    this.#ledger.sync(now, this.#isAwaited);
     this.#pace.settled(this.#origin, this.#ledger.isComplete);
     if (this.#ledger.isComplete) this.#status = { name: "complete" };
     else {

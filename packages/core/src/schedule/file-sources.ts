@@ -91,9 +91,9 @@ export class FileSources {
     this.#states = file === undefined ? [] : statesOf(file, cacheHosts.inTurn);
     this.#peersOnlyUntil =
       now + (isForeground ? settings.p2pDelayForegroundMs : settings.p2pDelayBackgroundMs);
-    const fallbackMs = isForeground
-      ? settings.cacheFallbackForegroundMs
-      : settings.cacheFallbackBackgroundMs;
+    const { cacheFallbackForegroundMs, cacheFallbackBackgroundMs } = settings;
+    const usualMs = isForeground ? cacheFallbackForegroundMs : cacheFallbackBackgroundMs;
+    const fallbackMs = cacheHosts.fallbackMs ?? usualMs;
     this.#cachesOnlyUntil = fallbackMs === 0 ? -Infinity : this.#peersOnlyUntil + fallbackMs;
   }
 

@@ -113,8 +113,14 @@ export class Gateway {
     return false;
   }
 
+  /** Whether any link may be remote: most agents have only peers that are alike. O(1). */
+  get hasRemote(): boolean {
+    return this.#hasLinksBeyond(PROXIMITY_ALIKE_MAX);
+  }
+
   /** A member is about to fetch the piece, or fetching it. */
   claimed(link: Link, piece: PieceIndex, now: Millis): void {
+    if (!this.#hasLinksBeyond(link.proximity)) return;
     for (const other of this.#parts.links.values()) {
       if (other.proximity <= link.proximity || !this.#canGive(other, piece)) continue;
       this.#gateways.set(link.peerId, now + this.#stallTimeoutMs);
@@ -309,6 +315,13 @@ export class Gateway {
       if (near.some(({ slot }) => picker.has(slot, piece))) bytes += layout.length(piece);
     }
     return bytes;
+  }
+
+  #hasLinksBeyond(proximity: Proximity): boolean {
+    for (let far = proximity + 1; far < this.#counts.length; far++) {
+      if (this.#counts[far]! > 0) return true;
+    }
+    return false;
   }
 
   #canGive({ slot }: Link, piece: PieceIndex): boolean {

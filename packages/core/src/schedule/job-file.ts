@@ -2,6 +2,8 @@
 import type { JobFileSpec } from "../job/file-spec.ts";
 import type { JobFileRecord } from "../job/record.ts";
 import { RangeMap } from "../job/ranges.ts";
+import { addByClass, isNone, noneByClass, sumByClass } from "../policy/peer-class.ts";
+import type { ByPeerClass } from "../policy/peer-class.ts";
 import type { OriginResponse } from "../ports/origin-port.ts";
 import type { ResumableContent } from "../ports/store-port.ts";
 import type { ContentId, Millis, UnixMillis } from "../units.ts";
@@ -35,7 +37,8 @@ export class JobFile {
   #downloadMode: number | undefined;
   /** Bytes received by transfers that have ended. */
   readonly #received: FetchBytes;
-  #uploadedBytes = 0;
+  readonly #receivedBytes = noneByClass();
+  readonly #sentBytes = noneByClass();
   /** Stored bytes when the last transfer ended. */
   #storedBytes = 0;
   #activeMs: Millis = 0;
@@ -49,6 +52,7 @@ export class JobFile {
     this.#remoteLength = record.remoteLength;
     const { originBytes: origin, peerBytes: peers, wastedBytes: wasted } = record;
     const cacheServers = record.cacheServerBytes ?? 0;
+    addByClass(this.#receivedBytes, record.receivedBytes ?? {});
     this.#received = { origin, cacheServers, peers, wasted, reused: 0 };
     this.#isContinued = record.isTransferred || origin + cacheServers + peers > 0;
   }
@@ -97,14 +101,15 @@ export class JobFile {
 
   /** The transfer is over: what it has counted is kept. */
   closed(transfer: Transfer, now: Millis): void {
-    const { bytes, uploadedBytes, response } = transfer.facts;
+    const { bytes, receivedBytes, sentBytes, response } = transfer.facts;
     const { origin, cacheServers, peers, wasted, reused } = bytes;
     this.#received.origin += origin;
     this.#received.cacheServers += cacheServers;
     this.#received.peers += peers;
     this.#received.wasted += wasted;
     this.#received.reused += reused;
-    this.#uploadedBytes += uploadedBytes;
+    addByClass(this.#receivedBytes, receivedBytes);
+    addByClass(this.#sentBytes, sentBytes);
     this.#storedBytes = transfer.storedBytes;
     this.#downloadMode = transfer.terms.downloadMode;
     this.#response = response ?? this.#response;
@@ -163,8 +168,14 @@ export class JobFile {
       originBytes: origin,
       ...(cacheServers === 0 ? {} : { cacheServerBytes: cacheServers }),
       peerBytes: peers,
+      ...(isNone(this.receivedBytes) ? {} : { receivedBytes: this.receivedBytes }),
       wastedBytes: wasted,
     };
+  }
+
+  /** Of the bytes that came from peers, whose they were. */
+  get receivedBytes(): ByPeerClass {
+    return sumByClass(this.#receivedBytes, this.transfer?.facts.receivedBytes);
   }
 
   snapshot(now: Millis): FileSnapshot {
@@ -193,7 +204,8 @@ export class JobFile {
       peerBytes: bytes.peers,
       wastedBytes: bytes.wasted,
       reusedBytes: bytes.reused,
-      uploadedBytes: this.#uploadedBytes + (transfer?.facts.uploadedBytes ?? 0),
+      receivedBytes: this.receivedBytes,
+      sentBytes: sumByClass(this.#sentBytes, transfer?.facts.sentBytes),
       originRequests: transfer?.fetcher?.originRequests ?? 0,
       integrity: this.#integrity(resolution),
       peers: transfer?.memberCount ?? 0,

@@ -112,6 +112,7 @@ export class JobRunner {
   fileTransferred(job: Job, file: JobFile, now: Millis): void {
     if (file.transfer === undefined || file.isTransferred) return;
     file.transferred(file.transfer, now);
+    this.#deps.counters.add("shoal_files_downloaded_total");
     if (job.allTransferred) this.#allTransferred(job, now);
     this.#saves.save(job, now);
   }

@@ -79,6 +79,11 @@ export class JobTable {
     return this.#index.get(jobId)?.files[fileIndex]?.response;
   }
 
+  /** The oldest first; those that are over are among them. */
+  all(): Iterable<Job> {
+    return this.#index.all();
+  }
+
   get(jobId: JobId): Job | undefined {
     return this.#index.get(jobId);
   }

@@ -9,8 +9,14 @@ export type PeerState =
   | { readonly name: "connected"; readonly link: Link }
   | { readonly name: "banned" };
 
+/** How a peer came to be known. */
+export const FOUND_BY = ["static", "mdns", "presence", "memory", "inbound"] as const;
+export type FoundBy = (typeof FOUND_BY)[number];
+
 export interface Peer {
   readonly peerId: PeerId;
+  /** What told of it first; but what the user says comes before all else. */
+  foundBy: FoundBy;
   addresses: readonly string[];
   isStatic: boolean;
   /** Found by local discovery. */
@@ -31,17 +37,21 @@ export interface PeerHint {
   readonly isStatic: boolean;
   readonly isLocal?: boolean;
   readonly isPreferred?: boolean;
+  /** Default: by the flags, or else `inbound`. */
+  readonly foundBy?: FoundBy;
 }
 
 type FoundPeer = Pick<Peer, "peerId"> &
-  Partial<Pick<Peer, "addresses" | "isStatic" | "isLocal" | "isPreferred">>;
+  Partial<Pick<Peer, "addresses" | "isStatic" | "isLocal" | "isPreferred" | "foundBy">>;
 
 /** One that may be dialled at once. */
 export function newPeer(found: FoundPeer, now: Millis): Peer {
   const { peerId, addresses = [], isStatic = false, isLocal = false, isPreferred = false } = found;
   const flags = { isStatic, isLocal, isPreferred };
   const state = { name: "known", dialAt: now } as const;
-  return { peerId, addresses, ...flags, state, dialFailures: 0, lastFailure: undefined };
+  const byFlags = isStatic ? "static" : isLocal ? "mdns" : "inbound";
+  const { foundBy = byFlags } = found;
+  return { peerId, foundBy, addresses, ...flags, state, dialFailures: 0, lastFailure: undefined };
 }
 
 /** Whether the hint says more of the peer than what is known already. */

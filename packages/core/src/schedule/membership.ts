@@ -29,6 +29,8 @@ export class Membership {
   readonly #presence: Presence;
   /** Contents that some transfer wants peers for; kept up to date by `settle`. */
   readonly #wanted = new Set<ContentId>();
+  /** The transfers' `moves` that `settle` has last looked at; -1 to look at them again. */
+  #settledMoves = -1;
   /** Transfers that have been told which peers take part in their content. */
   readonly #introduced = new WeakSet<Transfer>();
 
@@ -52,6 +54,11 @@ export class Membership {
   standingOf(peerId: PeerId, contentId: ContentId): "member" | "left" | "notMember" {
     if (this.#interests.get(peerId)?.has(contentId) === true) return "member";
     return this.#leavers.has(leaverKey(peerId, contentId)) ? "left" : "notMember";
+  }
+
+  /** Members of the group that have said that they take part in the content, connected or not. */
+  heardCount(contentId: ContentId): number {
+    return this.#presence.heardCount(contentId);
   }
 
   disconnected(peerId: PeerId): void {
@@ -118,6 +125,7 @@ export class Membership {
    * told that we hold nothing, and the other way round.
    */
   offersMoved(before: readonly ContentId[], now: Millis): void {
+    this.#settledMoves = -1;
     const [old, current] = [new Set(before), new Set(this.#transfers.servedContents())];
     for (const contentId of new Set([...old, ...current])) {
       const served = current.has(contentId);
@@ -135,6 +143,10 @@ export class Membership {
 
   /** After any change: introduces new transfers, joins and leaves contents. */
   settle(now: Millis): void {
+    // What is wanted and served follows from the transfers' states, and those rarely change.
+    const { moves } = this.#transfers;
+    if (moves === this.#settledMoves) return;
+    this.#settledMoves = moves;
     const wanted = this.#wanted;
     // Kept as it is where at most one is wanted, and it is the same as before: that is usual.
     if (wanted.size > 1) wanted.clear();

@@ -1,18 +1,23 @@
 /**
  * Counts what is sent to peers of the Internet in a calendar month, over restarts, and says whether
- * more may be sent (`internetUploadMonthBytesMax`).
+ * more may be sent (`internetUploadMonthBytesMax`). All else that comes and goes is taken from the
+ * counters whenever somebody asks, or has it stored.
  *
  *   sent ──▶ count ──1 s later, or at once at the cap──▶ stored
+ *                         `note`, if anything moved ──────▲
  *
  * A clock that is set back does not begin a month again (R-TIME-02). Knows bytes and months. Called
- * by the upload queue.
+ * by the upload queue and by `Overview`.
  */
-import { monthAt } from "../policy/month-usage.ts";
-import type { MonthUsage } from "../policy/month-usage.ts";
+import { addTotals, monthAt, totalsOf } from "../policy/month-usage.ts";
+import type { MonthTotals, MonthUsage } from "../policy/month-usage.ts";
+import { Counters } from "../registry/counters.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { Millis } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { WallClock } from "./wall-clock.ts";
+
+const NO_TOTALS = totalsOf(new Counters());
 
 /** How long a count may wait to be stored. */
 const SAVE_DELAY_MS = 1_000;
@@ -21,6 +26,15 @@ export interface MonthMeterDeps {
   readonly outbox: Outbox;
   readonly wallClock: WallClock;
   readonly settings: Settings;
+  readonly counters: Counters;
+}
+
+/** The month so far, over all runs. */
+export interface MonthCount extends MonthTotals {
+  /** Such as `2026-01`. */
+  readonly month: string;
+  /** Nothing more is sent to peers of the Internet. */
+  readonly isUploadLimitReached: boolean;
 }
 
 export class MonthMeter {
@@ -28,9 +42,14 @@ export class MonthMeter {
   #month = "";
   #sentBytes = 0;
   #saveAt: Millis = Infinity;
+  /** What earlier runs have counted in the month, less what this run had counted before it. */
+  #before: MonthTotals;
+  /** As it was stored last. */
+  #saved = "";
 
   constructor(deps: MonthMeterDeps) {
     this.#deps = deps;
+    this.#before = NO_TOTALS;
   }
 
   /** Takes over what earlier runs have stored. */
@@ -38,6 +57,19 @@ export class MonthMeter {
     if (usage.month < this.#month) return;
     this.#sentBytes += usage.internetSentBytes;
     this.#month = usage.month;
+    if (usage.totals !== undefined) this.#before = addTotals(this.#before, usage.totals, 1);
+  }
+
+  /** What there is of the month at `now`. */
+  count(now: Millis): MonthCount {
+    this.#turn(now);
+    return { month: this.#month, ...this.#totals(), isUploadLimitReached: !this.#isBelowCap };
+  }
+
+  /** Has the month stored, where anything has moved since it was. To be called now and then. */
+  note(now: Millis): void {
+    this.#turn(now);
+    if (JSON.stringify(this.#totals()) !== this.#saved) this.#save();
   }
 
   sent(bytes: number, now: Millis): void {
@@ -72,11 +104,20 @@ export class MonthMeter {
     if (month <= this.#month) return;
     this.#month = month;
     this.#sentBytes = 0;
+    this.#before = addTotals(NO_TOTALS, totalsOf(this.#deps.counters), -1);
+  }
+
+  #totals(): MonthTotals {
+    const totals = addTotals(this.#before, totalsOf(this.#deps.counters), 1);
+    // What older agents have sent stands in their count alone.
+    return { ...totals, sentBytes: { ...totals.sentBytes, internet: this.#sentBytes } };
   }
 
   #save(): void {
     this.#saveAt = Infinity;
-    const usage = { month: this.#month, internetSentBytes: this.#sentBytes };
+    const totals = this.#totals();
+    this.#saved = JSON.stringify(totals);
+    const usage = { month: this.#month, internetSentBytes: this.#sentBytes, totals };
     this.#deps.outbox.store({ type: "saveUsage", usage });
   }
 }

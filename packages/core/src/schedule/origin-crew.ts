@@ -7,21 +7,18 @@
  * All members would be too many: a thousand of them could not all know each other's claims, and
  * the origin's link would be cut into a thousand parts, of which none was whole before the end.
  *
- * Knows members by their hashes and times. Called by `ContentSwarm`.
+ * Knows members by their ranks. Called by `ContentSwarm`.
  */
 import { hashText32, mix32 } from "../random.ts";
-import type { ContentId, Millis, PeerId } from "../units.ts";
+import type { ContentId } from "../units.ts";
 
 /** Twice as many as one agent alone has connections to the origin. */
 export const CREW_SIZE = 8;
 
+/** A member of which more need not be known here. */
 export interface CrewCandidate {
-  readonly peerId: PeerId;
-  readonly hash: number;
   /** By which the crew is chosen. */
   readonly rank: number;
-  /** Silent from this instant on, unless it is heard of again. */
-  readonly silentAt: Millis;
 }
 
 /** What the order of a content's members is made from, beside themselves. */
@@ -34,13 +31,29 @@ export function crewRank(memberHash: number, seed: number): number {
   return mix32(memberHash ^ seed) >>> 0;
 }
 
-/** The crew among candidates and self; `undefined` stands for self. */
-export function chooseCrew(
-  candidates: Iterable<CrewCandidate>,
+/** The crew among candidates and self; `others` are the candidates in it, the highest first. */
+export function chooseCrew<Candidate extends CrewCandidate>(
+  candidates: Iterable<Candidate>,
   selfRank: number,
-): { readonly others: readonly CrewCandidate[]; readonly isSelfIn: boolean } {
-  const ranked = [...candidates].toSorted((a, b) => b.rank - a.rank).slice(0, CREW_SIZE);
-  const above = ranked.filter(({ rank }) => rank > selfRank).length;
-  if (above >= CREW_SIZE) return { others: ranked, isSelfIn: false };
-  return { others: ranked.slice(0, CREW_SIZE - 1), isSelfIn: true };
+): { readonly others: readonly Candidate[]; readonly isSelfIn: boolean } {
+  const ranked: Candidate[] = [];
+  for (const candidate of candidates) insertByRank(ranked, candidate);
+  const isSelfIn = ranked.length < CREW_SIZE || selfRank >= ranked[CREW_SIZE - 1]!.rank;
+  if (isSelfIn && ranked.length === CREW_SIZE) ranked.pop();
+  return { others: ranked, isSelfIn };
+}
+
+/** Keeps the crew's number of candidates; of two with one rank the first comes first. */
+function insertByRank<Candidate extends CrewCandidate>(
+  ranked: Candidate[],
+  candidate: Candidate,
+): void {
+  const { rank } = candidate;
+  let at = ranked.length;
+  if (at === CREW_SIZE) {
+    if (ranked[at - 1]!.rank >= rank) return;
+    at--;
+  }
+  for (; at > 0 && ranked[at - 1]!.rank < rank; at--) ranked[at] = ranked[at - 1]!;
+  ranked[at] = candidate;
 }

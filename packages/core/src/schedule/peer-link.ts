@@ -8,6 +8,7 @@ import type { Millis, PeerId } from "../units.ts";
 import type { PeerClass } from "../policy/peer-class.ts";
 import type { Proximity } from "../policy/proximity.ts";
 import { RateMeter } from "./pace.ts";
+import { TrafficMeter } from "./traffic-meter.ts";
 
 /** A connected peer's record; lives from `peerConnected` to `peerDisconnected`. */
 export interface Link {
@@ -33,6 +34,9 @@ export interface Link {
   /** The last `busyUntil` that was for a piece that did not come in time. */
   stalledUntil: Millis;
   readonly received: RateMeter;
+  readonly connectedAt: Millis;
+  /** For those who look on: piece bytes that came from it, and that it was sent. */
+  readonly traffic: { readonly received: TrafficMeter; readonly sent: TrafficMeter };
   /** From the request on, smoothed over pieces; 0 before the first. Waiting in queues is part of it. */
   msPerByte: number;
 }
@@ -59,6 +63,8 @@ export function newLink(
     busyUntil: 0,
     stalledUntil: 0,
     received: new RateMeter(now),
+    connectedAt: now,
+    traffic: { received: new TrafficMeter(), sent: new TrafficMeter() },
     msPerByte: 0,
   };
 }

@@ -262,6 +262,8 @@ export class PeerRequests {
     if (this.#ledger.picker.freeCount === 0) return;
     let owed = 0;
     for (const link of this.#links.values()) {
+      // Of most there is nothing to say, so the picker is asked about few.
+      if (owedBy(link) === 0 && link.busyUntil <= now && !isOnProbation(link)) continue;
       if (!this.#ledger.picker.interesting(link.slot)) continue;
       owed += owedBy(link);
       if (isOnProbation(link) && isCrowded(link, this.#deps.peers.links.values())) owed++;

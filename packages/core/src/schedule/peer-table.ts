@@ -89,7 +89,7 @@ export class PeerTable implements BanList {
     this.#dialler.began(now);
     this.#conduct.load(conduct, now);
     for (const { peerId, addresses } of this.#memory.load(peers, now)) {
-      this.discovered({ peerId, addresses, isStatic: false }, now);
+      this.discovered({ peerId, addresses, isStatic: false, foundBy: "memory" }, now);
     }
     for (const peer of this.#peers.values()) this.#applyBan(peer);
     for (const { address } of this.#links.values()) {
@@ -152,6 +152,7 @@ export class PeerTable implements BanList {
       known.addresses = [...new Set(both)].slice(0, LIMITS.addressesPerPeerMax);
       if (found.isStatic && !known.isStatic) {
         known.isStatic = true;
+        known.foundBy = "static";
         if (known.state.name === "known") known.state = { name: "known", dialAt: now };
       }
       this.#dialler.known(known);
@@ -228,6 +229,7 @@ export class PeerTable implements BanList {
   received(link: Link, piece: { length: number; askedAt: Millis }, now: Millis): void {
     const { length, askedAt } = piece;
     link.received.add(length, now);
+    link.traffic.received.add(length, now);
     noteService(link, { length, tookMs: now - askedAt });
     this.#deps.counters.add(RECEIVED_COUNTERS[link.peerClass], length);
   }
@@ -376,6 +378,7 @@ export class PeerTable implements BanList {
       for (const peer of this.#peers.values()) {
         if (peer.state.name !== name || peer.isStatic || this.#links.has(peer.peerId)) continue;
         this.#peers.delete(peer.peerId);
+        this.#dialler.forgotten(peer);
         return true;
       }
     }

@@ -21,16 +21,25 @@ export class PeerTerms {
   readonly #gate: PeerGate;
   readonly #known: PeerTermsAbout["known"];
   readonly #isPrivate: boolean;
+  /** What `mayPeer` has last been decided for; nearly every event asks. */
+  #judged: Resolution | undefined;
+  #mayPeer: boolean;
 
   constructor(gate: PeerGate, { file, known }: PeerTermsAbout) {
     this.#gate = gate;
     this.#known = known;
     this.#isPrivate = file !== undefined && isPrivateFile(file);
+    this.#mayPeer = gate.isLongEnough(undefined);
   }
 
   /** Whether the content may have peers; before its length is known it may. */
   get mayPeer(): boolean {
-    return this.#gate.isLongEnough(this.#length);
+    const { resolution } = this.#known;
+    if (resolution !== this.#judged) {
+      this.#judged = resolution;
+      this.#mayPeer = this.#gate.isLongEnough(resolution?.layout.contentLength);
+    }
+    return this.#mayPeer;
   }
 
   /** Whether peers can be waited for now. */

@@ -16,6 +16,7 @@ import type { Settings } from "../registry/settings.ts";
 import type { ContentId, Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerTable } from "./peer-table.ts";
+import { RecentPeers } from "./recent-peers.ts";
 import type { TransferTable } from "./transfer-table.ts";
 
 export type PresenceEvent = Extract<SwarmEvent, { type: "presenceHeard" }>;
@@ -37,8 +38,8 @@ interface Part {
   isAsked: boolean;
   /** Others that have said since the last newcomer that they hold the content. */
   holdersHeard: number;
-  /** Members that have been heard of, the latest last. */
-  readonly known: Set<PeerId>;
+  /** Members that have been heard of. */
+  readonly known: RecentPeers;
 }
 
 const MINUTE_MS = 60_000;
@@ -104,27 +105,29 @@ export class Presence {
     this.#deps.outbox.swarm({ type: "publishPresence", contentId, role: "left" });
   }
 
+  /** Members that have said that they take part in the content. */
+  heardCount(contentId: ContentId): number {
+    return this.#parts.get(contentId)?.known.size ?? 0;
+  }
+
   /** Returns whether there is something to do, or an instant at which there will be has moved. */
   heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): boolean {
     const part = this.#parts.get(contentId);
     if (part === undefined || peerId === this.#deps.selfId) return false;
     const isOfCrew = this.#tellTransfers(contentId, { peerId, role }, now);
-    const isNew = !part.known.delete(peerId);
-    if (role === "left") return true;
-    part.known.add(peerId);
-    if (part.known.size > LIMITS.peersKnownMax) {
-      for (const oldest of part.known) {
-        part.known.delete(oldest);
-        break;
-      }
+    if (role === "left") {
+      part.known.delete(peerId);
+      return true;
     }
+    const isNew = part.known.add(peerId);
     if (role === "holding") part.holdersHeard++;
     let isNews = false;
     if (
       part.role === "fetching" &&
       (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
     ) {
-      isNews = this.#discovered({ peerId, addresses, isStatic: false, isPreferred: isOfCrew }, now);
+      const found = { peerId, addresses, isPreferred: isOfCrew, foundBy: "presence" } as const;
+      isNews = this.#discovered({ ...found, isStatic: false }, now);
     }
     if (isNew && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
     return isNews;
@@ -167,7 +170,7 @@ export class Presence {
   }
 
   #publish(contentId: ContentId, role: PresenceRole, now: Millis): void {
-    const known = this.#parts.get(contentId)?.known ?? new Set();
+    const known = this.#parts.get(contentId)?.known ?? new RecentPeers(LIMITS.peersKnownMax);
     const part = { role, publishedAt: now, nextAt: 0, isAsked: false, holdersHeard: 0, known };
     this.#parts.set(contentId, part);
     if (role === "fetching") this.#fetching.add(contentId);

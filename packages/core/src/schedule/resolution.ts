@@ -117,7 +117,17 @@ export function openSpec(
 export function fetcherOptions(
   { layout, manifest, validator, acceptsRanges, rangeMap, sourceUrl, isAnnounced }: Resolution,
   sources: FileSources,
-): Omit<FetcherOptions, "transferId" | "have" | "record" | "bytes" | "urgency" | "mayServe"> {
+): Omit<
+  FetcherOptions,
+  | "transferId"
+  | "have"
+  | "record"
+  | "bytes"
+  | "receivedBytes"
+  | "urgency"
+  | "mayServe"
+  | "isStreamed"
+> {
   return {
     contentId: manifest?.contentId,
     layout,

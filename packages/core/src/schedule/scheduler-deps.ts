@@ -51,7 +51,7 @@ export function createMachineDeps(
     demand: new Demand(),
     cacheHosts: new CacheHosts(cacheHosts, () => gate.peering.mayUseCacheServers),
     originHosts: new OriginHosts(),
-    pacer: new Pacer({ outbox, wallClock, flowGate }, settings),
+    pacer: new Pacer({ ...own, flowGate }, settings),
     publishers: new Publishers({ outbox, wallClock }, publishers),
   };
 }

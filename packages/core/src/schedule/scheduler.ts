@@ -21,6 +21,7 @@ import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
 import type { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
+import type { CacheHosts } from "./cache-hosts.ts";
 import { explainJob } from "./explain-job.ts";
 import type { JobExplanation } from "./explanation.ts";
 import { JobTable } from "./job-table.ts";
@@ -28,6 +29,7 @@ import { LinkEvents } from "./link-events.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Membership } from "./membership.ts";
 import type { Notice } from "./notice.ts";
+import { Overview } from "./overview.ts";
 import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
 import type { PeerTable } from "./peer-table.ts";
@@ -42,6 +44,8 @@ import { WallClock } from "./wall-clock.ts";
 
 export class Scheduler {
   readonly counters = new Counters();
+  /** What there is to see of it all. */
+  readonly overview: Overview;
   readonly #outbox = new Outbox();
   readonly #wallClock = new WallClock();
   readonly #pacer: Pacer;
@@ -68,6 +72,7 @@ export class Scheduler {
     const [uploads, transfers] = [this.#uploads, this.#transfers];
     this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
     const [membership, jobs] = [this.#membership, this.#jobs];
+    this.overview = new Overview({ ...this.#deps, jobs, transfers, membership, uploads });
     this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
   }
 
@@ -138,6 +143,11 @@ export class Scheduler {
     }
     this.#membership.offersMoved(offered, now);
     this.#settle(now);
+  }
+
+  /** Cache servers, to be told which to ask from now on. */
+  get cacheHosts(): Pick<CacheHosts, "set"> {
+    return this.#deps.cacheHosts;
   }
 
   /** How far policy lets this agent take part in peering now, and why not further. */
@@ -316,8 +326,8 @@ export class Scheduler {
     if (link === undefined || "requestId" in event) return;
     if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
     if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
-    for (const transfer of this.#transfers.all()) {
-      if (transfer.contentId !== event.contentId || !transfer.terms.mayPeer) continue;
+    for (const transfer of this.#transfers.of(event.contentId)) {
+      if (!transfer.terms.mayPeer) continue;
       if (!transfer.peerEvent(event, link, now)) this.#peers.lied(event.peerId, now);
     }
   }

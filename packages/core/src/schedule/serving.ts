@@ -2,11 +2,13 @@
  * What peers ask of us: finds the transfer that can answer, and counts what was sent. When it is
  * sent is `UploadQueue`'s. Called by the scheduler.
  */
+import type { Pacer } from "../pace/pacer.ts";
 import type { SwarmEvent } from "../ports/swarm-port.ts";
 import type { Counters } from "../registry/counters.ts";
 import type { ContentId, Millis, PieceIndex } from "../units.ts";
 import type { Announcements } from "./announcements.ts";
 import type { Outbox } from "./outbox.ts";
+import type { PeerTable } from "./peer-table.ts";
 import type { TransferTable } from "./transfer-table.ts";
 import type { Transfer } from "./transfer.ts";
 import type { UploadQueue } from "./upload-queue.ts";
@@ -28,6 +30,8 @@ export interface ServingDeps {
   readonly counters: Counters;
   readonly uploads: UploadQueue;
   readonly transfers: TransferTable;
+  readonly peers: PeerTable;
+  readonly pacer: Pick<Pacer, "sent">;
   readonly announcements: Announcements;
 }
 
@@ -36,13 +40,18 @@ export class Serving {
   readonly #counters: Counters;
   readonly #uploads: UploadQueue;
   readonly #transfers: TransferTable;
+  readonly #peers: PeerTable;
+  readonly #pacer: ServingDeps["pacer"];
   readonly #announcements: Announcements;
 
-  constructor({ outbox, counters, uploads, transfers, announcements }: ServingDeps) {
+  constructor(deps: ServingDeps) {
+    const { outbox, counters, uploads, transfers, peers, pacer, announcements } = deps;
     this.#outbox = outbox;
+    this.#pacer = pacer;
     this.#counters = counters;
     this.#uploads = uploads;
     this.#transfers = transfers;
+    this.#peers = peers;
     this.#announcements = announcements;
   }
 
@@ -74,7 +83,14 @@ export class Serving {
       case "uploadFinished": {
         const transferId = this.#uploads.finished(event, now);
         const transfer = transferId === undefined ? undefined : this.#transfers.get(transferId);
-        if (transfer !== undefined) transfer.facts.uploadedBytes += event.sentBytes;
+        const link = this.#peers.links.get(peerId);
+        this.#pacer.sent.add(event.sentBytes, now);
+        link?.traffic.sent.add(event.sentBytes, now);
+        if (transfer === undefined || link === undefined) break;
+        if (event.sentBytes > 0 && !transfer.facts.hasSent) {
+          this.#counters.add("shoal_contents_sent_total");
+        }
+        transfer.facts.sentBytes[link.peerClass] += event.sentBytes;
         break;
       }
     }

@@ -1,6 +1,7 @@
 /** What a job looks like from outside: plain JSON, complete, valid at one instant. */
 import type { JobRange } from "../job/ranges.ts";
 import type { JobAttribute, JobError, JobPriority } from "../job/record.ts";
+import type { ByPeerClass } from "../policy/peer-class.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
 import type { ContentId, JobId, Millis, UnixMillis } from "../units.ts";
 
@@ -51,8 +52,10 @@ export interface FileSnapshot {
   readonly wastedBytes: number;
   /** Bytes found in other contents on this machine in this run, and so not received. */
   readonly reusedBytes: number;
+  /** Of `peerBytes`, whose they were; less of what came in the runs of older agents. */
+  readonly receivedBytes: ByPeerClass;
   /** Bytes sent to peers in this run. */
-  readonly uploadedBytes: number;
+  readonly sentBytes: ByPeerClass;
   /** Requests under way to the origin. */
   readonly originRequests: number;
   /** How the bytes are checked: by piece digests, by one digest at the end, or not at all. */

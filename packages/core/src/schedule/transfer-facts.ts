@@ -1,6 +1,7 @@
 /** What a transfer has counted and been told, for those who show it. Decides nothing. */
 import type { PieceLayout } from "../content/layout.ts";
 import type { PieceSet } from "../content/piece-set.ts";
+import { isNone, noneByClass } from "../policy/peer-class.ts";
 import { parseHttpDate } from "../ports/http-date.ts";
 import type { OriginEvent, OriginResponse } from "../ports/origin-port.ts";
 import type { UnixMillis } from "../units.ts";
@@ -10,8 +11,14 @@ import { PieceRecord } from "./piece-record.ts";
 export class TransferFacts {
   /** Bytes received in this run, by source. */
   readonly bytes: FetchBytes = { origin: 0, cacheServers: 0, peers: 0, wasted: 0, reused: 0 };
+  /** Of them, those from peers, by the peers' class. */
+  readonly receivedBytes = noneByClass();
   /** Bytes sent to peers in this run. */
-  uploadedBytes = 0;
+  readonly sentBytes = noneByClass();
+  get hasSent(): boolean {
+    return !isNone(this.sentBytes);
+  }
+
   /** What an origin answered last. */
   response: OriginResponse | undefined;
   /** The origin's `Last-Modified`, once an answer has told it. */

@@ -11,9 +11,16 @@ import type { JobId, TransferId } from "../units.ts";
 import type { Urgency } from "./demand.ts";
 import type { Fetcher } from "./fetcher.ts";
 import type { AnnouncedResolver } from "./announced-resolver.ts";
+import type { MachineDeps } from "./machine-deps.ts";
 import type { Resolution } from "./resolution.ts";
 import type { FilePhase } from "./snapshot.ts";
 import type { Stage } from "./stage.ts";
+import type { Transfer } from "./transfer.ts";
+
+export interface TransferDeps extends MachineDeps {
+  /** To be told whenever the state or the content of a transfer is another. */
+  readonly transferMoved: (transfer: Transfer) => void;
+}
 
 /** The file of a job that a transfer is for. */
 export interface TransferJob {

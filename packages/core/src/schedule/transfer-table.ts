@@ -5,10 +5,11 @@
  * Knows ids, not meanings. Called by the scheduler and by `JobTable`, which learn from
  * `takeReports()` what transfers have to say.
  */
+import { assert } from "../assert.ts";
 import type { ContentId, Millis, RequestId, TransferId } from "../units.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import { Transfer } from "./transfer.ts";
-import type { TransferOptions, TransferReport } from "./transfer-state.ts";
+import type { TransferDeps, TransferOptions, TransferReport } from "./transfer-state.ts";
 
 interface TransferReported {
   readonly transfer: Transfer;
@@ -17,16 +18,28 @@ interface TransferReported {
 
 /** Most events bring a transfer to nothing. */
 const NONE: readonly TransferReported[] = [];
+const NO_TRANSFERS: readonly Transfer[] = [];
 
 export class TransferTable {
-  readonly #deps: MachineDeps;
+  readonly #deps: TransferDeps;
   readonly #transfers = new Map<TransferId, Transfer>();
+  /** By content, the oldest first; arrays are replaced, never changed, as somebody may walk one. */
+  readonly #byContent = new Map<ContentId, readonly Transfer[]>();
+  /** Under what each transfer is found there. */
+  readonly #contentOf = new Map<Transfer, ContentId>();
   /** Those with work to do or things to report; contents that are merely served are left alone. */
   readonly #working = new Set<Transfer>();
   #lastId: TransferId = 0;
+  #moves = 0;
+  #reportedAt = 0;
 
   constructor(deps: MachineDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, transferMoved: (transfer) => this.#moved(transfer) };
+  }
+
+  /** How often a transfer has changed its state or its content: the same number, the same states. */
+  get moves(): number {
+    return this.#moves;
   }
 
   open(options: Omit<TransferOptions, "transferId">, now: Millis): Transfer {
@@ -34,12 +47,14 @@ export class TransferTable {
     const transfer = new Transfer(this.#deps, { ...options, transferId }, now);
     this.#transfers.set(transferId, transfer);
     this.#working.add(transfer);
+    this.#moved(transfer);
     return transfer;
   }
 
   remove(transfer: Transfer): void {
     this.#transfers.delete(transfer.transferId);
     this.#working.delete(transfer);
+    this.#moved(transfer);
   }
 
   working(): Iterable<Transfer> {
@@ -50,7 +65,10 @@ export class TransferTable {
   noteState(transfer: Transfer): void {
     if (!this.#transfers.has(transfer.transferId)) return;
     if (transfer.isIdle) this.#working.delete(transfer);
-    else this.#working.add(transfer);
+    else if (!this.#working.has(transfer)) {
+      this.#working.add(transfer);
+      this.#moves++;
+    }
   }
 
   get(transferId: TransferId): Transfer | undefined {
@@ -61,11 +79,9 @@ export class TransferTable {
     return this.#transfers.values();
   }
 
-  /** The transfers of one content; usually none or one. */
-  *of(contentId: ContentId): Generator<Transfer> {
-    for (const transfer of this.#transfers.values()) {
-      if (transfer.contentId === contentId) yield transfer;
-    }
+  /** The transfers of one content; usually none or one. O(1). */
+  of(contentId: ContentId): readonly Transfer[] {
+    return this.#byContent.get(contentId) ?? NO_TRANSFERS;
   }
 
   /** Contents that peers can have from us, whole or in part. */
@@ -98,6 +114,9 @@ export class TransferTable {
 
   /** What transfers have come to since the last call; repeat until it is empty. */
   takeReports(): readonly TransferReported[] {
+    // Nobody reports without having moved.
+    if (this.#reportedAt === this.#moves) return NONE;
+    this.#reportedAt = this.#moves;
     let reports: TransferReported[] | undefined;
     for (const transfer of this.#working) {
       const report = transfer.takeReport();
@@ -122,5 +141,34 @@ export class TransferTable {
 
   checkInvariants(): void {
     for (const transfer of this.#transfers.values()) transfer.checkInvariants();
+    const named = [...this.#transfers.values()].filter(({ contentId }) => contentId !== undefined);
+    for (const transfer of named) {
+      const { contentId = "" } = transfer;
+      assert(this.of(contentId).includes(transfer), "a transfer is found by its content");
+    }
+    const found = [...this.#byContent.values()].flat();
+    assert(found.length === named.length, "a transfer is found by no other content");
+  }
+
+  /** Finds the transfer under the content it has now; one that is not in the table, nowhere. */
+  #moved(transfer: Transfer): void {
+    this.#moves++;
+    const before = this.#contentOf.get(transfer);
+    const isHere = this.#transfers.has(transfer.transferId);
+    const contentId = isHere ? transfer.contentId : undefined;
+    if (contentId === before) return;
+    if (before !== undefined) {
+      const others = this.of(before).filter((other) => other !== transfer);
+      if (others.length > 0) this.#byContent.set(before, others);
+      else this.#byContent.delete(before);
+      this.#contentOf.delete(transfer);
+    }
+    if (contentId === undefined) return;
+    const all = [...this.of(contentId), transfer];
+    this.#byContent.set(
+      contentId,
+      all.toSorted((a, b) => a.transferId - b.transferId),
+    );
+    this.#contentOf.set(transfer, contentId);
   }
 }

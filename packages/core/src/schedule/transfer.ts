@@ -31,7 +31,6 @@ import { AnnouncedResolver } from "./announced-resolver.ts";
 import { countBytes } from "./count-bytes.ts";
 import { EarlyWords } from "./early-words.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { MachineDeps } from "./machine-deps.ts";
 import type { Link } from "./peer-table.ts";
 import { FileSources } from "./file-sources.ts";
 import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
@@ -43,6 +42,7 @@ import { TransferFacts } from "./transfer-facts.ts";
 import { isIncomplete, MISMATCHES_MAX, phaseOf, stageOf } from "./transfer-state.ts";
 import type {
   EndState,
+  TransferDeps,
   TransferJob,
   TransferOptions,
   TransferReport,
@@ -56,9 +56,9 @@ export class Transfer {
   readonly jobId: JobId | undefined;
   readonly fileIndex: number;
   readonly terms: PeerTerms;
-  readonly #deps: MachineDeps;
+  readonly #deps: TransferDeps;
   readonly #job: TransferJob | undefined;
-  #state: TransferState;
+  #state: TransferState = { name: "opening" };
   #resolution: Resolution | undefined;
   #contentId: ContentId | undefined;
   readonly #early = new EarlyWords();
@@ -68,7 +68,7 @@ export class Transfer {
   #lastStoredBytes = 0;
   #report: TransferReport | undefined;
 
-  constructor(deps: MachineDeps, options: TransferOptions, now: Millis) {
+  constructor(deps: TransferDeps, options: TransferOptions, now: Millis) {
     this.#deps = deps;
     this.transferId = options.transferId;
     this.#job = options.job;
@@ -78,10 +78,9 @@ export class Transfer {
     const isForeground = options.job?.urgency.isForeground === true;
     this.sources = new FileSources(deps, { file: options.job?.file, isForeground }, now);
     const { transferId, stored } = options;
-    const known = stored && resolutionOf({ ...stored, bytes: stored.manifestBytes });
-    this.#resolution = options.resolution ?? known;
+    this.#resolution =
+      options.resolution ?? (stored && resolutionOf({ ...stored, bytes: stored.manifestBytes }));
     this.#contentId = this.#resolution?.manifest?.contentId ?? this.#file?.contentId;
-    this.#state = { name: "opening" };
     if (stored !== undefined) {
       this.#isOpen = true;
       deps.outbox.store({ type: "openShared", transferId, contentId: stored.contentId });
@@ -157,9 +156,8 @@ export class Transfer {
   /** complete -> publishing */
   publish(options: { readonly overwrite: boolean; readonly modifiedAt?: UnixMillis }): void {
     if (this.#state.name !== "complete") return;
-    this.#state = { name: "publishing", have: this.#state.have };
-    const { transferId } = this;
-    this.#deps.outbox.store({ type: "publishContent", transferId, ...options });
+    this.#enter({ name: "publishing", have: this.#state.have });
+    this.#deps.outbox.store({ type: "publishContent", transferId: this.transferId, ...options });
   }
 
   /** any state -> closing. Requests are withdrawn; what is stored is kept or discarded. */
@@ -167,12 +165,12 @@ export class Transfer {
     const { name } = this.#state;
     if (name === "closing" || name === "closed") return;
     this.#stopWork();
-    this.#state = { name: "closing" };
+    this.#enter({ name: "closing" });
     if (name === "resetting") return; // The store is closing it already.
     if (this.#isOpen) {
       this.#deps.outbox.store({ type: "closeContent", transferId: this.transferId, outcome });
     } else {
-      this.#state = { name: "closed" };
+      this.#enter({ name: "closed" });
       this.#report = { type: "closed" };
     }
   }
@@ -245,7 +243,7 @@ export class Transfer {
   /** `from` -> `to`, and the report of it; nothing in any other state. */
   #step(from: "verifying" | "publishing", to: EndState, report: TransferReport): void {
     if (this.#state.name !== from) return;
-    this.#state = { name: to, have: this.#state.have };
+    this.#enter({ name: to, have: this.#state.have });
     this.#report = report;
   }
 
@@ -289,12 +287,18 @@ export class Transfer {
     if (contentId !== this.#contentId) this.#early.clear();
     this.#contentId = contentId;
     this.#resolution = outcome?.resolution;
+    this.#deps.transferMoved(this);
     if (outcome !== undefined) this.#open(now);
+  }
+
+  #enter(state: TransferState): void {
+    this.#state = state;
+    this.#deps.transferMoved(this);
   }
 
   #open(now: Millis): void {
     if (this.#resolution === undefined || this.#job === undefined) return;
-    this.#state = { name: "opening" };
+    this.#enter({ name: "opening" });
     this.#isOpen = true;
     const onceKey = `once ${this.#deps.wallClock.at(now)} ${this.transferId}`;
     const spec = openSpec(this.#resolution, { ...this.#job, onceKey });
@@ -307,23 +311,22 @@ export class Transfer {
     if (this.#state.name !== "opening" || layout === undefined) return;
     const have = PieceSet.fromBytes(layout.pieceCount, bits);
     if (have === undefined) return this.#fail(errorInfo("ERR_STATE_INVALID", "piece map"), false);
-    if (this.#file === undefined) this.#state = { name: "published", have };
+    if (this.#file === undefined) this.#enter({ name: "published", have });
     else this.#fetch(have, now, reusable);
   }
 
   #fetch(have: PieceSet, now: Millis, reusable?: Uint8Array): void {
-    const resolution = this.#resolution;
-    const job = this.#job;
+    const [resolution, job] = [this.#resolution, this.#job];
     if (resolution === undefined || job === undefined) return;
     const { facts, transferId, sources } = this;
+    const { bytes, receivedBytes } = facts;
     const record = facts.recordFor(resolution.layout, have);
-    const pieces = { have, record, bytes: facts.bytes, ...(reusable && { reusable }) };
-    const mayServe = (): boolean => this.terms.mayServe;
-    const own = { transferId, urgency: job.urgency, mayServe };
-    const options = { ...fetcherOptions(resolution, sources), ...own };
+    const pieces = { have, record, bytes, receivedBytes, ...(reusable && { reusable }) };
+    const own = { urgency: job.urgency, isStreamed: job.file.toStream === true, transferId };
+    const base = { ...fetcherOptions(resolution, sources), mayServe: () => this.terms.mayServe };
     if (!this.terms.hasPeers) sources.waivePeers();
-    const fetcher = new Fetcher(this.#deps, { ...options, ...pieces }, now);
-    this.#state = { name: "fetching", fetcher };
+    const fetcher = new Fetcher(this.#deps, { ...base, ...own, ...pieces }, now);
+    this.#enter({ name: "fetching", fetcher });
     if (this.terms.mayPeer) this.#early.tell(fetcher, this.#deps.peers, now);
     fetcher.start(now);
     this.#advance(now);
@@ -334,7 +337,7 @@ export class Transfer {
     const { status } = fetcher;
     if (status.name === "complete") {
       fetcher.stop();
-      this.#state = { name: "verifying", have: fetcher.committed };
+      this.#enter({ name: "verifying", have: fetcher.committed });
       const readBack = this.#deps.settings.verifyOnComplete === 1;
       this.#deps.outbox.store({ type: "verifyContent", transferId: this.transferId, readBack });
     } else if (status.name === "changed") this.#beginAnew(status.because, now);
@@ -348,7 +351,7 @@ export class Transfer {
     if (!this.sources.mayBeginAnew(this.#resolution?.sourceUrl, because, now)) {
       return this.#fail(because, ERRORS[because.code].transient);
     }
-    this.#state = { name: "resetting" };
+    this.#enter({ name: "resetting" });
     const { transferId } = this;
     this.#deps.outbox.store({ type: "closeContent", transferId, outcome: "discard" });
   }
@@ -361,13 +364,13 @@ export class Transfer {
       this.#resolve(this.#file, now);
       return;
     }
-    this.#state = { name: "closed" };
+    this.#enter({ name: "closed" });
     this.#report = { type: "closed" };
   }
 
   #resolve(file: JobFileSpec, now: Millis): void {
     const options = { transferId: this.transferId, file, sources: this.sources };
-    this.#state = { name: "resolving", resolver: new AnnouncedResolver(this.#deps, options, now) };
+    this.#enter({ name: "resolving", resolver: new AnnouncedResolver(this.#deps, options, now) });
     this.#advance(now);
   }
 
@@ -375,8 +378,7 @@ export class Transfer {
   #mismatch(pieces: readonly PieceIndex[], now: Millis): void {
     if (this.#state.name !== "verifying") return;
     const { have } = this.#state;
-    this.#mismatches++;
-    if (pieces.length === 0 || this.#mismatches > MISMATCHES_MAX) {
+    if (++this.#mismatches > MISMATCHES_MAX || pieces.length === 0) {
       const error = errorInfo("ERR_CONTENT_MISMATCH");
       const isOneOfMany = this.sources.giveUp(this.#resolution?.sourceUrl, error, now);
       this.#mismatches = 0;
@@ -388,7 +390,7 @@ export class Transfer {
 
   #fail(error: ErrorInfo, transient: boolean): void {
     this.#stopWork();
-    this.#state = { name: "failed" };
+    this.#enter({ name: "failed" });
     this.#report = { type: "failed", error, transient };
   }
 

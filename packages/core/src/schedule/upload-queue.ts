@@ -266,13 +266,12 @@ export class UploadQueue {
     let best: Upload | undefined;
     let least = Infinity;
     for (const customer of this.#customers.values()) {
-      if (customer.sentBytes >= least || customer.uploads.size === 0) continue;
+      if (customer.sentBytes >= least || customer.uploads.size === customer.active) continue;
       if (customer.active >= this.#settings.uploadsPerPeerMax) continue;
       const buckets = this.#bucketsOf(customer.peerClass);
       const readyAt = Math.max(...buckets.map((bucket) => bucket.readyAt(now)));
       if (readyAt > now) {
-        const waits = customer.uploads.size > customer.active;
-        if (waits) this.#deadline = Math.min(this.#deadline, readyAt);
+        this.#deadline = Math.min(this.#deadline, readyAt);
         continue;
       }
       for (const upload of customer.uploads.values()) {

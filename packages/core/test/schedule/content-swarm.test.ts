@@ -161,9 +161,9 @@ describe("claims", () => {
     const swarm = swarmOf(0);
     swarm.join(peer(1), 0);
     swarm.claim(peer(1), 0, 4, 0);
-    swarm.delivered(peer(1), 2, 1);
+    swarm.delivered(peer(1), [2]);
     expect(swarm.isClaimed(3, 1)).toBe(true);
-    swarm.delivered(peer(1), 3, 2);
+    swarm.delivered(peer(1), [3]);
     expect(swarm.isClaimed(3, 2)).toBe(false);
     swarm.claim(peer(1), 8, 4, 3);
     swarm.leave(peer(1));

@@ -3,6 +3,7 @@ import { MiB, resolveSettings } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { RateMeter } from "../../src/schedule/pace.ts";
 import type { Link } from "../../src/schedule/peer-link.ts";
+import { TrafficMeter } from "../../src/schedule/traffic-meter.ts";
 import { SlotShares } from "../../src/schedule/slot-shares.ts";
 
 /** A peer by its picture: its address, and `!` when it has proved itself. */
@@ -22,6 +23,8 @@ function linkOf(peerId: string, drawn: string): Link {
     stalledUntil: 0,
     received: new RateMeter(0),
     msPerByte: 0,
+    connectedAt: 0,
+    traffic: { received: new TrafficMeter(), sent: new TrafficMeter() },
   };
 }
 

@@ -186,7 +186,7 @@ class Crowd {
       if (notice.type === "ready") this.#begin(agent);
       if (notice.type !== "jobChanged" || this.#isDone(agent)) return;
       if (notice.jobId !== this.#jobIds.get(agent)) return;
-      if (isTransferred(agent.jobSnapshot(notice.jobId))) this.#done(agent);
+      if (isTransferred(agent.jobBrief(notice.jobId))) this.#done(agent);
     });
   }
 

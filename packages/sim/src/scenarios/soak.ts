@@ -281,7 +281,7 @@ class Soak {
     agent.onNotice((notice) => {
       if (notice.type !== "jobChanged") return;
       const job = this.#jobs.find(({ jobId }) => jobId === notice.jobId);
-      if (job?.end !== undefined || !isTransferred(agent.jobSnapshot(notice.jobId))) return;
+      if (job?.end !== undefined || !isTransferred(agent.jobBrief(notice.jobId))) return;
       if (job !== undefined) job.end = "completed";
       // Those that are over make room for others; the call comes between two turns of the engine.
       clock.schedule(clock.now(), () => {

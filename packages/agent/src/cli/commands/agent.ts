@@ -33,6 +33,7 @@ export const addAgent: Register = (program, context) => {
         "do: what Delivery Optimization asks for by default",
       ).choices(POLICY_PRESETS),
     )
+    .option("--do-rest", "serve programs built on Microsoft's SDK (docs/do-rest.md)")
     .option("--config <FILE>", "read this configuration file in place of yours")
     .addOption(listed("--set <KEY=VALUE>", "set any key of docs/configuration.md (repeatable)"))
     .addOption(

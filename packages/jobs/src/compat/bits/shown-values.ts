@@ -151,22 +151,23 @@ function filetimeOf(at: UnixMillis): bigint {
 
 const ULONG_MAX = 0xffff_ffff;
 
-/** All peers count as LAN peers: which of them are further away nobody asks yet. */
+/** Peers found by local discovery are of the LAN; so are those that older agents did not tell apart. */
 export function swarmStats(job: JobSnapshot, file: FileSnapshot): DOSwarmStats {
-  const { originBytes, cacheServerBytes, peerBytes, uploadedBytes, activeMs } = file;
+  const { originBytes, cacheServerBytes, peerBytes, activeMs } = file;
+  const { receivedBytes: received, sentBytes: sent } = file;
   return {
     fileId: file.fileId ?? "",
     sourceURL: file.url ?? "",
     fileSize: shownLength(file),
     totalBytesDownloaded: BigInt(originBytes + cacheServerBytes + peerBytes),
-    bytesFromLanPeers: BigInt(peerBytes),
-    bytesFromGroupPeers: 0n,
-    bytesFromInternetPeers: 0n,
+    bytesFromLanPeers: BigInt(peerBytes - received.group - received.internet),
+    bytesFromGroupPeers: BigInt(received.group),
+    bytesFromInternetPeers: BigInt(received.internet),
     bytesFromHttp: BigInt(originBytes),
     bytesFromDoinc: BigInt(cacheServerBytes),
-    bytesToLanPeers: BigInt(uploadedBytes),
-    bytesToGroupPeers: 0n,
-    bytesToInternetPeers: 0n,
+    bytesToLanPeers: BigInt(sent.lan + sent.linkLocal),
+    bytesToGroupPeers: BigInt(sent.group),
+    bytesToInternetPeers: BigInt(sent.internet),
     httpConnectionCount: file.originRequests,
     doincConnectionCount: 0,
     lanConnectionCount: file.peers,

@@ -1,0 +1,352 @@
+/**
+ * Every test of Microsoft's SDK (agent REST reference, section 18) as an equivalent over raw
+ * sockets, with an agent of ours and an origin on this machine. The names are the SDK's; its large
+ * file is one that takes too long to come. The two tests of the reference that need a real network
+ * or cloud are done with a cache server and names on this machine.
+ */
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { MiB } from "@shoal/core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Agent } from "@shoal/agent";
+import { DoClient, findPort } from "./do-client.ts";
+import type { DoStatus } from "./do-client.ts";
+import { DoSite } from "./do-rest-site.ts";
+import { sha256Of } from "./harness.ts";
+import type { TestContent } from "./harness.ts";
+
+const SMALL = 1_837;
+const NOT_SET = 0x80070490;
+
+let site: DoSite;
+let agent: Agent;
+let client: DoClient;
+let small: TestContent;
+let large: TestContent;
+let smallUrl: string;
+let largeUrl: string;
+
+beforeEach(async () => {
+  site = await DoSite.create();
+  small = await site.site.publish("small.bin", SMALL);
+  large = await site.site.publish("large.bin", 8 * MiB);
+  smallUrl = (await site.site.serve(small)).url;
+  // 4 s: longer than any test lets it run that wants it unfinished.
+  largeUrl = (await site.site.serve(large, { rateBytesPerSec: 2 * MiB })).url;
+  agent = await site.startAgent();
+  client = await site.connect(agent);
+});
+afterEach(() => site[Symbol.asyncDispose]());
+
+const PATHS = ["docsdk_testfile.txt", "docsdk_testfile2.txt", "docsdk_testfile3.txt"] as const;
+const path = (i = 0): string => site.path(PATHS[i] ?? "");
+
+async function begin(url: string, destination: string): Promise<string> {
+  const id = await client.create(url, destination);
+  expect(await client.verb("start", id)).toBe(0);
+  return id;
+}
+
+/** What the SDK's blocking call does: polls, and aborts when it is told to or when time is up. */
+async function downloadUrlToPath(
+  url: string,
+  destination: string,
+  { timeoutMs = 60_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<number | "operation_canceled" | "timed_out"> {
+  const id = await client.create(url, destination);
+  const startError = await client.verb("start", id);
+  if (startError !== 0) {
+    await client.verb("abort", id);
+    return startError;
+  }
+  const deadlineAt = performance.now() + timeoutMs;
+  while (true) {
+    const { Status, ErrorCode } = await client.status(id);
+    if (Status === "Transferred") return await client.verb("finalize", id);
+    const error = Number(ErrorCode) >>> 0;
+    const isFailed = Status === "Paused" && error !== 0;
+    const isLate = performance.now() > deadlineAt;
+    if (isFailed || isLate || signal?.aborted === true) {
+      expect(await client.verb("abort", id)).toBe(0);
+      if (isFailed) return error;
+      return isLate ? "timed_out" : "operation_canceled";
+    }
+    await delay(50);
+  }
+}
+
+async function finish(id: string, content: TestContent, destination: string): Promise<void> {
+  const status = await client.until(id, "Transferred", 30_000);
+  expect(status.BytesTotal).toBe(String(content.length));
+  expect(status.BytesTransferred).toBe(status.BytesTotal);
+  expect(await client.verb("finalize", id)).toBe(0);
+  expect(statSync(destination).size).toBe(content.length);
+  expect(await sha256Of(destination)).toBe(content.sha256);
+}
+
+describe("DownloadTests", () => {
+  test("SimpleDownloadTest", async () => {
+    const id = await client.create(smallUrl, path());
+    expect(await client.status(id)).toMatchObject({ Status: "Created", BytesTransferred: "0" });
+    expect(await client.verb("start", id)).toBe(0);
+    await finish(id, small, path());
+  });
+
+  test("SimpleBlockingDownloadTest", async () => {
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+    expect(statSync(path()).size).toBe(SMALL);
+  });
+
+  test("CancelBlockingDownloadTest", async () => {
+    const signal = AbortSignal.timeout(1_000);
+    const beganAt = performance.now();
+    expect(await downloadUrlToPath(largeUrl, path(), { signal })).toBe("operation_canceled");
+    expect(performance.now() - beganAt).toBeLessThan(3_000);
+    expect(existsSync(path())).toBe(false);
+  });
+
+  test("BlockingDownloadTimeout", async () => {
+    const beganAt = performance.now();
+    expect(await downloadUrlToPath(largeUrl, path(), { timeoutMs: 2_000 })).toBe("timed_out");
+    const tookMs = performance.now() - beganAt;
+    expect(tookMs).toBeGreaterThanOrEqual(2_000);
+    expect(tookMs).toBeLessThan(5_000);
+    expect(existsSync(path())).toBe(false);
+  });
+
+  test("SimpleDownloadTest_With404Url", async () => {
+    expect(await downloadUrlToPath(`${smallUrl}-not`, path())).toBe(0x80190194);
+  });
+
+  test("SimpleDownloadTest_WithMalformedPath", async () => {
+    const malformed = "\\/\\?\\q:/nonsense";
+    expect(await downloadUrlToPath(smallUrl, malformed)).toBe(0xc0d00002);
+    expect(existsSync(malformed)).toBe(false);
+  });
+
+  test("SimpleDownloadTest_With404UrlAndMalformedPath", async () => {
+    expect(await downloadUrlToPath(`${smallUrl}-not`, "no/such:path")).toBe(0xc0d00002);
+  });
+
+  test("Download1PausedDownload2SameDestTest", async () => {
+    const first = await begin(largeUrl, path());
+    await delay(300);
+    expect(await client.verb("pause", first)).toBe(0);
+    expect(await client.status(first)).toMatchObject({ Status: "Paused" });
+    expect(existsSync(path())).toBe(true);
+    const second = await client.create(smallUrl, path());
+    expect(await client.verb("start", second)).toBe(0xc0d00011);
+    expect(await client.verb("abort", second)).toBe(0);
+    expect(existsSync(path())).toBe(true);
+    expect(await client.verb("abort", first)).toBe(0);
+    expect(existsSync(path())).toBe(false);
+    const third = await begin(smallUrl, path());
+    const seen = new Set<string>();
+    await client.until(third, ({ Status }) => {
+      seen.add(Status);
+      return Status === "Transferred";
+    });
+    expect([...seen].filter((one) => one !== "Transferring")).toEqual(["Transferred"]);
+    await finish(third, small, path());
+  });
+
+  test("Download1PausedDownload2SameFileDownload1Resume", async () => {
+    const first = await begin(largeUrl, path());
+    await delay(1_000);
+    expect(await client.verb("pause", first)).toBe(0);
+    expect(await client.status(first)).toMatchObject({ Status: "Paused" });
+    const second = await begin(largeUrl, path(1));
+    await finish(second, large, path(1));
+    expect(await client.verb("start", first)).toBe(0);
+    await finish(first, large, path());
+  });
+
+  test("Download1NeverStartedDownload2CancelledSameFileTest", async () => {
+    const first = await client.create(largeUrl, path());
+    const second = await begin(largeUrl, path());
+    await delay(200);
+    expect(await client.verb("abort", second)).toBe(0);
+    expect(await client.verb("abort", first)).toBe(0);
+    expect(existsSync(path())).toBe(false);
+  });
+
+  test("ResumeOnAlreadyDownloadedFileTest", async () => {
+    const id = await begin(smallUrl, path());
+    await finish(id, small, path());
+    expect(await client.verb("start", id)).toBe(NOT_SET);
+  });
+
+  test("CancelDownloadOnCompletedState", async () => {
+    const id = await begin(smallUrl, path());
+    await finish(id, small, path());
+    expect(await client.verb("abort", id)).toBe(NOT_SET);
+    expect(existsSync(path())).toBe(true);
+  });
+
+  test("CancelDownloadInTransferredState", async () => {
+    const id = await begin(smallUrl, path());
+    await client.until(id, "Transferred");
+    expect(statSync(path()).size).toBe(SMALL);
+    expect(await client.verb("abort", id)).toBe(0);
+    expect(existsSync(path())).toBe(false);
+  });
+
+  test.for([
+    ["PauseResumeTest", 0],
+    ["PauseResumeTestWithDelayAfterStart", 1_000],
+  ] as const)("%s", async ([, delayMs]) => {
+    const id = await begin(largeUrl, path());
+    if (delayMs > 0) await delay(delayMs);
+    expect(await client.verb("pause", id)).toBe(0);
+    expect(await client.status(id)).toMatchObject({ Status: "Paused" });
+    expect(await client.verb("start", id)).toBe(0);
+    await finish(id, large, path());
+  });
+
+  test("MultipleConsecutiveDownloadTest", async () => {
+    for (const i of [0, 1, 2]) await finish(await begin(smallUrl, path(i)), small, path(i));
+  });
+
+  test("MultipleConcurrentDownloadTest", async () => {
+    const ids = [];
+    for (const i of [0, 1, 2]) ids.push(await begin(smallUrl, path(i)));
+    for (const [i, id] of ids.entries()) await finish(id, small, path(i));
+  });
+
+  test("MultipleConcurrentDownloadTest_WithCancels", async () => {
+    const first = await begin(smallUrl, path());
+    const second = await begin(largeUrl, path(1));
+    const third = await begin(smallUrl, path(2));
+    await finish(first, small, path());
+    await finish(third, small, path(2));
+    await delay(500);
+    expect(await client.verb("abort", second)).toBe(0);
+    expect(existsSync(path(1))).toBe(false);
+  });
+
+  test("FileDeletionAfterPause", async () => {
+    const id = await begin(largeUrl, path());
+    await delay(1_000);
+    expect(await client.verb("pause", id)).toBe(0);
+    rmSync(path());
+    expect(await client.verb("start", id)).toBe(0xc0d00002);
+    expect(await client.verb("abort", id)).toBe(0);
+  });
+});
+
+describe("the service", () => {
+  test("SimpleBlockingDownloadTest_ClientNotRunning", async () => {
+    await agent.close();
+    expect(await readdir(site.run)).toEqual([]);
+    await expect(findPort(site.run, 1)).rejects.toThrow("DO_E_NO_SERVICE");
+    expect(existsSync(path())).toBe(false);
+  });
+
+  test("SimpleBlockingDownloadTest_ClientNotRunningPortFilePresent", async () => {
+    await agent.close();
+    writeFileSync(join(site.run, "restport.1"), `${agent.doRest?.port}\n`);
+    const port = await findPort(site.run);
+    await expect(DoClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  test("MultipleRestPortFileExists_Download", async () => {
+    await agent.close();
+    for (let i = 0; i < 5; i++) writeFileSync(join(site.run, `restport.${i}`), `${50_000 + i}\n`);
+    const beganAt = performance.now();
+    agent = await site.startAgent();
+    expect(performance.now() - beganAt).toBeLessThan(2_000);
+    expect(await readdir(site.run)).toHaveLength(1);
+    client = site.site.use(await DoClient.connect(await findPort(site.run)));
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+  });
+
+  test("PortDiscoveryTests.DiscoverPortTest", async () => {
+    expect(await findPort(site.run)).toBe(agent.doRest?.port);
+  });
+});
+
+describe("MCCDownloadTests", () => {
+  const gateway = (host: string): Promise<void> =>
+    site.writeConfig(
+      "sdk-config.json",
+      JSON.stringify({
+        ADUC_IoTConnectionString: `HostName=h.azure-devices.net;DeviceId=d;SharedAccessKey=k;GatewayHostName=${host}`,
+      }),
+    );
+
+  test("DownloadWithMockIoTConnectionString", async () => {
+    const asked: string[] = [];
+    const cache = await site.serve((request, response) => {
+      asked.push(request.url ?? "");
+      const bytes = readFileSync(small.path);
+      response.setHeader("ETag", '"cached"');
+      response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+    });
+    await gateway(new URL(cache).host);
+    agent.doRest?.reload();
+    expect(await downloadUrlToPath("http://no-such-origin.invalid/dir/f?a=1", path())).toBe(0);
+    expect(asked).toContain("/dir/f?a=1&cacheHostOrigin=no-such-origin.invalid");
+    expect(await sha256Of(path())).toBe(small.sha256);
+  });
+
+  test("DownloadWithMockIoTConnectionStringInvalidHost", async () => {
+    await gateway("no-such-cache.invalid");
+    agent.doRest?.reload();
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+    expect(statSync(path()).size).toBe(SMALL);
+  });
+
+  test("DownloadWithInvalidHostAndUrl", async () => {
+    await gateway("no-such-cache.invalid");
+    agent.doRest?.reload();
+    const id = await begin("http://no-such-origin.invalid/x", path());
+    const seen = new Set<string>();
+    const endAt = performance.now() + 3_000;
+    while (performance.now() < endAt) {
+      const { Status, BytesTransferred }: DoStatus = await client.status(id);
+      seen.add(`${Status} ${BytesTransferred}`);
+      await delay(100);
+    }
+    expect([...seen]).toEqual(["Transferring 0"]);
+    expect(await client.verb("abort", id)).toBe(0);
+  });
+
+  test("an empty host of the administrator's disables the gateway", async () => {
+    let isAsked = false;
+    const cache = await site.serve((_, response) => {
+      isAsked = true;
+      response.writeHead(404).end();
+    });
+    await gateway(new URL(cache).host);
+    await site.writeConfig("admin-config.json", '{"DOCacheHost":""}');
+    agent.doRest?.reload();
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+    expect(isAsked).toBe(false);
+  });
+
+  test.for([404, 503])("a cache server that answers %i is followed by the origin", async (status) => {
+    let asked = 0;
+    const cache = await site.serve((_, response) => {
+      asked++;
+      response.writeHead(status).end();
+    });
+    await site.writeConfig("admin-config.json", `{"DOCacheHost":"${new URL(cache).host}"}`);
+    agent.doRest?.reload();
+    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+    expect(asked).toBe(1);
+    // A 4xx bans the server for this origin.
+    expect(await downloadUrlToPath(smallUrl, path(1))).toBe(0);
+    expect(asked).toBe(status === 404 ? 1 : 2);
+  });
+});
+
+test("ConfigTests: the connection string's file is read as the SDK writes it, and left alone", async () => {
+  const text = `{\n    "ADUC_IoTConnectionString": "HostName=a;GatewayHostName=b"\n}\n`;
+  await mkdir(site.config, { recursive: true });
+  writeFileSync(join(site.config, "sdk-config.json"), text);
+  agent.doRest?.reload();
+  expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+  expect(readFileSync(join(site.config, "sdk-config.json"), "utf8")).toBe(text);
+});
