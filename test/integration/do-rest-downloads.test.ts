@@ -189,7 +189,10 @@ describe("the table of states", () => {
     expect(await client.verb("finalize", id)).toBe(0);
     expect(await client.verb("finalize", id)).toBe(0x80070490);
     expect(await sha256Of(site.path("x"))).toBe(content.sha256);
-    await until(async () => (await agent.jobs.list()).every(({ state }) => state !== "transferred"), "over");
+    await until(
+      async () => (await agent.jobs.list()).every(({ state }) => state !== "transferred"),
+      "over",
+    );
   });
 
   test("a pause at any moment leaves what the status says, and the file comes whole", async () => {
@@ -236,7 +239,8 @@ describe("what an origin answers", () => {
       response.writeHead(Number(request.url?.slice(1))).end();
     });
     const ids = [];
-    for (const [status] of rows) ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
+    for (const [status] of rows)
+      ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
     for (const [i, [, hresult]] of rows.entries()) {
       const status = await client.until(ids[i]!, "Paused");
       expect(status.ErrorCode).toBe(error(hresult));
@@ -249,23 +253,26 @@ describe("what an origin answers", () => {
     [501, 0x801901f5],
     [502, 0x801901f6],
     [503, 0x801901f4],
-  ] as const)("with %i is tried again, the failure being shown meanwhile", async ([status, hresult]) => {
-    await start();
-    let isBroken = true;
-    const bytes = bytesOf(5_000);
-    const url = await site.serve(
-      fileListener(bytes, (_, response) => {
-        if (isBroken) response.writeHead(status).end();
-        return isBroken;
-      }),
-    );
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
-    expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
-    isBroken = false;
-    expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  ] as const)(
+    "with %i is tried again, the failure being shown meanwhile",
+    async ([status, hresult]) => {
+      await start();
+      let isBroken = true;
+      const bytes = bytesOf(5_000);
+      const url = await site.serve(
+        fileListener(bytes, (_, response) => {
+          if (isBroken) response.writeHead(status).end();
+          return isBroken;
+        }),
+      );
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
+      expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
+      isBroken = false;
+      expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("that nobody gives is a failure that is shown, and no reason to stop", async () => {
     await start();
@@ -306,20 +313,23 @@ describe("what an origin answers", () => {
     expect(statSync(site.path("x")).size).toBe(0);
   });
 
-  test.for([200, 201, 203])("in chunks, with %i, is a file whose total nobody says", async (status) => {
-    await start();
-    const bytes = bytesOf(300 * KiB);
-    const url = await site.serve((_, response) => {
-      response.writeHead(status);
-      response.write(bytes.subarray(0, 1_000));
-      response.end(bytes.subarray(1_000));
-    });
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const done = await client.until(id, "Transferred");
-    expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
-    expect(await client.verb("finalize", id)).toBe(0);
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  test.for([200, 201, 203])(
+    "in chunks, with %i, is a file whose total nobody says",
+    async (status) => {
+      await start();
+      const bytes = bytesOf(300 * KiB);
+      const url = await site.serve((_, response) => {
+        response.writeHead(status);
+        response.write(bytes.subarray(0, 1_000));
+        response.end(bytes.subarray(1_000));
+      });
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const done = await client.until(id, "Transferred");
+      expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
+      expect(await client.verb("finalize", id)).toBe(0);
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("in chunks can be paused, and comes whole when it is started again", async () => {
     await start();

@@ -326,20 +326,23 @@ describe("MCCDownloadTests", () => {
     expect(isAsked).toBe(false);
   });
 
-  test.for([404, 503])("a cache server that answers %i is followed by the origin", async (status) => {
-    let asked = 0;
-    const cache = await site.serve((_, response) => {
-      asked++;
-      response.writeHead(status).end();
-    });
-    await site.writeConfig("admin-config.json", `{"DOCacheHost":"${new URL(cache).host}"}`);
-    agent.doRest?.reload();
-    expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
-    expect(asked).toBe(1);
-    // A 4xx bans the server for this origin.
-    expect(await downloadUrlToPath(smallUrl, path(1))).toBe(0);
-    expect(asked).toBe(status === 404 ? 1 : 2);
-  });
+  test.for([404, 503])(
+    "a cache server that answers %i is followed by the origin",
+    async (status) => {
+      let asked = 0;
+      const cache = await site.serve((_, response) => {
+        asked++;
+        response.writeHead(status).end();
+      });
+      await site.writeConfig("admin-config.json", `{"DOCacheHost":"${new URL(cache).host}"}`);
+      agent.doRest?.reload();
+      expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+      expect(asked).toBe(1);
+      // A 4xx bans the server for this origin.
+      expect(await downloadUrlToPath(smallUrl, path(1))).toBe(0);
+      expect(asked).toBe(status === 404 ? 1 : 2);
+    },
+  );
 });
 
 test("ConfigTests: the connection string's file is read as the SDK writes it, and left alone", async () => {

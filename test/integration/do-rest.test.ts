@@ -139,7 +139,10 @@ describe("responses", () => {
   test("slashes in values are escaped", async () => {
     const uri = "http://127.0.0.1/a/b";
     const id = await client.create(uri, "/tmp/x");
-    const { body, json } = await client.call("GET", `download/getproperty?Id=${id}&PropertyKey=uri`);
+    const { body, json } = await client.call(
+      "GET",
+      `download/getproperty?Id=${id}&PropertyKey=uri`,
+    );
     expect(body).toBe(String.raw`{"uri":"http:\/\/127.0.0.1\/a\/b"}` + "\n");
     expect(json).toEqual({ uri });
   });
@@ -166,7 +169,9 @@ describe("a connection", () => {
   test("answers pipelined requests in their order", async () => {
     const targets = ["download/nothing", "download/create", "download/getstatus?Id=none"];
     client.send(
-      requestOf("POST", targets[0]!) + requestOf("POST", targets[1]!) + requestOf("GET", targets[2]!),
+      requestOf("POST", targets[0]!) +
+        requestOf("POST", targets[1]!) +
+        requestOf("GET", targets[2]!),
     );
     const statuses = [];
     for (let i = 0; i < 3; i++) statuses.push((await client.read({ isPipelined: true })).status);
