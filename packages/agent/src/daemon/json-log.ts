@@ -16,15 +16,15 @@ const STDERR_FD = 2;
 
 export interface JsonLogOptions {
   readonly level: LogLevel;
-  /** Default: that of stderr. */
-  readonly fd?: number;
+  /** Where a line goes; throws when it cannot. Default: stderr. */
+  readonly writeLine?: (line: string) => void;
 }
 
-export function createJsonLog({ level, fd = STDERR_FD }: JsonLogOptions): DaemonLog {
+export function createJsonLog({ level, writeLine = toStderr }: JsonLogOptions): DaemonLog {
   let lostLines = 0;
   const write = (line: string): void => {
     try {
-      fs.writeSync(fd, line);
+      writeLine(line);
     } catch {
       lostLines++;
       return;
@@ -51,6 +51,10 @@ export function createJsonLog({ level, fd = STDERR_FD }: JsonLogOptions): Daemon
     error: (fields, message) => log.error(withoutSecrets(fields), message),
     setLevel: (next) => void (log.level = next),
   };
+}
+
+function toStderr(line: string): void {
+  fs.writeSync(STDERR_FD, line);
 }
 
 const SECRET_NAME = /token|cookie|authorization|password|secret|privatekey|groupkey/i;
