@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { closingLine, tallyReport } from "../../tools/bootstrap/tally.mjs";
+import { closingLine, slowestFiles, tallyReport } from "../../tools/bootstrap/tally.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const WAIT_MS = 20_000;
@@ -254,6 +254,7 @@ describe("test", () => {
     const tests = await runTests({ "test/a.test.ts": good });
     const exitCode = await tests.ended();
     expect(tests.output()).toMatch(/\n4 passed, 0 failed\n$/);
+    expect(tests.output()).toMatch(/^slowest files\n +[0-9.]+ s {2}test\/a\.test\.ts$/m);
     expect(exitCode).toBe(0);
     expect(tests.output()).toMatch(/^format +ok +[0-9.]+ s$/m);
   });
@@ -310,6 +311,21 @@ describe("the tally", () => {
     expect(tallyReport(undefined, 0)).toMatchObject({ passed: 0, failed: 1 });
     expect(tallyReport('{"testResults": [', 0)).toMatchObject({ passed: 0, failed: 1 });
     expect(tallyReport("{}", 0)).toMatchObject({ passed: 0, failed: 1 });
+  });
+
+  test("names the ten slowest files, the slowest first, by their paths in the repository", () => {
+    const testResults = Array.from({ length: 12 }, (_, index) => ({
+      name: `/root/test/${index}.test.ts`,
+      status: "passed",
+      assertionResults: [],
+      startTime: 1_000,
+      endTime: 1_000 + index * 1_500,
+    }));
+    const lines = slowestFiles(JSON.stringify({ testResults }), "/root");
+    expect(lines).toHaveLength(10);
+    expect(lines.at(0)).toBe("    16.5 s  test/11.test.ts");
+    expect(lines.at(-1)).toBe("     3.0 s  test/2.test.ts");
+    expect(slowestFiles(undefined, "/root")).toEqual([]);
   });
 
   test("leaves skipped tests out of the line when there are none", () => {

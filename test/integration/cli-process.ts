@@ -155,6 +155,6 @@ export async function startCliAgent(
   ...args: string[]
 ): Promise<{ process: CliProcess; addresses: readonly string[] }> {
   const process = user.start("agent", "--json", ...args);
-  await until(() => process.stdout.includes("\n"), `shoal agent: ${process.stderr}`);
+  await until(() => process.stdout.includes("\n"), "shoal agent runs", TIMEOUT_MS);
   return { process, addresses: process.objects[0]?.["addresses"] as string[] };
 }

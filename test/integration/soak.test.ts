@@ -16,7 +16,7 @@ import { slopePerMinute, SoakAgents } from "./soak-agents.ts";
 import type { Sample } from "./soak-agents.ts";
 
 const SEED = Number(process.env["SHOAL_SOAK_SEED"] ?? 20_261_123);
-const SOAK_MS = Number(process.env["SHOAL_SOAK_SECONDS"] ?? scale(20, 600)) * 1_000;
+const SOAK_MS = Number(process.env["SHOAL_SOAK_SECONDS"] ?? scale(12, 600)) * 1_000;
 const CONTENT_INTERVAL_MS = 1_500;
 const KILL_INTERVAL_MS = 2_500;
 const SAMPLE_INTERVAL_MS = 1_000;

@@ -1,6 +1,6 @@
 /**
  * The whole test run: format, types and lint, one line each, then every vitest project with its
- * own report, then the closing line `N passed, N failed`. Called by `bootstrap.mjs`.
+ * own report, then the ten slowest files, then the closing line `N passed, N failed`. Called by `bootstrap.mjs`.
  *
  * A check counts as one test. A run in which vitest ran no test, or broke off, has failed.
  */
@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interruption, runChild } from "./run-child.mjs";
-import { closingLine, tallyReport } from "./tally.mjs";
+import { closingLine, slowestFiles, tallyReport } from "./tally.mjs";
 
 const CHECK_TIMEOUT_MS = 300_000;
 const TEST_TIMEOUT_MS = 1_200_000;
@@ -57,6 +57,8 @@ export async function runTests(place, { isLong }) {
   const tests = tallyReport(report, exitCode);
   console.log(stepLine("tests", tests.failed === 0, startedAt));
   for (const problem of tests.problems) console.log(problem);
+  const slowest = slowestFiles(report, place.root);
+  if (slowest.length > 0) console.log(["\nslowest files", ...slowest].join("\n"));
   failed += tests.failed;
   console.log(
     `\n${closingLine({ passed: passed + tests.passed, failed, skipped: tests.skipped })}`,

@@ -1,7 +1,9 @@
 /**
- * Counts what a vitest run came to, from its JSON report and its exit code. Pure: text in, numbers
- * out. Called by `run-tests.mjs`.
+ * Counts what a vitest run came to, from its JSON report and its exit code, and says which of its
+ * files took longest. Pure: text in, numbers and lines out. Called by `run-tests.mjs`.
  */
+
+const SLOWEST_COUNT = 10;
 
 /** @typedef {{ passed: number, failed: number, skipped: number, problems: string[] }} Tally */
 
@@ -34,6 +36,25 @@ export function tallyReport(report, exitCode) {
   return tally;
 }
 
+/**
+ * The files that took longest, one line each, the slowest first. How long the machine's other work
+ * made them is in it: it is for people who want a shorter run, and nothing is decided by it.
+ *
+ * @param {string | undefined} report The JSON, or nothing when vitest wrote none.
+ * @param {string} root What the names of files begin with, and the lines do not.
+ * @returns {string[]}
+ */
+export function slowestFiles(report, root) {
+  return parseFiles(report)
+    .map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, SLOWEST_COUNT)
+    .map(({ name, seconds }) => {
+      const path = name.startsWith(root) ? name.slice(root.length).replace(/^[\\/]/, "") : name;
+      return `${seconds.toFixed(1).padStart(8)} s  ${path}`;
+    });
+}
+
 /** The last line of a run. @param {{ passed: number, failed: number, skipped: number }} counts */
 export function closingLine({ passed, failed, skipped }) {
   const line = `${passed} passed, ${failed} failed`;
@@ -44,6 +65,8 @@ export function closingLine({ passed, failed, skipped }) {
  * @typedef {object} FileReport
  * @property {string} name
  * @property {string} status
+ * @property {number} startTime In milliseconds, as `endTime`.
+ * @property {number} endTime
  * @property {{ status: string }[]} assertionResults
  */
 

@@ -10,7 +10,7 @@
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
 import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
-import type { EventSink, MachineFacts, PeerId, PieceBytes, Settings } from "@shoal/core";
+import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
 import { LocalJobService } from "@shoal/jobs";
@@ -128,8 +128,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
   opened.adopt(store, () => store.close());
   const { damagedDatabasePath: path } = store.report;
-  if (path !== undefined)
-    logger.warn({ path }, "the state was damaged; what could be read is kept");
+  if (path !== undefined) logger.warn({ path }, STATE_DAMAGED);
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
@@ -146,7 +145,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     guard(() => logNotice(logger, notice));
     guard(() => events.take(notice));
   });
-
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
   assert(swarm.peerId === selfId, "the swarm and the scheduler agree on who we are");
@@ -154,10 +152,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.adopt(origin, () => origin.close());
   // Closed first, and closes the ports itself: sources before the store.
   opened.defer(() => engine.close());
-  const probe = options.machineProbe ?? machineProbe({ stateDirectory, ...policies });
-  const machine = opened.use(
-    await AgentMachine.start(engine, { policies, probe, ...safeModeOf(options) }),
-  );
+  const machine = opened.use(await startMachine(engine, options, policies));
   await startEngine(engine, { store, origin, swarm });
   const place = { path: options.jobSocket ?? false, caller: LOCAL_ADMINISTRATOR };
   const jobSocket = opened.use(await openJobSocket({ host: engine, store, logger }, place));
@@ -176,8 +171,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return agent;
 }
 
-function safeModeOf({ isSafeMode = false }: AgentOptions): { readonly facts?: MachineFacts } {
-  return isSafeMode ? { facts: { isSafeMode } } : {};
+function startMachine(
+  engine: Engine<PieceBytes>,
+  { stateDirectory, machineProbe: given, isSafeMode = false }: AgentOptions,
+  policies: AgentPolicies,
+): Promise<AgentMachine> {
+  const probe = given ?? machineProbe({ ...policies, stateDirectory: resolvePath(stateDirectory) });
+  const told = isSafeMode ? { facts: { isSafeMode } } : {};
+  return AgentMachine.start(engine, { policies, probe, ...told });
 }
 
 /** Its jobs are its own: nobody else's, and not held to a number per owner. */
@@ -236,6 +237,8 @@ function schedulerOf(
   const policy = { settings, cacheHosts, publishers, hasGroupKey, holdsJobs };
   return new Scheduler({ random, selfId, ...policy });
 }
+
+const STATE_DAMAGED = "the state was damaged; what could be read is kept";
 
 const PAYLOADS = {
   byteLength: (payload: PieceBytes): number => payload.bytes.length,

@@ -372,7 +372,7 @@ describe("failures", () => {
       { lookup: (_, __, done) => done(Object.assign(new Error(), { code: "ENOTFOUND" }), "", 4) },
     );
     const failure = failureOf(await recorder.probe("http://no.such.host/x"));
-    expect(failure).toMatchObject({ kind: "transient", code: "ERR_ORIGIN_UNREACHABLE" });
+    expect(failure).toMatchObject({ kind: "transient", code: "ERR_ORIGIN_UNRESOLVED" });
     expect(failure.message).toContain("host name not found: no.such.host:80");
   });
 

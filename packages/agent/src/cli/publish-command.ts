@@ -10,7 +10,6 @@ import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { formatBytes, formatCount, formatPercent } from "./format-values.ts";
 import type { SigningKey } from "./key-file.ts";
-import { runAnnounce } from "./announce-command.ts";
 import { signManifest } from "./sign-manifest.ts";
 import { readKeys, validityOf } from "./signing-options.ts";
 
@@ -38,7 +37,11 @@ export async function runPublish(
   options: PublishOptions,
   context: CommandContext,
 ): Promise<void> {
-  if (/^https?:/i.test(file)) return runAnnounce(file, options, context);
+  if (/^https?:/i.test(file)) {
+    // Starts an agent, of which a file's manifest needs nothing.
+    const { runAnnounce } = await import("./announce-command.ts");
+    return runAnnounce(file, options, context);
+  }
   const { output, overwrite, state, jobSocket, ca } = options;
   if ([output, overwrite, state, jobSocket, ca].some((value) => value !== undefined)) {
     throw new ShoalError("ERR_USAGE", "--output and where to announce it are for a URL");

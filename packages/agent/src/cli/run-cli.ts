@@ -1,6 +1,9 @@
 /**
  * The process behind the `shoal` command: arguments in, exit code out. Owns what libraries leave
  * alone: streams, signals, the environment and the end of the process.
+ *
+ * Commands that start an agent are loaded when they are called, because libp2p is most of what
+ * there is to load, and help, mistakes and questions to a running agent need none of it.
  */
 import { CommanderError } from "commander";
 import type { CommandContext } from "./command-context.ts";

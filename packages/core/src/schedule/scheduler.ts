@@ -59,8 +59,7 @@ export class Scheduler {
   readonly #linkEvents: LinkEvents;
 
   constructor(options: SchedulerDeps) {
-    const { counters } = this;
-    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters };
+    const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters: this.counters };
     this.#deps = createMachineDeps(options, own);
     this.#peers = this.#deps.peers;
     this.#pacer = this.#deps.pacer;
@@ -69,9 +68,9 @@ export class Scheduler {
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue(this.#deps);
     const { announcements } = this.#deps.publishers;
-    const [uploads, transfers] = [this.#uploads, this.#transfers];
+    const [uploads, transfers, jobs] = [this.#uploads, this.#transfers, this.#jobs];
     this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
-    const [membership, jobs] = [this.#membership, this.#jobs];
+    const membership = this.#membership;
     this.overview = new Overview({ ...this.#deps, jobs, transfers, membership, uploads });
     this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
   }

@@ -40,14 +40,8 @@ import type { FilePhase } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
 import { isIncomplete, MISMATCHES_MAX, phaseOf, stageOf } from "./transfer-state.ts";
-import type {
-  EndState,
-  TransferDeps,
-  TransferJob,
-  TransferOptions,
-  TransferReport,
-  TransferState,
-} from "./transfer-state.ts";
+import type { EndState, TransferDeps, TransferJob, TransferOptions } from "./transfer-state.ts";
+import type { TransferReport, TransferState } from "./transfer-state.ts";
 
 export class Transfer {
   readonly transferId: TransferId;
@@ -311,22 +305,22 @@ export class Transfer {
     if (this.#state.name !== "opening" || layout === undefined) return;
     const have = PieceSet.fromBytes(layout.pieceCount, bits);
     if (have === undefined) return this.#fail(errorInfo("ERR_STATE_INVALID", "piece map"), false);
-    if (this.#file === undefined) this.#enter({ name: "published", have });
-    else this.#fetch(have, now, reusable);
+    if (this.#file !== undefined) this.#fetch(have, now, reusable);
+    else this.#enter({ name: "published", have });
   }
 
   #fetch(have: PieceSet, now: Millis, reusable?: Uint8Array): void {
+    const { transferId, sources, facts } = this;
     const [resolution, job] = [this.#resolution, this.#job];
     if (resolution === undefined || job === undefined) return;
-    const { facts, transferId, sources } = this;
-    const { bytes, receivedBytes } = facts;
     const record = facts.recordFor(resolution.layout, have);
-    const pieces = { have, record, bytes, receivedBytes, ...(reusable && { reusable }) };
+    const received = { bytes: facts.bytes, receivedBytes: facts.receivedBytes };
+    const pieces = { have, record, ...received, ...(reusable && { reusable }) };
     const own = { urgency: job.urgency, isStreamed: job.file.toStream === true, transferId };
     const base = { ...fetcherOptions(resolution, sources), mayServe: () => this.terms.mayServe };
-    if (!this.terms.hasPeers) sources.waivePeers();
     const fetcher = new Fetcher(this.#deps, { ...base, ...own, ...pieces }, now);
     this.#enter({ name: "fetching", fetcher });
+    if (!this.terms.hasPeers) sources.waivePeers();
     if (this.terms.mayPeer) this.#early.tell(fetcher, this.#deps.peers, now);
     fetcher.start(now);
     this.#advance(now);
