@@ -42,12 +42,15 @@ describe("a value", () => {
     const flags = [{ name: "uploadsMax", value: 5 }];
     const config = await loadConfig({ env: { ...env, SHOAL_ACTIVE_JOBS_MAX: "4" }, flags });
     const reports = reportConfig(config).filter(({ layer }) => layer !== "default");
-    expect(reports.map(({ name, value, layer }) => [name, value, layer]).toSorted()).toEqual([
-      ["activeJobsMax", 4, "environment"],
-      ["cacheCopies", 2, "systemFile"],
-      ["logLevel", "warn", "systemFile"],
-      ["uploadsMax", 5, "flag"],
-    ]);
+    const given = Object.fromEntries(
+      reports.map(({ name, value, layer }) => [name, [value, layer]]),
+    );
+    expect(given).toEqual({
+      activeJobsMax: [4, "environment"],
+      cacheCopies: [2, "systemFile"],
+      logLevel: ["warn", "systemFile"],
+      uploadsMax: [5, "flag"],
+    });
     const where = Object.fromEntries(reports.map((report) => [report.name, report.where]));
     expect(where["cacheCopies"]).toBe(join(directory, "etc/conf.d/20.yaml:1:1"));
     expect(where["activeJobsMax"]).toBe("SHOAL_ACTIVE_JOBS_MAX");
