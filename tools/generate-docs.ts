@@ -7,12 +7,14 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { configurationPage } from "./docs/configuration-page.ts";
+import { openApiDocument } from "@shoal/agent";
 import { errorsPage } from "./docs/errors-page.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
 import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
 const root = new URL("../", import.meta.url);
+const openApi = `${JSON.stringify(await openApiDocument(), undefined, 2)}\n`;
 
 /** Every generated page: its path from the repository's root, and its text. */
 export function generateDocs(): ReadonlyMap<string, string> {
@@ -26,6 +28,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ["docs/metrics.md", metricsPage()],
     ["docs/reasons.md", reasonsPage()],
     ["docs/job-states.md", jobStatesPage()],
+    ["docs/openapi.json", openApi],
   ]);
 }
 

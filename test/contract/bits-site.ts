@@ -10,9 +10,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { startRest } from "@shoal/agent";
 import { HRESULTS, USUAL_NETWORK } from "@shoal/core";
 import type { HResultSymbol, NetworkState, Settings } from "@shoal/core";
-import { connectJobService, listenForJobs, LocalJobService } from "@shoal/jobs";
+import { connectJobService, LocalJobService } from "@shoal/jobs";
 import type { JobHost, JobService } from "@shoal/jobs";
 import {
   BG_JOB_STATE,
@@ -32,6 +33,7 @@ import type {
 import { until } from "../integration/harness.ts";
 import { startJobEngine } from "./job-service-engine.ts";
 import type { JobEngine } from "./job-service-engine.ts";
+import { jobsOnlyAgent } from "./jobs-only-agent.ts";
 
 /** Gets a service of the caller on the engine; what it opens ends with `things`. */
 export type Connect = (
@@ -46,10 +48,10 @@ export const inProcess: Connect = async (host, { name, things }) => {
 };
 
 export const remote: Connect = async (host, { name, place, things }) => {
-  const path = join(place, name);
+  const socketPath = join(place, name);
   const caller = { name, isAdministrator: false };
-  things.use(await listenForJobs({ host }, { path, caller }));
-  const service = await connectJobService({ path });
+  things.use(await startRest({ service: jobsOnlyAgent(host, caller) }, { socketPath }));
+  const service = await connectJobService({ socketPath });
   things.defer(() => service.close());
   return service;
 };

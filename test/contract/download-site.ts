@@ -5,8 +5,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startRest } from "@shoal/agent";
 import type { NetworkState, Settings } from "@shoal/core";
-import { connectJobService, listenForJobs, LocalJobService } from "@shoal/jobs";
+import { connectJobService, LocalJobService } from "@shoal/jobs";
 import type { JobService } from "@shoal/jobs";
 import {
   createDOManager,
@@ -20,6 +21,7 @@ import type { FileOrigin } from "../../examples/origin/serve-files.ts";
 import { until } from "../integration/harness.ts";
 import { startJobEngine } from "./job-service-engine.ts";
 import type { JobEngine } from "./job-service-engine.ts";
+import { jobsOnlyAgent } from "./jobs-only-agent.ts";
 
 /** `remote`: over a socket, as a client of a running agent has it. */
 export type Way = "in process" | "remote";
@@ -152,9 +154,9 @@ export class DownloadSite implements AsyncDisposable {
       this.#clients.defer(() => service.close());
       return service;
     }
-    const path = join(this.directory, "sockets", `${++this.#count}`);
-    this.#clients.use(await listenForJobs({ host }, { path, caller }));
-    const service = await connectJobService({ path });
+    const socketPath = join(this.directory, "sockets", `${++this.#count}`);
+    this.#clients.use(await startRest({ service: jobsOnlyAgent(host, caller) }, { socketPath }));
+    const service = await connectJobService({ socketPath });
     this.#clients.defer(() => service.close());
     return service;
   }

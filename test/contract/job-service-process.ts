@@ -3,14 +3,18 @@
  * parent closes. Arguments: its state directory, and the directory of its sockets.
  */
 import { join } from "node:path";
-import { listenForJobs } from "@shoal/jobs";
+import { startRest } from "@shoal/agent";
 import { CALLERS, startJobEngine } from "./job-service-engine.ts";
+import { jobsOnlyAgent } from "./jobs-only-agent.ts";
 
 const [stateDirectory = "", socketDirectory = ""] = process.argv.slice(2);
 const engine = await startJobEngine(stateDirectory);
 const listeners = await Promise.all(
   Object.entries(CALLERS).map(([name, caller]) =>
-    listenForJobs({ host: engine.host }, { path: join(socketDirectory, name), caller }),
+    startRest(
+      { service: jobsOnlyAgent(engine.host, caller) },
+      { socketPath: join(socketDirectory, name) },
+    ),
   ),
 );
 process.on("disconnect", () => {

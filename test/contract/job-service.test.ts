@@ -3,14 +3,15 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { startAgent } from "@shoal/agent";
-import { connectJobs, connectJobService, listenForJobs, LocalJobService } from "@shoal/jobs";
+import { startAgent, startRest } from "@shoal/agent";
+import { connectJobs, connectJobService, LocalJobService } from "@shoal/jobs";
 import { expect, it } from "vitest";
 import { TestSite } from "../integration/harness.ts";
 import { describeJobServiceContract } from "./job-service-contract.ts";
 import type { JobServiceHarness } from "./job-service-contract.ts";
 import { CALLERS, startJobEngine } from "./job-service-engine.ts";
 import type { CallerName, JobEngine } from "./job-service-engine.ts";
+import { jobsOnlyAgent } from "./jobs-only-agent.ts";
 
 async function leftoversOf(engine: JobEngine): Promise<readonly unknown[]> {
   await engine[Symbol.asyncDispose]();
@@ -31,12 +32,13 @@ describeJobServiceContract("over a socket", async (directory) => {
   const onFault = (error: unknown): void => void faults.push(error);
   const listeners = await Promise.all(
     Object.entries(CALLERS).map(([name, caller]) => {
-      const path = join(directory, "sockets", name);
-      return listenForJobs({ host: engine.host, onFault }, { path, caller });
+      const service = jobsOnlyAgent(engine.host, caller);
+      const socketPath = join(directory, "sockets", name);
+      return startRest({ service, onFault }, { socketPath });
     }),
   );
   return {
-    open: (caller) => connectJobService({ path: join(directory, "sockets", caller) }),
+    open: (caller) => connectJobService({ socketPath: join(directory, "sockets", caller) }),
     end: async () => {
       for (const listener of listeners) await listener.close();
       return [...faults, ...(await leftoversOf(engine))];
@@ -50,7 +52,8 @@ describeJobServiceContract("of another process", async (directory): Promise<JobS
   const child = fork(script, args, { execArgv: ["--conditions=shoal-source"] });
   await once(child, "message");
   return {
-    open: (caller: CallerName) => connectJobService({ path: join(directory, "sockets", caller) }),
+    open: (caller: CallerName) =>
+      connectJobService({ socketPath: join(directory, "sockets", caller) }),
     end: async () => {
       const exited = once(child, "exit");
       child.disconnect();
@@ -62,17 +65,17 @@ describeJobServiceContract("of another process", async (directory): Promise<JobS
 
 it("serves an agent's jobs on a socket that only its user can reach (R-FS-01, R-API-01)", async () => {
   await using site = await TestSite.create();
-  const jobSocket = join(site.directory, "run", "jobs.sock");
+  const socketPath = join(site.directory, "run", "agent.sock");
   const stateDirectory = join(site.directory, "state");
-  const options = { stateDirectory, jobSocket, mdns: false, listen: [] };
+  const options = { stateDirectory, api: { socketPath }, mdns: false, listen: [] };
   const agent = await startAgent(options);
   site.use(agent);
-  expect(agent.jobSocketPath).toBe(jobSocket);
-  expect((await stat(jobSocket)).mode & 0o777).toBe(0o600);
+  expect(agent.socketPath).toBe(socketPath);
+  expect((await stat(socketPath)).mode & 0o777).toBe(0o600);
   expect((await stat(join(site.directory, "run"))).mode & 0o777).toBe(0o700);
   const content = await site.publish("file.bin", 200_000);
   const origin = await site.serve(content);
-  await using jobs = await connectJobs({ path: jobSocket });
+  await using jobs = await connectJobs({ socketPath });
   const destination = join(site.directory, "file.bin");
   const job = await jobs.createJob({ files: [{ url: origin.url, destination }] });
   await job.transferred;
@@ -80,5 +83,5 @@ it("serves an agent's jobs on a socket that only its user can reach (R-FS-01, R-
   expect(await agent.jobs.list()).toMatchObject([{ owner: "local", state: "acknowledged" }]);
   await agent.close();
   await expect(jobs.list()).rejects.toMatchObject({ code: "ERR_AGENT_UNREACHABLE" });
-  await expect(stat(jobSocket)).rejects.toMatchObject({ code: "ENOENT" });
+  await expect(stat(socketPath)).rejects.toMatchObject({ code: "ENOENT" });
 });

@@ -221,7 +221,7 @@ test("shoal publish URL announces by the state of an agent, and by a running one
   expect(origin.sentBytesOf(NAME)).toBeLessThan(content.length + 16);
   const trustedKeys = [key];
   const jobSocket = join(site.directory, "socket", "jobs");
-  const first = await agentOf("state", { trustedKeys, jobSocket });
+  const first = await agentOf("state", { trustedKeys, api: { socketPath: jobSocket } });
   await until(() => first.agent.servedContents.length > 0, "the content is on offer");
   const second = await joined("second", [first], { trustedKeys });
   expect(await get(second)).toMatchObject({ integrity: "pieces", contentId });

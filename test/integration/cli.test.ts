@@ -80,7 +80,13 @@ describe("shoal get", () => {
   });
 
   test("takes the file from a peer when the origin has stopped, and keeps --state", async () => {
-    const { process, addresses } = await startCliAgent(user, "--share", content.path);
+    const { process, addresses } = await startCliAgent(
+      user,
+      "--log-format",
+      "text",
+      "--share",
+      content.path,
+    );
     site.use(process);
     const peer = addresses.flatMap((address) => ["--peer", address]);
     const id = ["--content-id", content.contentId];
@@ -317,7 +323,7 @@ test("shoal agent lets programs of its user use its job API at the socket it is 
   await until(() => process.objects.length > 0, "the agent is ready");
   expect(process.objects[0]).toMatchObject({ type: "ready", jobSocket: path });
   expect((await stat(path)).mode & 0o777).toBe(0o600);
-  await using jobs = await connectJobs({ path });
+  await using jobs = await connectJobs({ socketPath: path });
   const job = await jobs.createJob({ files: [{ url, destination: inCwd("f.iso") }] });
   await job.transferred;
   expect(await job.acknowledge()).toEqual({ isPartial: false, undeletedCount: 0 });

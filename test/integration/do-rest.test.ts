@@ -10,6 +10,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Agent } from "@shoal/agent";
+import { CliUser, startCliAgent } from "./cli-process.ts";
 import { DoClient, encode, errorOf, findPort, requestOf } from "./do-client.ts";
 import { DoSite } from "./do-rest-site.ts";
 import { until } from "./harness.ts";
@@ -104,6 +105,27 @@ describe("discovery", () => {
       rest: { listener: { ports: { first: port, last: port } } },
     });
     await expect(second).rejects.toMatchObject({ code: "ERR_LISTEN_FAILED" });
+  });
+});
+
+describe("shoal agent --do-rest", () => {
+  test("is found within 2 s of its start, also after a SIGKILL, and leaves no port file", async () => {
+    const user = await CliUser.create(site.site.directory);
+    const args = ["--do-rest", "--do-rest-run", site.run, "--do-rest-config", site.config];
+    const killed = await startCliAgent(user, ...args);
+    killed.process.kill("SIGKILL");
+    await killed.process.ended();
+    expect(readdirSync(site.run)).toHaveLength(1);
+    const { process: second } = await startCliAgent(user, ...args);
+    await using running = second;
+    const port = Number(running.objects[0]?.["doRestPort"]);
+    expect(await findPort(site.run)).toBe(port);
+    expect(readdirSync(site.run)).toHaveLength(1);
+    const sdk = site.site.use(await DoClient.connect(port));
+    expect((await sdk.call("POST", "download/create")).status).toBe(200);
+    running.kill("SIGTERM");
+    await running.ended();
+    expect(readdirSync(site.run)).toEqual([]);
   });
 });
 

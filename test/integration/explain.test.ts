@@ -34,7 +34,7 @@ async function openAgent(options: Partial<AgentOptions> = {}): Promise<Agent> {
     listen: ["/ip4/127.0.0.1/tcp/0"],
     mdns: false,
     allowLoopbackPeers: true,
-    jobSocket: jobSocket(),
+    api: { socketPath: jobSocket() },
     ...options,
   });
   return site.use(agent);
@@ -58,7 +58,7 @@ test("shoal explain says over the socket what the agent says in its own process"
   const { contentId } = content;
   const jobId = await fetchAll(agent, { contentId });
   const here = await (await agent.jobs.get(jobId))?.explain();
-  await using jobs = await connectJobs({ path: jobSocket() });
+  await using jobs = await connectJobs({ socketPath: jobSocket() });
   const there = await (await jobs.get(jobId))?.explain();
   const shares = [{ source: { kind: "peer" }, code: "offered", bytes: content.length }];
   expect(here).toMatchObject({ state: "transferred", files: [{ contentId, shares }] });

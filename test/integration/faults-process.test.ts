@@ -39,9 +39,9 @@ afterEach(() => site[Symbol.asyncDispose]());
 async function startProcess(): Promise<{ process: AgentProcess; pid: number; jobs: Jobs }> {
   const jobSocket = join(site.site.directory, "run", "jobs.sock");
   const settings = { jobRetryDelayMs: 5_000, retryDelayMsMin: 50, retryDelayMsMax: 200 };
-  const process = site.site.startAgent("process", { jobSocket, settings });
+  const process = site.site.startAgent("process", { api: { socketPath: jobSocket }, settings });
   await process.next("ready");
-  const jobs = site.site.use(await connectJobs({ path: jobSocket }));
+  const jobs = site.site.use(await connectJobs({ socketPath: jobSocket }));
   return { process, pid: process.pid ?? 0, jobs };
 }
 

@@ -1,7 +1,6 @@
 /** The page about configuration, made from the agent's table of keys. */
-import { CONFIG_KEYS } from "../../packages/agent/src/config/config-keys.ts";
-import type { ConfigKey } from "../../packages/agent/src/config/config-keys.ts";
-import { valueText } from "../../packages/agent/src/config/config-report.ts";
+import { CONFIG_KEYS, valueText } from "@shoal/agent";
+import type { ConfigKey } from "@shoal/agent";
 import { code, pageHead, table } from "./markdown.ts";
 
 export function configurationPage(): string {

@@ -10,10 +10,16 @@ export type { DoRest, DoRestDeps, DoRestOptions, DoRestTimes } from "./do-rest/s
 export type { CacheServers } from "./do-rest/config-files.ts";
 export type { RetryDelays } from "./do-rest/fetch.ts";
 export type { PortRange, RestListenerOptions } from "./do-rest/listener.ts";
+export { CONFIG_KEYS } from "./config/config-keys.ts";
+export type { ConfigKey, ConfigKind, ConfigValue } from "./config/config-keys.ts";
+export { valueText } from "./config/config-report.ts";
 export type { MachineProbe } from "./probes/machine-probe.ts";
 export type { PolicyFace } from "./agent-machine.ts";
 export type { Logger, LogFields } from "./logger.ts";
 export { AGENT_NODE_FLAGS } from "./node-flags.ts";
+export { connectAgent } from "./rest/connect-agent.ts";
+export type { ApiOptions, RestDeps, RestListener, TcpOptions } from "./rest/rest-options.ts";
+export { openApiDocument, startRest } from "./rest/start-rest.ts";
 export { startAgent } from "./start-agent.ts";
 export { CHECK_RESULTS } from "./service/agent-service.ts";
 export type {

@@ -10,6 +10,7 @@ import {
   isOneOf,
   isRecordOf,
   NETWORK_COSTS,
+  SECURITY_EVENTS,
   ShoalError,
   USUAL_NETWORK,
 } from "@shoal/core";
@@ -24,10 +25,11 @@ import type {
   PieceBytes,
   PolicyRequest,
   SettingName,
+  SecurityEventCode,
 } from "@shoal/core";
 import type { Engine } from "@shoal/engine";
 import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
-import type { JobCaller, JobListener, JobService } from "@shoal/jobs";
+import type { JobCaller, JobHost, JobService } from "@shoal/jobs";
 import type { Store } from "@shoal/store";
 import type { Swarm } from "@shoal/swarm";
 import { agentBans } from "./agent-bans.ts";
@@ -37,6 +39,11 @@ import type { AgentCache } from "./agent-cache.ts";
 import type { AgentMachine, PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
 import { changeOf } from "./settings-change.ts";
+import { logSecurity } from "./logger.ts";
+import type { LogFields } from "./logger.ts";
+import { createMetrics } from "./service/metrics.ts";
+import type { ApiOptions, RestDeps, RestListener } from "./rest/rest-options.ts";
+import { startRest } from "./rest/start-rest.ts";
 import type { AgentService } from "./service/agent-service.ts";
 import { LocalAgentService } from "./service/local-agent-service.ts";
 import type { AgentServiceHost } from "./service/local-agent-service.ts";
@@ -56,8 +63,10 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   /** Where peers can reach this agent, each with `/p2p/` and its id. */
   readonly addresses: readonly string[];
   readonly connectedPeers: readonly PeerId[];
-  /** Absolute; `undefined` when there is none. */
-  readonly jobSocketPath: string | undefined;
+  /** Where the REST API is: absolute; `undefined` when there is no socket. */
+  readonly socketPath: string | undefined;
+  /** Such as `http://127.0.0.1:7070`; `undefined` when the API is on no TCP port. */
+  readonly apiUrl: string | undefined;
   /** The listener for programs of the DO SDK; `undefined` when there is none. */
   readonly doRest: Pick<DoRest, "port" | "reload"> | undefined;
   /** Contents that peers can have from this agent, whole or in part. */
@@ -106,6 +115,13 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   announce(signed: Uint8Array): void;
   /** Every counter of docs/metrics.md, since the start. */
   counters(): Readonly<Record<CounterName, number>>;
+  /** All counters and gauges of docs/metrics.md, in Prometheus' text format. */
+  metricsText(): Promise<string>;
+  /**
+   * Counts what a face of the agent has refused, and logs it (R-LOG-03); `fields` name who it was,
+   * by `remote`, without secrets.
+   */
+  noteSecurityEvent(event: SecurityEventCode, fields?: LogFields): void;
   /** Calls `listener` with every notice until the returned function is called. */
   onNotice(listener: (notice: Notice) => void): () => void;
   /**
@@ -127,7 +143,6 @@ interface RunningParts {
   readonly services: Set<{ close(): void }>;
   readonly store: Store;
   readonly swarm: Swarm;
-  readonly jobSocket: JobListener | undefined;
   readonly open: AsyncDisposableStack;
   readonly machine: AgentMachine;
   readonly service: ServiceParts;
@@ -139,11 +154,12 @@ export class RunningAgent implements Agent {
   readonly cache: AgentCache;
   readonly bans: AgentBans;
   readonly peerId: PeerId;
-  readonly jobSocketPath: string | undefined;
+  #rest: RestListener | undefined;
   readonly doRest: Agent["doRest"];
   readonly #parts: RunningParts;
   readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
+  #metrics: Promise<() => Promise<string>> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(parts: RunningParts) {
@@ -152,9 +168,22 @@ export class RunningAgent implements Agent {
     this.cache = agentCache((request) => parts.store.cache(request));
     this.bans = agentBans((verb) => parts.engine.act(verb));
     this.peerId = parts.swarm.peerId;
-    this.jobSocketPath = parts.jobSocket?.path;
     this.#serviceHost = serviceHost(this, { ...parts, ...parts.service });
     this.doRest = parts.doRest;
+  }
+
+  get socketPath(): string | undefined {
+    return this.#rest?.socketPath;
+  }
+
+  get apiUrl(): string | undefined {
+    return this.#rest?.url;
+  }
+
+  /** Once, before anybody else has the agent. Rejects as `startRest` does. */
+  async serveRest(options: ApiOptions, deps: Omit<RestDeps, "service">): Promise<void> {
+    this.#rest = await startRest({ ...deps, service: this.service() }, options);
+    this.#parts.open.use(this.#rest);
   }
 
   get addresses(): readonly string[] {
@@ -170,8 +199,8 @@ export class RunningAgent implements Agent {
   }
 
   jobService(caller: JobCaller = LOCAL_ADMINISTRATOR): JobService {
-    const { engine, services } = this.#parts;
-    const service = new LocalJobService(engine, caller);
+    const { services } = this.#parts;
+    const service = new LocalJobService(this.#jobHost(), caller);
     services.add(service);
     service.watch({ changed: () => {}, closed: () => void services.delete(service) });
     if (this.#closed !== undefined) service.close();
@@ -188,6 +217,16 @@ export class RunningAgent implements Agent {
     services.add(service);
     if (this.#closed !== undefined) service.close();
     return service;
+  }
+
+  #jobHost(): JobHost {
+    const { engine, store } = this.#parts;
+    return {
+      act: (verb) => engine.act(verb),
+      onNotice: (listener) => engine.onNotice(listener),
+      attachSink: (jobId, fileIndex, deliver) => engine.attachSink(jobId, fileIndex, deliver),
+      share: (path) => store.shareFile(path),
+    };
   }
 
   setNetwork(network: Partial<NetworkState>): void {
@@ -234,6 +273,17 @@ export class RunningAgent implements Agent {
 
   counters(): Readonly<Record<CounterName, number>> {
     return this.#parts.engine.act((scheduler) => scheduler.counters.snapshot());
+  }
+
+  metricsText(): Promise<string> {
+    this.#metrics ??= createMetrics(this.#serviceHost);
+    return this.#metrics.then((text) => text());
+  }
+
+  noteSecurityEvent(event: SecurityEventCode, fields: LogFields = {}): void {
+    const { counter } = SECURITY_EVENTS[event];
+    this.#parts.engine.act((scheduler) => scheduler.counters.add(counter));
+    logSecurity(this.#parts.service.log, event, fields);
   }
 
   onNotice(listener: (notice: Notice) => void): () => void {

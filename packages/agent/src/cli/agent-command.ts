@@ -32,7 +32,15 @@ export interface AgentCommandOptions {
   readonly trust?: readonly string[];
   readonly groupKey?: readonly string[];
   readonly share?: readonly string[];
+  /** The same as `apiSocket`. */
   readonly jobSocket?: string;
+  readonly apiSocket?: string;
+  readonly apiPort?: number;
+  /** `--no-api` says false. */
+  readonly api: boolean;
+  readonly doRest?: true;
+  readonly doRestRun?: string;
+  readonly doRestConfig?: string;
   readonly mdns: boolean;
   readonly ca?: string;
   readonly setting?: Partial<Settings>;
@@ -41,7 +49,6 @@ export interface AgentCommandOptions {
   readonly policy?: Policies;
   readonly policyFile?: string;
   readonly policyPreset?: PolicyPreset;
-  readonly doRest?: true;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
   readonly json?: true;
@@ -58,7 +65,6 @@ export async function runAgentCommand(
   const request: ConfigRequest = { env, flags, ...(file !== undefined && { file }) };
   const config = await loadConfig(request);
   const voice = await voiceOf(config, { terminal, json: options.json === true });
-  const { jobSocket } = options;
   const deps = {
     log: voice.log,
     process,
@@ -74,7 +80,6 @@ export async function runAgentCommand(
       request,
       config,
       reloadsOnHangUp: !terminal.isLive,
-      extra: jobSocket === undefined ? {} : { jobSocket },
     });
   } catch (error) {
     // Being told to stop is how this command ends.
@@ -138,23 +143,35 @@ function jsonVoice({ terminal, json }: VoiceParts, log: DaemonLog): Voice {
 }
 
 function announceAsJson(
-  { peerId, addresses, servedContents: contents, jobSocketPath: jobSocket }: Agent,
+  { peerId, addresses, servedContents: contents, socketPath, apiUrl, doRest }: Agent,
   { terminal, stateDirectory, isSafeMode }: DaemonFacts & { readonly terminal: Terminal },
 ): void {
-  const socket = jobSocket === undefined ? {} : { jobSocket };
-  const mode = isSafeMode ? { isSafeMode } : {};
-  const place = { stateDirectory, contents, ...socket, ...mode };
-  terminal.json({ type: "ready", peerId, addresses, ...place });
+  terminal.json({
+    type: "ready",
+    peerId,
+    addresses,
+    stateDirectory,
+    contents,
+    ...(socketPath !== undefined && { jobSocket: socketPath }),
+    ...(apiUrl !== undefined && { apiUrl }),
+    ...(doRest !== undefined && { doRestPort: doRest.port }),
+    ...(isSafeMode && { isSafeMode }),
+  });
 }
 
 function announce(
   agent: Agent,
   { terminal, stateDirectory }: DaemonFacts & { readonly terminal: Terminal },
 ): void {
-  const { addresses, jobSocketPath: jobSocket } = agent;
+  const { addresses, socketPath, apiUrl, doRest } = agent;
   terminal.say(`The agent runs; its state is in ${escapeText(stateDirectory)}.\n`);
-  if (jobSocket !== undefined) {
-    terminal.say(`Programs on this machine reach its jobs at ${escapeText(jobSocket)}.\n`);
+  const places = [socketPath, apiUrl].filter((place) => place !== undefined);
+  if (places.length > 0) {
+    const text = places.map(escapeText).join(" and ");
+    terminal.say(`Commands and programs on this machine reach it at ${text}.\n`);
+  }
+  if (doRest !== undefined) {
+    terminal.say(`Programs of the DO SDK are served at 127.0.0.1:${doRest.port}.\n`);
   }
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);

@@ -23,7 +23,8 @@ export async function flagsOf(options: AgentCommandOptions): Promise<readonly Fl
     mdns: options.mdns ? undefined : false,
     caFile: options.ca,
     policyPreset: options.policyPreset,
-    doRest: options.doRest,
+    ...apiFlags(options),
+    ...doRestFlags(options),
     logLevel: options.logLevel,
     logFormat: options.logFormat,
     ...options.setting,
@@ -34,6 +35,29 @@ export async function flagsOf(options: AgentCommandOptions): Promise<readonly Fl
     if (value !== undefined) flags.push({ name, value });
   }
   return [...flags, ...(options.set ?? []).map(parseSet)];
+}
+
+function apiFlags(options: AgentCommandOptions): Readonly<Record<string, ConfigValue | undefined>> {
+  return {
+    // Left alone, `--no-api` says true.
+    api: options.api ? undefined : false,
+    apiSocket: options.apiSocket ?? options.jobSocket,
+    apiPort: options.apiPort,
+  };
+}
+
+/** Naming a directory of the listener asks for it, too. */
+function doRestFlags({
+  doRest,
+  doRestRun,
+  doRestConfig,
+}: AgentCommandOptions): Readonly<Record<string, ConfigValue | undefined>> {
+  const isAsked = doRest === true || doRestRun !== undefined || doRestConfig !== undefined;
+  return {
+    doRest: isAsked ? true : undefined,
+    doRunDirectory: doRestRun,
+    doConfigDirectory: doRestConfig,
+  };
 }
 
 function parseSet(text: string): FlagValue {

@@ -163,7 +163,7 @@ async function openAnnouncer(
   { env, signal }: CommandContext,
 ): Promise<Announcer> {
   if (jobSocket !== undefined) {
-    const service = await connectJobService({ path: jobSocket }, { signal });
+    const service = await connectJobService({ socketPath: jobSocket }, { signal });
     return {
       announce: ({ path, signed }) =>
         service.announce({ path, signed: Buffer.from(signed).toString("base64") }),

@@ -44,7 +44,7 @@ async function withService<Result>(
   ask: (service: JobService) => Promise<Result>,
 ): Promise<Result> {
   if (jobSocket === undefined) throw new ShoalError("ERR_USAGE", "--job-socket PATH is missing");
-  const service = await connectJobService({ path: jobSocket }, { signal });
+  const service = await connectJobService({ socketPath: jobSocket }, { signal });
   try {
     return await ask(service);
   } finally {

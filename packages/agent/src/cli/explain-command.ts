@@ -23,7 +23,7 @@ export async function runExplain(
   { terminal, signal }: CommandContext,
 ): Promise<void> {
   if (jobSocket === undefined) throw new ShoalError("ERR_USAGE", "--job-socket PATH is missing");
-  await using jobs = await connectJobs({ path: jobSocket }, { signal });
+  await using jobs = await connectJobs({ socketPath: jobSocket }, { signal });
   if (job === undefined) return listJobs(await jobs.list(), { terminal, isJson: json === true });
   await printExplanation(await findJob(jobs, job), {
     isJson: json === true,

@@ -22,7 +22,6 @@ import { loadConfig } from "../config/load-config.ts";
 import type { Config, ConfigRequest } from "../config/load-config.ts";
 import type { Agent } from "../running-agent.ts";
 import { startAgent } from "../start-agent.ts";
-import type { AgentOptions } from "../start-agent.ts";
 
 /** The part of `process` that is used. */
 export interface DaemonProcess extends FaultSource {
@@ -52,8 +51,6 @@ export interface DaemonOptions {
   readonly request: ConfigRequest;
   /** What `request` came to. */
   readonly config: Config;
-  /** What no key says. */
-  readonly extra?: Pick<AgentOptions, "jobSocket">;
   /** Whether SIGHUP reloads; else it stops the agent, as when its terminal is closed. */
   readonly reloadsOnHangUp: boolean;
 }
@@ -80,7 +77,6 @@ export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promi
   let reloader: Reloader | undefined;
   const reload = async (): Promise<void> => void (await reloader?.reload());
   const agent = await startAgent({
-    ...options.extra,
     ...agentOptionsOf(config, request.env),
     isSafeMode,
     service: { reload },

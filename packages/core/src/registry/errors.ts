@@ -6,6 +6,7 @@
  * origin, 6 timeout, 7 cancelled or unfinished, 8 disk or quota, 9 daemon unreachable, 10 refused
  * by policy, 11 already running. `transient` errors may succeed if tried again without the user.
  */
+import { API_ERRORS } from "./api-errors.ts";
 import type { ErrorRow } from "./error-row.ts";
 import { LOCAL_ERRORS } from "./local-errors.ts";
 import { SOURCE_ERRORS } from "./source-errors.ts";
@@ -15,6 +16,7 @@ export type { ErrorRow };
 export const ERRORS = {
   ...LOCAL_ERRORS,
   ...SOURCE_ERRORS,
+  ...API_ERRORS,
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

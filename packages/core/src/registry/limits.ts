@@ -217,26 +217,55 @@ export const LIMITS = {
   storedManifestBytesMax: 64 * MiB,
   /** Manifests searched for pieces of a content that is opened, and kept: room for the largest. */
   reuseManifestBytesMax: 8 * MiB,
-  /** R-API-09: callers on the job socket at a time. */
-  jobConnectionsMax: 64,
-  /** JSON of one frame on the job socket: a request for 1,000 files of 4 KiB each. */
-  jobFrameJsonBytesMax: 4 * MiB,
-  /** Jobs or files of a long answer that travel in one frame, unless one alone is longer. */
-  jobPartBytesMax: 256 * KiB,
-  /** Commas and opening brackets of one frame, which bound the memory that its JSON needs. */
-  jsonPartsMax: 131_072,
+  /** R-API-09: connections to the REST API that ask; events and streams are counted apart. */
+  restConnectionsMax: 64,
+  /** From so many on, a connection is closed when its answer has left. */
+  restConnectionsKeptMax: 48,
+  /** Watchers of events of one listener of the API. */
+  restWatchersMax: 200,
+  /** Streams of jobs' bytes of one listener; each holds at most one piece. */
+  restStreamsMax: 64,
+  /** Requests of one connection that wait for answers; then it is closed. */
+  restPipelinedMax: 8,
+  /** R-API-09 */
+  restBodyBytesMax: MiB,
+  /** Of what creates or changes a job: 1,000 files of 4 KiB each. */
+  restJobBodyBytesMax: 4 * MiB,
   /** R-API-09: how deeply JSON may be nested. */
   jsonDepthMax: 16,
-  /** R-API-09: for a whole frame to come, and for one to be taken. */
-  jobFrameTimeoutMs: 30_000,
-  /** Verbs of one caller under way; then nothing more is read from it. */
-  jobCallsMax: 1_024,
-  /** Bytes that wait to be sent to one caller; then nothing more is read from it. */
-  jobUnsentBytesMax: MiB,
-  /** Streams one caller may have attached; each holds at most one piece. */
-  jobStreamsMax: 64,
-  /** Calls that one connection to an agent may have open. */
-  jobCallsWaitingMax: 65_536,
+  /** Commas and opening brackets of a body, which bound the memory that its JSON needs. */
+  jsonPartsMax: 131_072,
+  /** R-API-09: of JSON that is no job. */
+  jsonItemsMax: 1_000,
+  jsonTextLengthMax: 8 * KiB,
+  /** R-API-09 */
+  restHeaderBytesMax: 16 * KiB,
+  /** R-API-09 */
+  restHeaderTimeoutMs: 10_000,
+  /** R-API-09: for a whole request to come, and for what waits to be sent to be taken. */
+  restRequestTimeoutMs: 30_000,
+  /** R-API-09: how long a connection that asks nothing is kept. */
+  restIdleTimeoutMs: 5_000,
+  /** The same on a socket, where only this machine's programs are. */
+  restSocketIdleTimeoutMs: 60_000,
+  /** R-API-09 */
+  restPageItemsMax: 500,
+  /** A page, or a part of a long answer that is sent at once, unless one item alone is longer. */
+  restPageBytesMax: 4 * MiB,
+  restPartBytesMax: 256 * KiB,
+  /** Events that are kept for watchers who are slow or come back. */
+  restEventsKeptMax: 2_048,
+  /** How long they are kept when nobody watches. */
+  restEventsKeptMs: 60_000,
+  /** What may wait to be sent to one watcher. */
+  restUnsentBytesMax: 256 * KiB,
+  /** News of one job that has not changed its state are at least so far apart. */
+  restJobEventIntervalMs: 250,
+  /** R-API-10 */
+  tokenFailuresPerMinMax: 20,
+  tokenLockoutMs: 60_000,
+  /** Calls that one client of an agent may have open. */
+  restCallsWaitingMax: 65_536,
   /** The DO-compatible listener: what the SDK's minimal parser takes, and the reference agent. */
   doRestRequestBytesMax: 2_048,
   doRestResponseBytesMax: 2_048,
@@ -283,16 +312,15 @@ assert(
   "one turn of the frame writer must fit into a stream's write buffer",
 );
 assert(
-  LIMITS.attributesPerJobMax * (LIMITS.attributeLengthMax + LIMITS.nameLengthMax) * 6 +
-    LIMITS.jobPartBytesMax <
-    LIMITS.jobFrameJsonBytesMax,
-  "one job, with every character of its attributes escaped, must fit into a frame",
+  LIMITS.attributesPerJobMax * (LIMITS.attributeLengthMax + LIMITS.nameLengthMax) * 6 <
+    LIMITS.restJobBodyBytesMax,
+  "one job, with every character of its attributes escaped, must fit into a body",
 );
 assert(
-  (LIMITS.jobsMax + LIMITS.jobsOverMax) * 64 < LIMITS.jobFrameJsonBytesMax,
-  "changes of all jobs must fit into a frame",
+  LIMITS.rangesPerFileMax * 3 < LIMITS.jsonPartsMax,
+  "a file with all its ranges must fit into a body",
 );
 assert(
-  LIMITS.rangesPerFileMax * 3 + (LIMITS.jobsMax + LIMITS.jobsOverMax) * 3 < LIMITS.jsonPartsMax,
-  "a file with all its ranges, and changes of all jobs, must fit into a frame",
+  LIMITS.restConnectionsKeptMax < LIMITS.restConnectionsMax,
+  "connections must be given back before there are none",
 );

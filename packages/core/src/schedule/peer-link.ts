@@ -84,11 +84,9 @@ export function owedBy(link: Link): number {
   return link.outstanding + link.unverified;
 }
 
-/** Whether the peers on probation at the link's address owe us all that they may together. */
-export function isCrowded(link: Link, all: Iterable<Link>): boolean {
+/** Whether the peers on probation, of those at one address, owe us all that they may together. */
+export function isCrowded(linksThere: readonly Link[]): boolean {
   let owed = 0;
-  for (const other of all) {
-    if (other.address === link.address && isOnProbation(other)) owed += owedBy(other);
-  }
+  for (const link of linksThere) if (isOnProbation(link)) owed += owedBy(link);
   return owed >= PROBATION_OWED_MAX;
 }

@@ -70,6 +70,9 @@ export class PeerTable implements BanList {
   readonly #backoff: DialBackoff;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #links = new Map<PeerId, Link>();
+  /** The same by slot, and by address. */
+  readonly #linksBySlot: Array<Link | undefined> = [];
+  readonly #linksByAddress = new Map<string, readonly Link[]>();
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   readonly #dialler: Dialler;
@@ -125,8 +128,12 @@ export class PeerTable implements BanList {
   }
   /** Where the connected peer with the slot is. */
   addressOf(slot: number): string {
-    for (const link of this.#links.values()) if (link.slot === slot) return link.address;
-    return "";
+    return this.#linksBySlot[slot]?.address ?? "";
+  }
+
+  /** Connected peers with the address; not to be kept. O(1). */
+  linksAt(address: string): readonly Link[] {
+    return this.#linksByAddress.get(address) ?? [];
   }
 
   /** Returns whether that changes what there is to do. */
@@ -192,7 +199,10 @@ export class PeerTable implements BanList {
     peer.state = { name: "connected", link };
     peer.dialFailures = 0;
     this.#backoff.succeeded(address);
+    this.#unlist(event.peerId);
     this.#links.set(event.peerId, link);
+    this.#linksBySlot[slot] = link;
+    this.#linksByAddress.set(address, [...this.linksAt(address), link]);
     this.#deps.outbox.notice({ type: "peerConnected", peerId: event.peerId });
     this.#dialler.dial(now);
     return link;
@@ -200,10 +210,9 @@ export class PeerTable implements BanList {
 
   /** connected -> known, or stays banned. Returns the link that ended, if there was one. */
   disconnected(peerId: PeerId, reason: string, now: Millis): Link | undefined {
-    const link = this.#links.get(peerId);
+    const link = this.#unlist(peerId);
     const peer = this.#peers.get(peerId);
     if (link !== undefined) {
-      this.#links.delete(peerId);
       this.#freeSlots.push(link.slot);
       this.#deps.outbox.notice({ type: "peerDisconnected", peerId, reason });
     }
@@ -221,7 +230,7 @@ export class PeerTable implements BanList {
     this.#dialler.ended();
     this.#waitBeforeDialling(peer, now);
     if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
-    this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
+    this.#backoff.failed(peer, (address) => this.linksAt(address).length > 0, now);
     this.#dialler.dial(now);
   }
 
@@ -289,7 +298,7 @@ export class PeerTable implements BanList {
    */
   hasRoom(link: Link, pieceLength: number, now: Millis, yields: boolean): boolean {
     if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
-    if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(link, this.#links.values());
+    if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(this.linksAt(link.address));
     if (yields) return link.outstanding < link.requestsMax;
     const { inFlightPerPeerMax } = this.#deps.settings;
     const asked = link.outstanding - link.yielding;
@@ -339,7 +348,7 @@ export class PeerTable implements BanList {
   /** Sends away who has proved nothing, from an address that is refused (R-BAN-02). */
   #emptyAddress(address: string, now: Millis): void {
     this.#dialler.changed();
-    for (const link of this.#linksAt(address)) {
+    for (const link of this.linksAt(address)) {
       const { peerId } = link;
       const peer = this.#peers.get(peerId);
       if (peer?.state.name !== "connected" || peer.isStatic || !isOnProbation(link)) continue;
@@ -349,18 +358,22 @@ export class PeerTable implements BanList {
     }
   }
 
+  #unlist(peerId: PeerId): Link | undefined {
+    const link = this.#links.get(peerId);
+    if (link === undefined) return undefined;
+    this.#links.delete(peerId);
+    this.#linksBySlot[link.slot] = undefined;
+    const others = this.linksAt(link.address).filter((other) => other !== link);
+    if (others.length > 0) this.#linksByAddress.set(link.address, others);
+    else this.#linksByAddress.delete(link.address);
+    return link;
+  }
+
   /** Some places are kept for those that are worth one beyond those that are wanted anyway. */
   #linksMax(peer: Peer | undefined): number {
     const { connectionsMax } = this.#deps.settings;
     if (peer?.isStatic === true || peer?.isPreferred === true) return connectionsMax;
     return connectionsMax - Math.floor(connectionsMax / PREFERRED_PART);
-  }
-
-  #linksAt(address: string): Link[] {
-    return this.#links
-      .values()
-      .filter((link) => link.address === address)
-      .toArray();
   }
 
   #waitBeforeDialling(peer: Peer, now: Millis): void {
