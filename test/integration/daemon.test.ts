@@ -13,7 +13,7 @@ import {
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { AGENT_NODE_FLAGS } from "@shoal/agent";
+import { AGENT_NODE_FLAGS, connectAgent } from "@shoal/agent";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bundle } from "../../tools/deb/bundle.ts";
 import { root, TestSite, until } from "./harness.ts";
@@ -216,6 +216,28 @@ describe("the daemon", () => {
     await using without = new Daemon(["--state", join(site.directory, "third"), "--no-api"]);
     expect(await without.ready()).not.toHaveProperty("jobSocket");
     expect(without.logged("the API is not served")).toEqual([]);
+  });
+
+  test("says by shoal config what it works with after changes, and reloads by its API", async () => {
+    writeConfig("uploadRateBytesPerSec: 1MiB\n");
+    await using daemon = new Daemon();
+    const { jobSocket } = await daemon.ready();
+    const agent = await connectAgent({ socketPath: String(jobSocket) });
+    writeConfig("uploadRateBytesPerSec: 2MiB\nDOMaxCacheAge: 60\nuploadsMax: 1\n");
+    await agent.reload();
+    await agent.changeSettings({ downloadRateBytesPerSec: 1024 });
+    agent.close();
+    const user = { PATH: process.env["PATH"], HOME: site.directory };
+    const args = [...FLAGS, MAIN, "config", "show", "--running", "--origin"];
+    const show = spawn(process.execPath, args, { env: user, timeout: 60_000 });
+    let text = "";
+    show.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
+    await once(show, "close");
+    expect(text.split("\n").slice(0, -1).toSorted()).toEqual([
+      "cacheAgeMs: 1min  # policy: DOMaxCacheAge",
+      "downloadRateBytesPerSec: 1KiB  # setting",
+      "uploadRateBytesPerSec: 2MiB  # setting",
+    ]);
   });
 
   test("offers the files of its configuration, but for one that is gone", async () => {
