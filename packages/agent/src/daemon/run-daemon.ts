@@ -64,7 +64,7 @@ export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promi
   if (typeof umask === "number") deps.process.umask(umask);
   await checkDescriptors(log);
   if (process.getuid?.() === 0) {
-    log.warn({}, "it runs as root, and writes files of jobs with root's rights");
+    log.warn({}, "the agent runs as root, and writes files of jobs with root's rights");
   }
   const isSafeMode = isCrashLoop(stateDirectory, Date.now());
   if (isSafeMode) {
