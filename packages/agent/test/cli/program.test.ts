@@ -121,8 +121,11 @@ test.each<[string, unknown[]]>([
       { output: "f", agent: true, mdns: true, setting: { uploadsMax: 0, banMs: 1_000 } },
     ],
   ],
-  ["agent", ["agent", { mdns: true }]],
-  ["agent --share a --share b --json", ["agent", { share: ["a", "b"], mdns: true, json: true }]],
+  ["agent", ["agent", { mdns: true, api: true }]],
+  [
+    "agent --share a --share b --json",
+    ["agent", { share: ["a", "b"], mdns: true, api: true, json: true }],
+  ],
 ])("reads: shoal %s", async (line, expected) => {
   await run(line);
   expect(calls[0]?.slice(0, expected.length)).toEqual(expected);
