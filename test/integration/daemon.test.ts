@@ -28,7 +28,8 @@ const LISTEN_AND_EXEC = `
   use Socket; use POSIX;
   BEGIN { $^F = 10 }
   my ($path, @command) = @ARGV;
-  socket(my $socket, AF_UNIX, SOCK_STREAM, 0) and bind($socket, sockaddr_un($path)) or die;
+  socket(my $socket, AF_UNIX, SOCK_STREAM, 0) or die;
+  bind($socket, sockaddr_un($path)) or die;
   listen($socket, 64) or die;
   POSIX::dup2(fileno($socket), 3);
   @ENV{qw(LISTEN_PID LISTEN_FDS)} = ($$, 1);

@@ -80,6 +80,7 @@ test.each<[string, unknown[]]>([
       "agent",
       {
         mdns: true,
+        api: true,
         policy: { DODownloadMode: 2, DOCacheHost: "a,b" },
         policyFile: "p",
         policyPreset: "do",
