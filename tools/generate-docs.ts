@@ -8,7 +8,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { openApiDocument } from "@shoal/agent";
 import { errorsPage } from "./docs/errors-page.ts";
+import { withExitCodes } from "./docs/exit-codes.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
+import { manPage } from "./docs/man-page.ts";
 import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
@@ -27,6 +29,8 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ["docs/reasons.md", reasonsPage()],
     ["docs/job-states.md", jobStatesPage()],
     ["docs/openapi.json", openApi],
+    ["docs/operations.md", withExitCodes(readPage("docs/operations.md") ?? "")],
+    ["docs/shoal.1", manPage(readVersion())],
   ]);
 }
 
@@ -37,6 +41,11 @@ export function findStaleDocs(): readonly string[] {
     if (readPage(path) !== text) stale.push(path);
   }
   return stale;
+}
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL("packages/agent/package.json", root), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
 }
 
 function readPage(path: string): string | undefined {

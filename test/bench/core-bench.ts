@@ -2,10 +2,8 @@
  * What core costs: the picker and claims at full size, manifests, digests, and whole swarms in
  * virtual time. All of `core` is measured in turns; `crowd` is one run of the largest simulation.
  */
-import { KiB, PieceLayout } from "@shoal/core";
-import type { ContentId } from "@shoal/core";
 import { parseCrowdFlags, runCrowd } from "@shoal/sim";
-import { ContentSwarm } from "../../packages/core/src/schedule/content-swarm.ts";
+import { claimSwarm } from "../../packages/core/test/schedule/claim-swarm.ts";
 import { digestSubjects, manifestSubjects } from "./content-bench.ts";
 import { inUs, measureInTurns } from "./measure.ts";
 import type { Figure, Subject } from "./measure.ts";
@@ -37,11 +35,7 @@ export function benchCrowd({ peers }: { readonly peers: number }): Figure[] {
 
 /** Claims of runs of 16 pieces, by members in turn, each told of first and again. */
 function claims({ pieceCount, peerCount }: PickerBenchSize): Subject {
-  const layout = PieceLayout.fixed(pieceCount * 64 * KiB, 64 * KiB);
-  const contentId = "content" as ContentId;
-  const bounds = { selfId: "self", extentBytes: 1024 * KiB, stallTimeoutMs: 2_000 };
-  const swarm = new ContentSwarm(layout, { contentId, ...bounds });
-  for (let peer = 0; peer < peerCount; peer++) swarm.join(`peer ${peer}`, 0);
+  const swarm = claimSwarm(pieceCount, peerCount);
   const count = 2_000;
   const run = (turn: number): void => {
     for (let i = 0; i < count; i++) {

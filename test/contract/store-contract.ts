@@ -232,6 +232,25 @@ export function describeStoreContract<Payload>(
       expect((await load()).usage).toEqual({ month: "2026-02", internetSentBytes: 7 });
     });
 
+    it("keeps all that the month has counted over a restart", async () => {
+      const none = { linkLocal: 0, lan: 0, group: 0, internet: 0 };
+      const totals = {
+        originBytes: 1,
+        cacheServerBytes: 2,
+        receivedBytes: { ...none, lan: 3 },
+        sentBytes: { ...none, internet: 9 },
+        foregroundBytes: 4,
+        foregroundMs: 5,
+        backgroundBytes: 6,
+        backgroundMs: 7,
+      };
+      const usage = { month: "2026-02", internetSentBytes: 9, totals };
+      say({ type: "saveUsage", usage });
+      await saveJob();
+      await restart();
+      expect((await load()).usage).toEqual(usage);
+    });
+
     it("keeps the conduct of peers over a restart, in the order in which it was saved", async () => {
       const recordOf = (subject: string, banCount = 0): ConductRecord => ({
         kind: "peer",

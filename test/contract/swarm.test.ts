@@ -8,21 +8,33 @@ import { EventLog } from "./event-log.ts";
 import { describeSwarmContract } from "./swarm-contract.ts";
 import type { SwarmAgent, SwarmHarness } from "./swarm-contract.ts";
 
-describeSwarmContract("over libp2p", openReal);
+describeSwarmContract("over libp2p", () => openReal("both"));
+describeSwarmContract("over libp2p, by Noise alone", () => openReal("noise"));
 describeSwarmContract("simulated", openSimulated);
 
-async function openReal(): Promise<SwarmHarness<PieceBytes>> {
-  const [a, b, absent] = await Promise.all([realAgent(), realAgent(), realAgent()]);
+type Transports = "both" | "noise";
+
+async function openReal(transports: Transports): Promise<SwarmHarness<PieceBytes>> {
+  const start = (): Promise<RealAgent> => realAgent(transports);
+  const [a, b, absent] = await Promise.all([start(), start(), start()]);
   await absent.port.close();
   return { a, b, absent, close: () => Promise.resolve() };
 }
 
-async function realAgent(): Promise<SwarmAgent<PieceBytes>> {
+type RealAgent = SwarmAgent<PieceBytes>;
+
+async function realAgent(transports: Transports): Promise<RealAgent> {
   const pool = new PieceBufferPool();
   const log = new EventLog<SwarmEvent, PieceBytes>();
   const swarm = await createSwarm(
     { pool, sink: log.sink },
-    { listen: ["/ip4/127.0.0.1/tcp/0"], staticPeers: [], mdns: false, allowLoopback: true },
+    {
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      staticPeers: [],
+      mdns: false,
+      allowLoopback: true,
+      transports,
+    },
   );
   return {
     peerId: swarm.peerId,

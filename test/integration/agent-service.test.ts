@@ -1,10 +1,13 @@
 /** What a running agent answers to those who manage it, asked of real agents. */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { startAgent } from "@shoal/agent";
 import type { Agent, AgentEvent, AgentOptions, ContentStatus } from "@shoal/agent";
-import { MiB } from "@shoal/core";
+import { COUNTERS, GAUGES, MiB } from "@shoal/core";
 import { describe, expect, test } from "vitest";
 import { LOOPBACK, TestSite, until } from "./harness.ts";
 
@@ -40,6 +43,17 @@ async function fetchedBoth(site: TestSite, seed: Agent, agent: Agent) {
     await job.acknowledge();
   }
   return { fromPeer, fromOrigin };
+}
+
+/** Values of a text in Prometheus' format, by name and labels. */
+function metricsOf(text: string): ReadonlyMap<string, number> {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(" ");
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
 }
 
 async function statusOf(agent: Agent, contentId: string): Promise<ContentStatus | undefined> {
@@ -91,6 +105,7 @@ describe("an agent's service", () => {
         foundBy: "static",
         peerClass: "lan",
         host: "127.0.0.1",
+        transport: "tls",
         receivedBytes: fromPeer.length,
         receivedBytesPerSec: expect.closeTo(fromPeer.length / 20, -5) as number,
       },
@@ -203,6 +218,52 @@ describe("an agent's service", () => {
     const last = log.find(({ message }) => message === "peer connected");
     expect(last).toMatchObject({ level: "info", fields: { peerId: seed.peerId } });
     expect(await service.log(log.at(-1)?.sequence)).toEqual([]);
+  });
+
+  test("says all counters and gauges in Prometheus' format, also when asked at once", async () => {
+    await using site = await TestSite.create();
+    await using seed = await start(site, "seed");
+    await using agent = await start(site, "agent");
+    const { fromPeer, fromOrigin } = await fetchedBoth(site, seed, agent);
+    const [text, again] = await Promise.all([agent.metricsText(), agent.metricsText()]);
+    const values = metricsOf(text ?? "");
+    const names = new Set(Array.from(values.keys(), (key) => key.replace(/\{.*/, "")));
+    expect([...names].toSorted()).toEqual(
+      [...Object.keys(COUNTERS), ...Object.keys(GAUGES)].toSorted(),
+    );
+    expect(values.get("shoal_lan_received_bytes_total")).toBe(fromPeer.length);
+    expect(values.get("shoal_origin_received_bytes_total")).toBe(fromOrigin.length);
+    expect(values.get('shoal_jobs{state="acknowledged"}')).toBe(2);
+    expect(values.get('shoal_peer_connections{class="lan"}')).toBe(1);
+    expect(values.get("shoal_disk_available_bytes")).toBeGreaterThan(0);
+    expect(metricsOf(again ?? "").get("shoal_files_downloaded_total")).toBe(2);
+  });
+
+  test("counts security events and logs them by their codes (R-LOG-03)", async () => {
+    await using site = await TestSite.create();
+    await using agent = await start(site, "agent");
+    agent.noteSecurityEvent("authFailure", { remote: "127.0.0.1" });
+    const service = agent.service();
+    expect((await service.counters()).shoal_auth_failures_total).toBe(1);
+    expect((await service.log()).at(-1)).toMatchObject({
+      level: "warn",
+      fields: { event: "authFailure", remote: "127.0.0.1" },
+    });
+  });
+
+  test("counts a redirect that is refused, and a file that changes (R-LOG-03)", async () => {
+    await using site = await TestSite.create();
+    await using agent = await start(site, "agent");
+    const server = createServer((_request, response) => {
+      response.writeHead(302, { location: "file:///etc/passwd" }).end();
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    site.use({ [Symbol.asyncDispose]: async () => void server.close() });
+    const { port } = server.address() as AddressInfo;
+    const files = [{ url: `http://127.0.0.1:${port}/f`, destination: join(site.directory, "f") }];
+    const job = await agent.jobs.createJob({ files, noProgressTimeoutMs: 0 });
+    await until(async () => (await job.snapshot()).state === "error", "it has failed");
+    expect(agent.counters().shoal_redirects_refused_total).toBeGreaterThan(0);
   });
 
   test("withholds a file that cannot be read from peers", async () => {

@@ -52,7 +52,12 @@ export class CliProcess implements AsyncDisposable {
   readonly #ended: Promise<unknown>;
 
   constructor(args: readonly string[], { home, cwd, uid }: CliPlace) {
-    const { XDG_STATE_HOME: _, ...env } = process.env;
+    const {
+      XDG_STATE_HOME: _,
+      XDG_RUNTIME_DIR: _runtime,
+      SHOAL_SOCKET: _socket,
+      ...env
+    } = process.env;
     this.#child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
       cwd,
       env: { ...env, HOME: home },
@@ -118,6 +123,16 @@ export class CliUser {
     const local = command === "get" || command === "agent";
     const network = local ? ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"] : [];
     return new CliProcess([command, ...network, ...rest].filter(Boolean), this);
+  }
+
+  /** Starts the command with these arguments alone. */
+  startPlain(...args: string[]): CliProcess {
+    return new CliProcess(args, this);
+  }
+
+  async runPlain(...args: string[]): Promise<CliResult> {
+    await using process = this.startPlain(...args);
+    return await process.ended();
   }
 
   async run(...args: string[]): Promise<CliResult> {

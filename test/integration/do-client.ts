@@ -90,7 +90,7 @@ export class DoClient implements AsyncDisposable {
   }
 
   /** The SDK's own bytes: no slash before the path. */
-  async call(method: "GET" | "POST", target: string): Promise<DoResponse> {
+  async call(method: "GET" | "POST" | "PUT", target: string): Promise<DoResponse> {
     this.send(requestOf(method, target));
     return await this.read();
   }

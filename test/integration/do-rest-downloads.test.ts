@@ -2,11 +2,19 @@
  * Downloads of the DO-compatible listener: states, files, errors, retries and cache servers, as the
  * agent REST reference has them (sections 8 and 10 to 14), and where it is better.
  */
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KiB, MiB, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Agent } from "@shoal/agent";
 import { serveFiles } from "../../examples/origin/serve-files.ts";
 import { makeKey, signedBy } from "../../packages/core/test/content/signing.ts";
@@ -24,17 +32,37 @@ const NOT_FOUND = 0x80190194;
 let site: DoSite;
 let agent: Agent;
 let client: DoClient;
-beforeEach(async () => void (site = await DoSite.create()));
-afterEach(() => site[Symbol.asyncDispose]());
 
-const start = async (options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> => {
+/** One agent for tests that ask for nothing special. */
+let shared: DoSite;
+let sharedAgent: Agent;
+beforeAll(async () => {
+  shared = await DoSite.create();
+  sharedAgent = await shared.startAgent();
+});
+afterAll(() => shared[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await shared.renew();
+  site = shared;
+  agent = sharedAgent;
+  client = await site.connect(agent);
+});
+
+/** An agent of the test's own. */
+async function start(options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> {
   agent = await site.startAgent(options);
   client = await site.connect(agent);
-};
+}
+
+async function useOwnSite(): Promise<void> {
+  site = await DoSite.create();
+  const own = site;
+  onTestFinished(() => own[Symbol.asyncDispose]());
+}
 
 /** A file at an origin, slow enough to be met halfway. */
 async function slowFile(): Promise<{ content: TestContent; origin: TestOrigin }> {
-  const content = await site.site.publish("slow.bin", 6 * MiB + 11);
+  const content = await site.publish("slow.bin", 6 * MiB + 11);
   const origin = await site.site.serve(content, { rateBytesPerSec: 4 * MiB });
   return { content, origin };
 }
@@ -77,8 +105,6 @@ async function begin(uri: string, path: string): Promise<{ id: string; error: nu
 const error = (code: number) => String(code | 0);
 
 describe("start", () => {
-  beforeEach(() => start());
-
   test.for([
     ["without a URL", "", "x", 0x80d02200],
     ["without a path", "http://127.0.0.1:9/x", "", 0x80d02018],
@@ -131,9 +157,17 @@ describe("start", () => {
   });
 });
 
-describe("the table of states", () => {
-  beforeEach(() => start());
+test("a file that its client has changed since it came is left alone by finalize", async () => {
+  const content = await site.publish("file.bin", MiB);
+  const { url } = await site.site.serve(content);
+  const { id } = await begin(url, site.path("x"));
+  await client.until(id, "Transferred");
+  writeFileSync(site.path("x"), "and more", { flag: "a" });
+  expect(await client.verb("finalize", id)).toBe(0);
+  expect(statSync(site.path("x")).size).toBe(MiB + 8);
+});
 
+describe("the table of states", () => {
   test("Created: pause does nothing, finalize is refused, abort forgets", async () => {
     const id = await client.create("http://127.0.0.1:9/x", site.path("x"));
     expect(await client.verb("pause", id)).toBe(0);
@@ -175,7 +209,7 @@ describe("the table of states", () => {
   });
 
   test("Transferred: the file is whole; start and pause do nothing, finalize leaves the file", async () => {
-    const content = await site.site.publish("file.bin", MiB + 1);
+    const content = await site.publish("file.bin", MiB + 1);
     const { url } = await site.site.serve(content);
     const { id } = await begin(url, site.path("x"));
     const done = await client.until(id, "Transferred");
@@ -189,7 +223,8 @@ describe("the table of states", () => {
     expect(await client.verb("finalize", id)).toBe(0);
     expect(await client.verb("finalize", id)).toBe(0x80070490);
     expect(await sha256Of(site.path("x"))).toBe(content.sha256);
-    await until(async () => (await agent.jobs.list()).every(({ state }) => state !== "transferred"), "over");
+    const jobs = await agent.jobs.list();
+    expect(jobs.at(-1)).toMatchObject({ owner: "do-rest", state: "acknowledged" });
   });
 
   test("a pause at any moment leaves what the status says, and the file comes whole", async () => {
@@ -210,7 +245,6 @@ describe("the table of states", () => {
 
 describe("what an origin answers", () => {
   test("with 404 pauses the download, and the empty file stays until it is aborted", async () => {
-    await start();
     const url = await site.serve(answer(404));
     const { id } = await begin(`${url}/x`, site.path("x"));
     const status = await client.until(id, "Paused");
@@ -221,7 +255,6 @@ describe("what an origin answers", () => {
   });
 
   test("in every status of 4xx pauses it with the reference's number", async () => {
-    await start();
     const rows = [
       [400, 0x80190190],
       [401, 0x80190191],
@@ -236,7 +269,8 @@ describe("what an origin answers", () => {
       response.writeHead(Number(request.url?.slice(1))).end();
     });
     const ids = [];
-    for (const [status] of rows) ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
+    for (const [status] of rows)
+      ids.push((await begin(`${url}/${status}`, site.path(`${status}`))).id);
     for (const [i, [, hresult]] of rows.entries()) {
       const status = await client.until(ids[i]!, "Paused");
       expect(status.ErrorCode).toBe(error(hresult));
@@ -249,26 +283,27 @@ describe("what an origin answers", () => {
     [501, 0x801901f5],
     [502, 0x801901f6],
     [503, 0x801901f4],
-  ] as const)("with %i is tried again, the failure being shown meanwhile", async ([status, hresult]) => {
-    await start();
-    let isBroken = true;
-    const bytes = bytesOf(5_000);
-    const url = await site.serve(
-      fileListener(bytes, (_, response) => {
-        if (isBroken) response.writeHead(status).end();
-        return isBroken;
-      }),
-    );
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
-    expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
-    isBroken = false;
-    expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  ] as const)(
+    "with %i is tried again, the failure being shown meanwhile",
+    async ([status, hresult]) => {
+      let isBroken = true;
+      const bytes = bytesOf(5_000);
+      const url = await site.serve(
+        fileListener(bytes, (_, response) => {
+          if (isBroken) response.writeHead(status).end();
+          return isBroken;
+        }),
+      );
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const failing = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
+      expect(failing).toMatchObject({ Status: "Transferring", ErrorCode: error(hresult) });
+      isBroken = false;
+      expect(await client.until(id, "Transferred")).toMatchObject({ ErrorCode: "0" });
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("that nobody gives is a failure that is shown, and no reason to stop", async () => {
-    await start();
     const { id } = await begin("http://127.0.0.1:9/x", site.path("x"));
     const refused = await client.until(id, ({ ErrorCode }) => ErrorCode !== "0");
     expect(refused).toMatchObject({ Status: "Transferring", ErrorCode: error(0x80072efd) });
@@ -280,7 +315,6 @@ describe("what an origin answers", () => {
   });
 
   test("after a redirect is what counts", async () => {
-    await start();
     const bytes = bytesOf(5_000);
     const url = await site.serve(
       fileListener(bytes, (request, response) => {
@@ -295,7 +329,6 @@ describe("what an origin answers", () => {
   });
 
   test("without a body is a file without bytes", async () => {
-    await start();
     const url = await site.serve((_, response) => {
       response.writeHead(200, { "content-length": 0 }).end();
     });
@@ -306,23 +339,24 @@ describe("what an origin answers", () => {
     expect(statSync(site.path("x")).size).toBe(0);
   });
 
-  test.for([200, 201, 203])("in chunks, with %i, is a file whose total nobody says", async (status) => {
-    await start();
-    const bytes = bytesOf(300 * KiB);
-    const url = await site.serve((_, response) => {
-      response.writeHead(status);
-      response.write(bytes.subarray(0, 1_000));
-      response.end(bytes.subarray(1_000));
-    });
-    const { id } = await begin(`${url}/x`, site.path("x"));
-    const done = await client.until(id, "Transferred");
-    expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
-    expect(await client.verb("finalize", id)).toBe(0);
-    expect(readFileSync(site.path("x"))).toEqual(bytes);
-  });
+  test.for([200, 201, 203])(
+    "in chunks, with %i, is a file whose total nobody says",
+    async (status) => {
+      const bytes = bytesOf(300 * KiB);
+      const url = await site.serve((_, response) => {
+        response.writeHead(status);
+        response.write(bytes.subarray(0, 1_000));
+        response.end(bytes.subarray(1_000));
+      });
+      const { id } = await begin(`${url}/x`, site.path("x"));
+      const done = await client.until(id, "Transferred");
+      expect(done).toMatchObject({ BytesTotal: "0", BytesTransferred: String(bytes.length) });
+      expect(await client.verb("finalize", id)).toBe(0);
+      expect(readFileSync(site.path("x"))).toEqual(bytes);
+    },
+  );
 
   test("in chunks can be paused, and comes whole when it is started again", async () => {
-    await start();
     const bytes = bytesOf(64 * KiB);
     let isHeld = true;
     const url = await site.serve((_, response) => {
@@ -341,7 +375,6 @@ describe("what an origin answers", () => {
   });
 
   test("to a range with the whole file does not spoil what is there", async () => {
-    await start();
     const bytes = bytesOf(2 * MiB);
     let requests = 0;
     const url = await site.serve((_, response) => {
@@ -361,8 +394,6 @@ describe("what an origin answers", () => {
 });
 
 describe("while it is paused", () => {
-  beforeEach(() => start());
-
   test("a file that is deleted is missed at the start, and abort still works", async () => {
     const { origin } = await slowFile();
     const { id } = await begin(origin.url, site.path("x"));
@@ -430,6 +461,7 @@ describe("while it is paused", () => {
 });
 
 test("without progress for too long a download is paused, with what happened last", async () => {
+  await useOwnSite();
   await start({ rest: { times: { noProgressTickMs: 20 } } });
   const url = await site.serve(answer(503));
   const { id } = await begin(`${url}/x`, site.path("x"));
@@ -444,6 +476,7 @@ test("without progress for too long a download is paused, with what happened las
 
 test("without a network a download is paused for now, and goes on by itself", async () => {
   // Only loopback needs no network, and the place of the proxy is asked for any other.
+  await useOwnSite();
   await start({ watchNetwork: false });
   agent.setNetwork({ isOnline: false });
   const { id } = await begin("http://192.0.2.1:9/x", site.path("x"));
@@ -458,6 +491,7 @@ test("without a network a download is paused for now, and goes on by itself", as
 });
 
 test("no download outlives the agent, and its file does", async () => {
+  await useOwnSite();
   await start();
   const { origin } = await slowFile();
   const { id } = await begin(origin.url, site.path("x"));
@@ -472,28 +506,66 @@ test("no download outlives the agent, and its file does", async () => {
   expect(statSync(site.path("x")).size).toBe(size);
 });
 
-test("a file with a signed manifest beside it comes from peers", async () => {
-  const content = await site.site.publish("file.bin", 4 * MiB + 3);
-  const peers = await site.site.startSeed("seed", content);
-  const publisher = makeKey();
-  const issuedAtSec = Math.floor(Date.now() / 1_000);
-  const times = { issuedAtSec, expiresAtSec: issuedAtSec + 3_600 };
-  const { manifestBytes } = content;
-  const statement = { product: "p", sequence: 1, ...times, manifestBytes };
-  const signedPath = content.path + SIGNED_SIDECAR_SUFFIX;
-  writeFileSync(signedPath, signedBy(statement, publisher));
-  const files = { "file.bin": content.path, [`file.bin${SIGNED_SIDECAR_SUFFIX}`]: signedPath };
-  const origin = site.site.use(await serveFiles(files, { rateBytesPerSec: 256 * KiB }));
-  await start({
-    listen: [LOOPBACK],
-    peers,
-    allowLoopbackPeers: true,
-    trustedKeys: [publisher.text],
+describe("a file with a signed manifest beside it", () => {
+  let content: TestContent;
+  let url: string;
+  let publisher: ReturnType<typeof makeKey>;
+  beforeEach(async () => {
+    await useOwnSite();
+    content = await site.site.publish("file.bin", 4 * MiB + 3);
+    publisher = makeKey();
+    const issuedAtSec = Math.floor(Date.now() / 1_000);
+    const times = { issuedAtSec, expiresAtSec: issuedAtSec + 3_600 };
+    const { manifestBytes } = content;
+    const statement = { product: "p", sequence: 1, ...times, manifestBytes };
+    const signedPath = content.path + SIGNED_SIDECAR_SUFFIX;
+    writeFileSync(signedPath, signedBy(statement, publisher));
+    const files = { "file.bin": content.path, [`file.bin${SIGNED_SIDECAR_SUFFIX}`]: signedPath };
+    const origin = site.site.use(await serveFiles(files, { rateBytesPerSec: 2 * MiB }));
+    url = origin.urlOf("file.bin");
   });
-  await until(() => agent.connectedPeers.length === 1, "the peer is there");
-  const { id } = await begin(origin.urlOf("file.bin"), site.path("x"));
-  await client.until(id, "Transferred");
-  const [job] = await agent.jobs.list();
-  expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
-  expect(await sha256Of(site.path("x"))).toBe(content.sha256);
+
+  const startPeer = (options: Parameters<DoSite["startAgent"]>[0] = {}): Promise<void> => {
+    const trustedKeys = [publisher.text];
+    return start({ listen: [LOOPBACK], allowLoopbackPeers: true, trustedKeys, ...options });
+  };
+
+  test("comes from peers", async () => {
+    await startPeer({ peers: await site.site.startSeed("seed", content) });
+    await until(() => agent.connectedPeers.length === 1, "the peer is there");
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    const [job] = await agent.jobs.list();
+    expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
+    expect(await sha256Of(site.path("x"))).toBe(content.sha256);
+  });
+
+  test("stays on offer to peers when its client is done, wherever that takes its file", async () => {
+    await startPeer();
+    const first = agent;
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    expect(await client.verb("finalize", id)).toBe(0);
+    rmSync(site.path("x"));
+    expect(first.servedContents).toEqual([content.contentId]);
+
+    const own = { stateDirectory: join(site.site.directory, "state-2") };
+    const rest = { runDirectory: join(site.site.directory, "run-2") };
+    await startPeer({ ...own, rest, peers: first.addresses });
+    await until(() => agent.connectedPeers.length === 1, "the peer is there");
+    const second = await begin(url, site.path("y"));
+    await client.until(second.id, "Transferred");
+    const [job] = await agent.jobs.list();
+    expect(job?.peerBytes).toBeGreaterThan(content.length / 2);
+    expect(await sha256Of(site.path("y"))).toBe(content.sha256);
+  });
+
+  test("leaves nothing behind where the cache keeps no copies", async () => {
+    await startPeer({ settings: { cacheCopies: 0 } });
+    const { id } = await begin(url, site.path("x"));
+    await client.until(id, "Transferred");
+    expect(await client.verb("finalize", id)).toBe(0);
+    expect(await agent.jobs.list()).toMatchObject([{ state: "acknowledged" }]);
+    expect(readdirSync(join(site.site.directory, "state", "spool"))).toEqual([]);
+  });
 });

@@ -9,7 +9,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { MiB } from "@shoal/core";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Agent } from "@shoal/agent";
 import { DoClient, findPort } from "./do-client.ts";
 import type { DoStatus } from "./do-client.ts";
@@ -28,17 +28,18 @@ let large: TestContent;
 let smallUrl: string;
 let largeUrl: string;
 
-beforeEach(async () => {
+beforeAll(async () => {
   site = await DoSite.create();
-  small = await site.site.publish("small.bin", SMALL);
-  large = await site.site.publish("large.bin", 8 * MiB);
+  small = await site.publish("small.bin", SMALL);
+  large = await site.publish("large.bin", 8 * MiB);
   smallUrl = (await site.site.serve(small)).url;
   // 4 s: longer than any test lets it run that wants it unfinished.
   largeUrl = (await site.site.serve(large, { rateBytesPerSec: 2 * MiB })).url;
   agent = await site.startAgent();
   client = await site.connect(agent);
 });
-afterEach(() => site[Symbol.asyncDispose]());
+beforeEach(() => site.renew());
+afterAll(() => site[Symbol.asyncDispose]());
 
 const PATHS = ["docsdk_testfile.txt", "docsdk_testfile2.txt", "docsdk_testfile3.txt"] as const;
 const path = (i = 0): string => site.path(PATHS[i] ?? "");
@@ -69,7 +70,8 @@ async function downloadUrlToPath(
     const isFailed = Status === "Paused" && error !== 0;
     const isLate = performance.now() > deadlineAt;
     if (isFailed || isLate || signal?.aborted === true) {
-      expect(await client.verb("abort", id)).toBe(0);
+      const abortError = await client.verb("abort", id);
+      if (abortError !== 0) return abortError;
       if (isFailed) return error;
       return isLate ? "timed_out" : "operation_canceled";
     }
@@ -101,9 +103,7 @@ describe("DownloadTests", () => {
 
   test("CancelBlockingDownloadTest", async () => {
     const signal = AbortSignal.timeout(1_000);
-    const beganAt = performance.now();
     expect(await downloadUrlToPath(largeUrl, path(), { signal })).toBe("operation_canceled");
-    expect(performance.now() - beganAt).toBeLessThan(3_000);
     expect(existsSync(path())).toBe(false);
   });
 
@@ -206,13 +206,15 @@ describe("DownloadTests", () => {
   });
 
   test("MultipleConsecutiveDownloadTest", async () => {
-    for (const i of [0, 1, 2]) await finish(await begin(smallUrl, path(i)), small, path(i));
+    for (const i of [0, 1, 2]) expect(await downloadUrlToPath(smallUrl, path(i))).toBe(0);
+    for (const i of [0, 1, 2]) expect(await sha256Of(path(i))).toBe(small.sha256);
   });
 
   test("MultipleConcurrentDownloadTest", async () => {
     const ids = [];
     for (const i of [0, 1, 2]) ids.push(await begin(smallUrl, path(i)));
     for (const [i, id] of ids.entries()) await finish(id, small, path(i));
+    expect(await readdir(site.downloads)).toHaveLength(3);
   });
 
   test("MultipleConcurrentDownloadTest_WithCancels", async () => {
@@ -237,6 +239,12 @@ describe("DownloadTests", () => {
 });
 
 describe("the service", () => {
+  afterEach(async () => {
+    await agent.close();
+    agent = await site.startAgent();
+    client = await site.connect(agent);
+  });
+
   test("SimpleBlockingDownloadTest_ClientNotRunning", async () => {
     await agent.close();
     expect(await readdir(site.run)).toEqual([]);
@@ -254,9 +262,7 @@ describe("the service", () => {
   test("MultipleRestPortFileExists_Download", async () => {
     await agent.close();
     for (let i = 0; i < 5; i++) writeFileSync(join(site.run, `restport.${i}`), `${50_000 + i}\n`);
-    const beganAt = performance.now();
     agent = await site.startAgent();
-    expect(performance.now() - beganAt).toBeLessThan(2_000);
     expect(await readdir(site.run)).toHaveLength(1);
     client = site.site.use(await DoClient.connect(await findPort(site.run)));
     expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
@@ -268,6 +274,13 @@ describe("the service", () => {
 });
 
 describe("MCCDownloadTests", () => {
+  afterEach(() => {
+    for (const name of ["sdk-config.json", "admin-config.json"]) {
+      rmSync(join(site.config, name), { force: true });
+    }
+    agent.doRest?.reload();
+  });
+
   const gateway = (host: string): Promise<void> =>
     site.writeConfig(
       "sdk-config.json",
@@ -326,20 +339,85 @@ describe("MCCDownloadTests", () => {
     expect(isAsked).toBe(false);
   });
 
-  test.for([404, 503])("a cache server that answers %i is followed by the origin", async (status) => {
-    let asked = 0;
-    const cache = await site.serve((_, response) => {
-      asked++;
-      response.writeHead(status).end();
-    });
-    await site.writeConfig("admin-config.json", `{"DOCacheHost":"${new URL(cache).host}"}`);
+  test("a cache server that fails is stayed with as long as the administrator says", async () => {
+    const cache = await site.serve((_, response) => void response.writeHead(503).end());
+    const { host } = new URL(cache);
+    const key = "DODelayCacheServerFallbackBackground";
+    await site.writeConfig("admin-config.json", `{"DOCacheHost":"${host}","${key}":"1"}`);
     agent.doRest?.reload();
+    const beganAt = performance.now();
     expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
-    expect(asked).toBe(1);
-    // A 4xx bans the server for this origin.
-    expect(await downloadUrlToPath(smallUrl, path(1))).toBe(0);
-    expect(asked).toBe(status === 404 ? 1 : 2);
+    expect(performance.now() - beganAt).toBeGreaterThan(1_000);
   });
+
+  describe("a cache server that is never to be left for the origin", () => {
+    let originAsked: number;
+    let originUrl: string;
+    const never = async (host: string): Promise<void> => {
+      const key = "DODelayCacheServerFallbackForeground";
+      await site.writeConfig("admin-config.json", `{"DOCacheHost":"${host}","${key}":-1}`);
+      agent.doRest?.reload();
+    };
+    beforeEach(async () => {
+      originAsked = 0;
+      originUrl = await site.serve((_, response) => {
+        originAsked++;
+        response.end("origin");
+      });
+    });
+
+    test("delivers files of an origin that is not asked", async () => {
+      const bytes = readFileSync(small.path);
+      const cache = await site.serve((_, response) => {
+        response.writeHead(200, { "content-length": bytes.length, etag: '"c"' }).end(bytes);
+      });
+      await never(new URL(cache).host);
+      expect(await downloadUrlToPath(`${originUrl}/x`, path())).toBe(0);
+      expect(readFileSync(path())).toEqual(bytes);
+      expect(originAsked).toBe(0);
+    });
+
+    test("ends the download with a 4xx, each time it is started", async () => {
+      const cache = await site.serve((_, response) => void response.writeHead(404).end());
+      await never(new URL(cache).host);
+      const id = await begin(`${originUrl}/x`, path());
+      const ErrorCode = String(0x80190194 | 0);
+      expect(await client.until(id, "Paused")).toMatchObject({ ErrorCode });
+      expect(await client.verb("start", id)).toBe(0);
+      expect(await client.until(id, "Paused")).toMatchObject({ ErrorCode });
+      expect(originAsked).toBe(0);
+    });
+
+    test("is tried again while it cannot be reached", async () => {
+      await never("no-such-cache.invalid");
+      const id = await begin(`${originUrl}/x`, path());
+      const failing = await client.until(id, (one) => one.ErrorCode !== "0");
+      const ErrorCode = String(0x80072ee7 | 0);
+      expect(failing).toMatchObject({ Status: "Transferring", ErrorCode });
+      await delay(1_000);
+      expect(await client.status(id)).toMatchObject({ Status: "Transferring" });
+      expect(originAsked).toBe(0);
+      expect(await client.verb("abort", id)).toBe(0);
+    });
+  });
+
+  test.for([404, 503])(
+    "a cache server that answers %i is followed by the origin",
+    async (status) => {
+      let asked = 0;
+      const cache = await site.serve((_, response) => {
+        asked++;
+        response.writeHead(status).end();
+      });
+      await site.writeConfig("admin-config.json", `{"DOCacheHost":"${new URL(cache).host}"}`);
+      agent.doRest?.reload();
+      expect(await downloadUrlToPath(smallUrl, path())).toBe(0);
+      expect(asked).toBe(1);
+      // A 4xx bans the server for this origin.
+      expect(await downloadUrlToPath(smallUrl, path(1))).toBe(0);
+      expect(asked).toBe(status === 404 ? 1 : 2);
+    },
+  );
 });
 
 test("ConfigTests: the connection string's file is read as the SDK writes it, and left alone", async () => {

@@ -9,6 +9,7 @@ import { startAgent } from "@shoal/agent";
 import type { Agent, AgentOptions, DoRestOptions } from "@shoal/agent";
 import { DoClient } from "./do-client.ts";
 import { TestSite } from "./harness.ts";
+import type { TestContent } from "./harness.ts";
 
 export interface DoSiteOptions extends Partial<AgentOptions> {
   readonly rest?: DoRestOptions;
@@ -21,19 +22,35 @@ export class DoSite implements AsyncDisposable {
   readonly site: TestSite;
   readonly run: string;
   readonly config: string;
-  readonly downloads: string;
+  #downloads = "";
+  #count = 0;
 
   private constructor(site: TestSite) {
     this.site = site;
     this.run = join(site.directory, "run");
     this.config = join(site.directory, "etc");
-    this.downloads = join(site.directory, "downloads");
   }
 
   static async create(): Promise<DoSite> {
     const made = new DoSite(await TestSite.create());
-    await mkdir(made.downloads);
+    await made.renew();
     return made;
+  }
+
+  /** Where clients put files. */
+  get downloads(): string {
+    return this.#downloads;
+  }
+
+  /** For the next test of several that share a site: downloads go to an empty directory. */
+  async renew(): Promise<void> {
+    this.#downloads = join(this.site.directory, `downloads-${++this.#count}`);
+    await mkdir(this.#downloads);
+  }
+
+  /** A published file of a name of its own. */
+  publish(name: string, length: number): Promise<TestContent> {
+    return this.site.publish(`${++this.#count}-${name}`, length);
   }
 
   path(name: string): string {

@@ -74,14 +74,19 @@ test("shoal explain says over the socket what the agent says in its own process"
   expect(process.objects).toMatchObject([{ type: "explanation", jobId, files: [{ shares }] }]);
 });
 
-test("without a job the jobs are listed, and a wrong one is an error as elsewhere", async () => {
+test("without a job it is the only one under way, or all are listed; a wrong one is an error as elsewhere", async () => {
   const agent = await openAgent();
   const jobId = await fetchAll(agent, { url: origin.url });
+  const only = await user.run("explain", ...socket());
+  expect(only.stdout).toContain(`Job ${jobId} (disk) is transferred.`);
+  await (await agent.jobs.get(jobId))?.acknowledge();
   const listed = await user.run("explain", ...socket());
-  expect(listed.stdout).toMatch(new RegExp(`^${jobId} {2}transferred +5.0 MiB {2}disk\n$`));
+  expect(listed.stdout).toMatch(
+    new RegExp(`^JOB.*\n${jobId} {2}completed +100 % +5.0 MiB.* disk\n$`),
+  );
   expect(await user.run("explain", "no-such-job", ...socket())).toMatchObject({ exitCode: 3 });
   const nobody = join(site.directory, "nobody");
-  expect(await user.run("explain", jobId, "--job-socket", nobody)).toMatchObject({ exitCode: 9 });
+  expect(await user.run("explain", jobId, "--socket", nobody)).toMatchObject({ exitCode: 9 });
 });
 
 test("after a restart says that bytes were fetched before it", async () => {
@@ -108,7 +113,7 @@ test("shoal get --explain says at the end where the bytes came from, and why", a
   expect(explanation).toMatchObject({ state: "error", verdicts: [{ code: "failed" }] });
 });
 
-test("shoal bans shows who is refused and for what, and shoal unban lifts it (R-BAN-05)", async () => {
+test("shoal peers bans shows who is refused and for what, and unban lifts it (R-BAN-05)", async () => {
   const agent = await openAgent();
   const { contentId } = content;
   const slow = await site.serve(content, { rateBytesPerSec: MiB });
@@ -121,10 +126,10 @@ test("shoal bans shows who is refused and for what, and shoal unban lifts it (R-
     await until(() => peer.connected.size === 0 || peer.sentPieces > 0, "the first piece");
   }
   await job.transferred;
-  const { stdout } = await user.run("bans", ...socket());
-  expect(stdout).toMatch(/address {2}127\.0\.0\.1 {2}corruptPiece {2}until \d{4}-/);
+  const { stdout } = await user.run("peers", "bans", ...socket());
+  expect(stdout).toMatch(/address +127\.0\.0\.1 +corruptPiece +in \d+ min/);
   expect(await job.explain()).toMatchObject({ files: [{ contentId }] });
-  expect(await user.run("unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 0 });
+  expect(await user.run("peers", "unban", "127.0.0.1", ...socket())).toMatchObject({ exitCode: 0 });
   expect(agent.bans.list().map(({ subject }) => subject)).not.toContain("127.0.0.1");
 });
 
@@ -141,7 +146,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-const socket = (): [string, string] => ["--job-socket", jobSocket()];
+const socket = (): [string, string] => ["--socket", jobSocket()];
 
 async function explain(agent: Agent, jobId: string): Promise<object | undefined> {
   return (await (await agent.jobs.get(jobId))?.explain())?.files[0];

@@ -1,6 +1,6 @@
 /** The pages about settings, limits, counters and reasons, made from core's registries. */
-import { COUNTERS, LIMITS, REASONS, SETTINGS } from "@shoal/core";
-import type { ReasonRow, ReasonSubject, SettingRow } from "@shoal/core";
+import { COUNTERS, GAUGES, LIMITS, REASONS, SECURITY_EVENTS, SETTINGS } from "@shoal/core";
+import type { GaugeRow, ReasonRow, ReasonSubject, SettingRow } from "@shoal/core";
 import { bytesText, code, durationText, pageHead, table } from "./markdown.ts";
 
 export function settingsPage(): string {
@@ -75,10 +75,26 @@ function limitReasons(source: string): ReadonlyMap<string, string> {
 
 export function metricsPage(): string {
   const counters = Object.entries(COUNTERS).map(([name, help]) => [code(name), help]);
+  const gauges = Object.entries<GaugeRow>(GAUGES).map(([name, { help, label = "" }]) => [
+    code(name),
+    label,
+    help,
+  ]);
+  const events = Object.entries(SECURITY_EVENTS).map(([name, { counter, words }]) => [
+    code(name),
+    words,
+    code(counter),
+  ]);
   return (
-    pageHead("Metrics", "packages/core/src/registry/counters.ts") +
+    pageHead("Metrics", "packages/core/src/registry/{counters,gauges,security-events}.ts") +
+    "What an agent says at `/metrics`, in Prometheus' text format. A dashboard and alert rules that\n" +
+    "use it are in [monitoring](monitoring/README.md).\n\n" +
     "## Counters\n\nThey start at zero with the agent and only grow.\n\n" +
-    table(["counter", "counts"], counters)
+    table(["counter", "counts"], counters) +
+    "\n## Gauges\n\nMeasured when somebody asks.\n\n" +
+    table(["gauge", "label", "says"], gauges) +
+    "\n## Security events\n\nWhat they are called in the log, and what counts them (R-LOG-03).\n\n" +
+    table(["event", "what happened", "counter"], events)
   );
 }
 

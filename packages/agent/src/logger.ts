@@ -1,5 +1,6 @@
 /** What the agent writes its log to: the part of pino's interface that it uses. */
-import type { Notice } from "@shoal/core";
+import { SECURITY_EVENTS } from "@shoal/core";
+import type { Notice, SecurityEventCode } from "@shoal/core";
 
 export type LogFields = Readonly<Record<string, string | number>>;
 
@@ -21,11 +22,11 @@ export function logNotice(logger: Logger, notice: Notice): void {
     case "peerDisconnected":
       return logger.info({ peerId: notice.peerId, reason: notice.reason }, "peer disconnected");
     case "peerOffended":
-      return logger.warn({ peerId: notice.peerId, offence: notice.offence }, "peer offended");
+      return logSecurity(logger, "peerOffence", notice);
     case "peerBanned":
-      return logger.warn({ peerId: notice.peerId, offence: notice.offence }, "peer banned");
+      return logSecurity(logger, "peerBan", notice);
     case "addressBanned":
-      return logger.warn({ address: notice.address, offence: notice.offence }, "address banned");
+      return logSecurity(logger, "addressBan", notice);
     case "contentServed": {
       const message = notice.served ? "content is on offer" : "content is no longer on offer";
       return logger.debug({ contentId: notice.contentId }, message);
@@ -39,9 +40,21 @@ export function logNotice(logger: Logger, notice: Notice): void {
       return logger.info({ reasons }, reasons === "" ? "peering is open" : "peering is held back");
     }
     case "manifestRefused":
-      return logger.warn({ code: notice.error.code }, notice.error.message);
+      return logger.warn(
+        { event: "manifestRefusal", code: notice.error.code },
+        notice.error.message,
+      );
     case "unusable":
       return logger.warn({ code: notice.error.code }, notice.error.message);
     default:
   }
+}
+
+/** A security event, with its code (R-LOG-03). */
+export function logSecurity(
+  logger: Logger,
+  event: SecurityEventCode,
+  { type: _type, ...fields }: LogFields,
+): void {
+  logger.warn({ ...fields, event }, SECURITY_EVENTS[event].words);
 }

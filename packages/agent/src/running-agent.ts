@@ -10,6 +10,7 @@ import {
   isOneOf,
   isRecordOf,
   NETWORK_COSTS,
+  SECURITY_EVENTS,
   ShoalError,
   USUAL_NETWORK,
 } from "@shoal/core";
@@ -22,6 +23,7 @@ import type {
   PaceSettings,
   PeerId,
   PieceBytes,
+  SecurityEventCode,
 } from "@shoal/core";
 import type { Engine } from "@shoal/engine";
 import { announceTo, Jobs, LocalJobService } from "@shoal/jobs";
@@ -34,6 +36,9 @@ import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
 import type { PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
+import { logSecurity } from "./logger.ts";
+import type { LogFields } from "./logger.ts";
+import { createMetrics } from "./service/metrics.ts";
 import type { ApiOptions, RestDeps, RestListener } from "./rest/rest-options.ts";
 import { startRest } from "./rest/start-rest.ts";
 import type { AgentService } from "./service/agent-service.ts";
@@ -101,6 +106,13 @@ export interface Agent extends AsyncDisposable, PolicyFace {
   announce(signed: Uint8Array): void;
   /** Every counter of docs/metrics.md, since the start. */
   counters(): Readonly<Record<CounterName, number>>;
+  /** All counters and gauges of docs/metrics.md, in Prometheus' text format. */
+  metricsText(): Promise<string>;
+  /**
+   * Counts what a face of the agent has refused, and logs it (R-LOG-03); `fields` name who it was,
+   * by `remote`, without secrets.
+   */
+  noteSecurityEvent(event: SecurityEventCode, fields?: LogFields): void;
   /** Calls `listener` with every notice until the returned function is called. */
   onNotice(listener: (notice: Notice) => void): () => void;
   /**
@@ -138,6 +150,7 @@ export class RunningAgent implements Agent {
   readonly #parts: RunningParts;
   readonly #serviceHost: AgentServiceHost;
   #network = USUAL_NETWORK;
+  #metrics: Promise<() => Promise<string>> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(parts: RunningParts) {
@@ -241,6 +254,17 @@ export class RunningAgent implements Agent {
 
   counters(): Readonly<Record<CounterName, number>> {
     return this.#parts.engine.act((scheduler) => scheduler.counters.snapshot());
+  }
+
+  metricsText(): Promise<string> {
+    this.#metrics ??= createMetrics(this.#serviceHost);
+    return this.#metrics.then((text) => text());
+  }
+
+  noteSecurityEvent(event: SecurityEventCode, fields: LogFields = {}): void {
+    const { counter } = SECURITY_EVENTS[event];
+    this.#parts.engine.act((scheduler) => scheduler.counters.add(counter));
+    logSecurity(this.#parts.service.log, event, fields);
   }
 
   onNotice(listener: (notice: Notice) => void): () => void {

@@ -9,21 +9,27 @@
  */
 import { randomInt } from "node:crypto";
 import { join, resolve as resolvePath } from "node:path";
-import { assert, PieceBufferPool, Random, Scheduler, ShoalError } from "@shoal/core";
-import type { EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
+import {
+  assert,
+  PieceBufferPool,
+  Random,
+  Scheduler,
+  SECURITY_EVENTS,
+  ShoalError,
+} from "@shoal/core";
+import type { Counters, EventSink, PeerId, PieceBytes, Settings } from "@shoal/core";
 import { Engine, monotonicClock } from "@shoal/engine";
 import type { EnginePorts } from "@shoal/engine";
-import { LocalJobService } from "@shoal/jobs";
-import type { JobCaller } from "@shoal/jobs";
-import { createBodyReader, createOrigin, readCaFile } from "@shoal/origin";
+import { createOrigin, readCaFile } from "@shoal/origin";
 import type { OriginOptions, ProxyOptions } from "@shoal/origin";
 import { openStore } from "@shoal/store";
+import type { Store } from "@shoal/store";
 import { createSwarm, loadIdentity } from "@shoal/swarm";
 import { AgentMachine } from "./agent-machine.ts";
 import { resolveAgentPolicies } from "./agent-policies.ts";
 import type { AgentPolicies, AgentPolicyOptions } from "./agent-policies.ts";
-import { startDoRest } from "./do-rest/start-do-rest.ts";
-import type { DoRest, DoRestOptions } from "./do-rest/start-do-rest.ts";
+import { openDoRest } from "./do-rest/open-do-rest.ts";
+import type { DoRestOptions } from "./do-rest/start-do-rest.ts";
 import { readGroupKeys } from "./group-key-file.ts";
 import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
@@ -127,8 +133,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   };
   const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
   opened.adopt(store, () => store.close());
-  const { damagedDatabasePath: path } = store.report;
-  if (path !== undefined) logger.warn({ path }, STATE_DAMAGED);
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
   );
@@ -139,12 +143,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   running = engine;
   const services = new Set<{ close(): void }>();
   opened.defer(() => services.forEach((service) => service.close()));
-  const events = new AgentEvents((jobId) => engine.act((machine) => machine.jobBrief(jobId)));
-  opened.defer(() => events.close(new ShoalError("ERR_AGENT_CLOSED")));
-  engine.onNotice((notice) => {
-    guard(() => logNotice(logger, notice));
-    guard(() => events.take(notice));
-  });
+  noteDamage(store.report, scheduler.counters, logger);
+  const events = opened.use(eventsOf(engine));
+  engine.onNotice((notice) => guard(() => logNotice(logger, notice)));
+
   const swarm = await createSwarm({ pool, sink }, swarmOptionsOf(options, parts));
   opened.adopt(swarm, () => swarm.close());
   assert(swarm.peerId === selfId, "the swarm and the scheduler agree on who we are");
@@ -154,18 +156,30 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => engine.close());
   const machine = opened.use(await startMachine(engine, options, policies));
   await startEngine(engine, { store, origin, swarm });
-  const doRest = opened.use(await openDoRest(engine, options, { stateDirectory, originOptions }));
+  const restOptions = { doRest: options.doRest, stateDirectory, settings, originOptions };
+  const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
-  const hooks = options.service ?? {};
-  const basis = { settings, stateDirectory, groupKeys, hooks, monitor, events, log: logger };
   const open = opened.move();
-  const ports = { engine, services, store, swarm };
-  const agent = new RunningAgent({ ...ports, doRest, open, machine, service: basis });
+  const basis = { settings, stateDirectory, groupKeys, monitor, events, log: logger };
+  const service = { ...basis, ...askedOf(options) };
+  const ports = { engine, services, store, swarm, doRest };
+  const agent = new RunningAgent({ ...ports, open, machine, service });
   await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+/** What becomes of notices for watchers, from now on. */
+function eventsOf(engine: Engine<PieceBytes>): AgentEvents {
+  const events = new AgentEvents((jobId) => engine.act((scheduler) => scheduler.jobBrief(jobId)));
+  engine.onNotice((notice) => guard(() => events.take(notice)));
+  return events;
+}
+
+function askedOf({ service: hooks = {}, isSafeMode = false }: AgentOptions) {
+  return { hooks, isSafeMode };
 }
 
 /** The last thing that may fail, since it answers at once. */
@@ -191,31 +205,6 @@ function startMachine(
   const probe = given ?? machineProbe({ ...policies, stateDirectory: resolvePath(stateDirectory) });
   const told = isSafeMode ? { facts: { isSafeMode } } : {};
   return AgentMachine.start(engine, { policies, probe, ...told });
-}
-
-/** Its jobs are its own: nobody else's, and not held to a number per owner. */
-const DO_REST_CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
-
-async function openDoRest(
-  engine: Engine<PieceBytes>,
-  { doRest, logger = silentLogger }: AgentOptions,
-  own: { readonly stateDirectory: string; readonly originOptions: OriginOptions },
-): Promise<DoRest | undefined> {
-  if (doRest === undefined) return undefined;
-  const service = new LocalJobService(engine, DO_REST_CALLER);
-  const reader = createBodyReader({}, own.originOptions);
-  const setCacheServers: Parameters<typeof startDoRest>[0]["setCacheServers"] = (servers) =>
-    engine.act((scheduler) => scheduler.cacheHosts.set(servers));
-  const reservedDirectories = [own.stateDirectory];
-  const deps = { service, reader, setCacheServers, reservedDirectories, logger };
-  const listener = await startDoRest(deps, doRest);
-  const close = async (): Promise<void> => {
-    await listener.close();
-    service.close();
-    reader.close();
-  };
-  const { port } = listener;
-  return { port, reload: () => listener.reload(), close, [Symbol.asyncDispose]: close };
 }
 
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
@@ -250,7 +239,12 @@ function schedulerOf(
   return new Scheduler({ random, selfId, ...policy });
 }
 
-const STATE_DAMAGED = "the state was damaged; what could be read is kept";
+function noteDamage(report: Store["report"], counters: Counters, logger: Logger): void {
+  const { damagedDatabasePath: path } = report;
+  if (path === undefined) return;
+  counters.add(SECURITY_EVENTS.recovery.counter);
+  logger.warn({ path, event: "recovery" }, "the state was damaged; what could be read is kept");
+}
 
 const PAYLOADS = {
   byteLength: (payload: PieceBytes): number => payload.bytes.length,

@@ -162,6 +162,8 @@ export {
   toInt32,
 } from "./registry/hresults.ts";
 export type { HResultSymbol } from "./registry/hresults.ts";
+export { GAUGES } from "./registry/gauges.ts";
+export type { GaugeName, GaugeRow } from "./registry/gauges.ts";
 export { LIMITS } from "./registry/limits.ts";
 export { PACE_SETTINGS } from "./registry/pace-settings.ts";
 export { CONTENT_CACHE_SETTINGS } from "./registry/content-cache-settings.ts";
@@ -194,6 +196,8 @@ export type {
   Provider,
   ResolvedPolicies,
 } from "./registry/resolve-policies.ts";
+export { SECURITY_EVENTS } from "./registry/security-events.ts";
+export type { SecurityEventCode, SecurityEventRow } from "./registry/security-events.ts";
 export { isSettingValue, resolveSettings, SETTINGS } from "./registry/settings.ts";
 export type { SettingName, SettingRow, Settings } from "./registry/settings.ts";
 export { addressKey } from "./schedule/address-key.ts";

@@ -161,6 +161,19 @@ describe("200", () => {
       "fatal ERR_MANIFEST_MALFORMED",
     );
   });
+
+  it("to a file that is wanted whole may be of any length that is proved at its end", () => {
+    const whole: OriginQuestion = { kind: "whole" };
+    const length = String(LIMITS.manifestBytesMax + 1);
+    for (const status of [200, 201, 202, 203]) {
+      expect(verdict(whole, status, { "content-length": length })).toBe("body");
+      expect(verdict(whole, status, { "transfer-encoding": "chunked" })).toBe("body");
+      expect(verdict(whole, status)).toBe(FATAL);
+    }
+    expect(verdict(whole, 204)).toBe("body");
+    expect(verdict(whole, 206, GOOD)).toBe(FATAL);
+    expect(verdict(whole, 205)).toBe("transient ERR_ORIGIN_UNAVAILABLE");
+  });
 });
 
 describe("codings (R-HTTP-06)", () => {

@@ -214,3 +214,14 @@ test("contents that version 3 has published stay on offer (R-DB-04)", async () =
   await store.do({ type: "openContent", transferId: 2, spec });
   expect((await store.events.next("contentOpened")).reusable).toEqual(Uint8Array.of(0b1111_1000));
 });
+
+test("what version 6 has counted of the month goes on being counted (R-DB-04)", async () => {
+  const state = join(temporaryDirectory(), "state");
+  const before = await openTestStore(state);
+  await before.do({ type: "saveUsage", usage: { month: "2026-02", internetSentBytes: 7 } });
+  await before.close();
+  const database = new DatabaseSync(join(state, "state.db"));
+  database.exec("ALTER TABLE usage DROP COLUMN totals; PRAGMA user_version = 6");
+  database.close();
+  expect((await load(state)).usage).toEqual({ month: "2026-02", internetSentBytes: 7 });
+});

@@ -1,7 +1,8 @@
 /**
- * How fast one swarm takes pieces from another, in two processes, with nothing written or hashed.
- * Run: `node --conditions=shoal-source packages/swarm/test/bench-transfer.ts [MiB]`. Prints MiB/s
- * and CPU seconds per GiB of both ends.
+ * How fast one swarm takes pieces from another, in two processes, with nothing written or hashed:
+ * over TLS and over Noise by turns.
+ * Run: `node --conditions=shoal-source packages/swarm/test/bench-transfer.ts [MiB] [rounds]`. Prints
+ * MiB/s and CPU seconds per GiB of both ends.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -13,9 +14,9 @@ import type { Swarm } from "../src/index.ts";
 const PIECE_LENGTH = MiB;
 const OUTSTANDING = 8;
 const contentId = contentIdOf(new Uint8Array(1));
-const transports = process.env["TRANSPORTS"] === "noise" ? "noise" : "both";
+type Transports = "both" | "noise";
 
-async function upload(): Promise<void> {
+async function upload(transports: Transports): Promise<void> {
   const pool = new PieceBufferPool();
   const swarm: Swarm = await createSwarm(
     {
@@ -37,8 +38,10 @@ async function upload(): Promise<void> {
   process.disconnect();
 }
 
-async function download(pieceCount: number): Promise<void> {
-  const uploader = fork(import.meta.filename, ["upload"], { execArgv: process.execArgv });
+async function download(pieceCount: number, transports: Transports): Promise<void> {
+  const uploader = fork(import.meta.filename, ["upload", transports], {
+    execArgv: process.execArgv,
+  });
   const [{ peerId, addresses }] = (await once(uploader, "message")) as [
     { peerId: string; addresses: string[] },
   ];
@@ -80,7 +83,7 @@ async function download(pieceCount: number): Promise<void> {
   await swarm.close();
   const perGiB = (cpu: number): string => (cpu / (pieceCount / 1_024)).toFixed(2);
   console.log(
-    `${(pieceCount / seconds).toFixed(0)} MiB/s, CPU s/GiB: downloader ${perGiB(downloaderCpu)},` +
+    `${transports === "noise" ? "Noise" : "TLS"}: ${(pieceCount / seconds).toFixed(0)} MiB/s, CPU s/GiB: downloader ${perGiB(downloaderCpu)},` +
       ` uploader ${perGiB(uploaderCpu)}`,
   );
 }
@@ -90,5 +93,12 @@ function cpuSeconds(before: NodeJS.CpuUsage): number {
   return (user + system) / 1e6;
 }
 
-if (process.argv[2] === "upload") await upload();
-else await download(Number(process.argv[2] ?? 1_024));
+const [, , first = "1024", second = "1"] = process.argv;
+if (first === "upload") {
+  await upload(second === "noise" ? "noise" : "both");
+} else {
+  for (let round = 0; round < Number(second); round++) {
+    await download(Number(first), "both");
+    await download(Number(first), "noise");
+  }
+}

@@ -8,6 +8,7 @@
 import { noise } from "@chainsafe/libp2p-noise";
 import type { Connection, Libp2p, Stream } from "@libp2p/interface";
 import { tcp } from "@libp2p/tcp";
+import { tls } from "@libp2p/tls";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
@@ -133,7 +134,7 @@ export class Stranger implements AsyncDisposable {
     const node = await createLibp2p({
       addresses: { listen: ["/ip4/127.0.0.1/tcp/0"] },
       transports: [tcp()],
-      connectionEncrypters: [noise()],
+      connectionEncrypters: [tls(), noise()],
       streamMuxers: [yamux()],
       connectionMonitor: { enabled: false },
     });

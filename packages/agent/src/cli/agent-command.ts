@@ -7,6 +7,7 @@ import { POLICY_REASONS } from "@shoal/core";
 import type { Policies, PolicyPreset, Settings } from "@shoal/core";
 import type { Logger, LogFields } from "../logger.ts";
 import { startAgent } from "../start-agent.ts";
+import type { AgentOptions } from "../start-agent.ts";
 import type { Agent } from "../running-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
@@ -26,6 +27,9 @@ export interface AgentCommandOptions {
   readonly groupKey?: readonly string[];
   readonly share?: readonly string[];
   readonly jobSocket?: string;
+  readonly doRest?: true;
+  readonly doRestRun?: string;
+  readonly doRestConfig?: string;
   readonly mdns: boolean;
   readonly ca?: string;
   readonly setting?: Partial<Settings>;
@@ -57,6 +61,7 @@ export async function runAgentCommand(
     logger: log,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.jobSocket === undefined ? {} : { api: { socketPath: options.jobSocket } }),
+    ...doRestOf(options),
   });
   try {
     for (const path of options.share ?? []) {
@@ -72,20 +77,38 @@ export async function runAgentCommand(
   terminal.say("Stopping.\n");
 }
 
+/** Naming a directory of it asks for the listener, too. */
+function doRestOf(options: AgentCommandOptions): Pick<AgentOptions, "doRest"> {
+  const { doRest, doRestRun: runDirectory, doRestConfig: configDirectory } = options;
+  if (doRest !== true && runDirectory === undefined && configDirectory === undefined) return {};
+  return {
+    doRest: {
+      ...(runDirectory !== undefined && { runDirectory }),
+      ...(configDirectory !== undefined && { configDirectory }),
+    },
+  };
+}
+
 function announce(
   agent: Agent,
   about: { stateDirectory: string; terminal: Terminal; json: boolean },
 ): void {
   const { terminal, stateDirectory } = about;
   const { peerId, addresses, servedContents: contents, socketPath: jobSocket } = agent;
+  const doRestPort = agent.doRest?.port;
   if (about.json) {
     const socket = jobSocket === undefined ? {} : { jobSocket };
-    terminal.json({ type: "ready", peerId, addresses, stateDirectory, contents, ...socket });
+    const doRest = doRestPort === undefined ? {} : { doRestPort };
+    const ready = { type: "ready", peerId, addresses, stateDirectory, contents } as const;
+    terminal.json({ ...ready, ...socket, ...doRest });
     return;
   }
   terminal.say(`The agent runs; its state is in ${escapeText(stateDirectory)}.\n`);
   if (jobSocket !== undefined) {
     terminal.say(`Programs on this machine reach its jobs at ${escapeText(jobSocket)}.\n`);
+  }
+  if (doRestPort !== undefined) {
+    terminal.say(`Programs of the DO SDK are served at 127.0.0.1:${doRestPort}.\n`);
   }
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);

@@ -3,7 +3,7 @@
  * announce "this URL, with this validator, is this content" under the user's signature. The agent
  * also gives the file to peers: it stays where it was put.
  *
- *   fetch ──▶ manifest beside it ──▶ sign ──▶ a running agent (`--job-socket`), or the state of one
+ *   fetch ──▶ manifest beside it ──▶ sign ──▶ a running agent (`--socket`), or the state of one
  */
 import { basename, join, resolve } from "node:path";
 import {
@@ -17,15 +17,16 @@ import {
   validatorTag,
 } from "@shoal/core";
 import type { ContentId, Validator } from "@shoal/core";
-import { connectJobService } from "@shoal/jobs";
+import type { Job } from "@shoal/jobs";
 import { validatorInText } from "@shoal/origin";
 import { describeFile, openStore, writeSidecar } from "@shoal/store";
 import { startAgent } from "../start-agent.ts";
 import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
+import { findAgent, nobodyAt } from "./find-agent.ts";
 import { formatBytes } from "./format-values.ts";
-import { findOrCreateJob, giveUpJob } from "./get-job.ts";
+import { createGetJob, findLeftJob, giveUpJob, resumeLeftJob } from "./get-job.ts";
 import { createDisplay } from "./progress-display.ts";
 import type { PublishOptions } from "./publish-command.ts";
 import { signAnnouncement } from "./sign-manifest.ts";
@@ -57,11 +58,8 @@ export async function runAnnounce(
   if (options.product !== undefined) {
     throw new ShoalError("ERR_USAGE", "--product is of a file, a URL is its own");
   }
-  if (options.state !== undefined && options.jobSocket !== undefined) {
-    throw new ShoalError(
-      "ERR_USAGE",
-      "--state is of an agent that does not run, --job-socket of one",
-    );
+  if (options.state !== undefined && options.socket !== undefined) {
+    throw new ShoalError("ERR_USAGE", "--state is of an agent that does not run, --socket of one");
   }
   const keys = await readKeys(options.key ?? []);
   if (keys.length === 0) throw new ShoalError("ERR_USAGE", "--key FILE is missing");
@@ -122,15 +120,17 @@ async function fetchOnce(
       ...wayOut(options, env),
       settings: FETCH_SETTINGS,
     });
+    let job: Job | undefined;
     try {
       const overwrite = options.overwrite ?? false;
       const request = { files: [{ url, destination }], overwrite } as const;
-      const { job } = await findOrCreateJob(agent.jobs, request, signal);
+      const found = await findLeftJob(agent.jobs, request, { isAlone: true, signal });
+      job = found?.job ?? (await createGetJob(agent.jobs, request, signal));
+      if (found !== undefined) await resumeLeftJob(found, request, signal);
       using display = createDisplay(terminal, {
         name: basename(destination),
         // One object is printed, at the end.
         json: false,
-        connectedCount: () => 0,
       });
       for await (const snapshot of job.progress({ signal })) display.show(snapshot);
       await job.transferred;
@@ -138,7 +138,7 @@ async function fetchOnce(
       await job.acknowledge();
       return validatorInText(response?.headers ?? "");
     } catch (error) {
-      await giveUpJob(agent.jobs, { destination, wasThere: false });
+      if (job !== undefined) await giveUpJob(job, { wasThere: false });
       throw error;
     }
   } finally {
@@ -159,17 +159,23 @@ interface Announcer extends AsyncDisposable {
 
 /** One that runs, which may not trust the key; or one that starts on its state later. */
 async function openAnnouncer(
-  { jobSocket, state }: PublishOptions,
-  { env, signal }: CommandContext,
+  { socket, state }: PublishOptions,
+  context: CommandContext,
 ): Promise<Announcer> {
-  if (jobSocket !== undefined) {
-    const service = await connectJobService({ socketPath: jobSocket }, { signal });
+  const { env, signal } = context;
+  const found =
+    state === undefined
+      ? await findAgent(socket === undefined ? {} : { socket }, context)
+      : undefined;
+  if (found !== undefined) {
+    const { service } = found;
     return {
       announce: ({ path, signed }) =>
-        service.announce({ path, signed: Buffer.from(signed).toString("base64") }),
+        service.jobs.announce({ path, signed: Buffer.from(signed).toString("base64") }),
       [Symbol.asyncDispose]: async () => service.close(),
     };
   }
+  if (socket !== undefined) throw nobodyAt([socket]);
   const stateDirectory = resolve(state ?? join(stateHome(env), "agent"));
   const deps = { pool: new PieceBufferPool(), sink: () => {} };
   const store = await openStore(deps, { stateDirectory, cache: resolveSettings(LASTING) });

@@ -1,4 +1,5 @@
 /** What every command is given besides its options. */
+import type { ConnectAgent } from "./find-agent.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface CommandContext {
@@ -6,4 +7,6 @@ export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted with an `Interruption` when the command is to stop. */
   readonly signal: AbortSignal;
+  /** How a running agent is reached. */
+  readonly connect: ConnectAgent;
 }

@@ -8,7 +8,7 @@
 import { Command, Option } from "commander";
 import type { Settings } from "@shoal/core";
 import type { CommandContext } from "./command-context.ts";
-import { parseSetting } from "./parse-values.ts";
+import { parseDuration, parseSetting } from "./parse-values.ts";
 
 /** Adds one command, or one with subcommands, to the program. */
 export type Register = (program: Command, context: CommandContext) => void;
@@ -41,6 +41,17 @@ export function addAskOptions(command: Command): Command {
   return command
     .option("--socket <PATH>", "where the agent is (default: $SHOAL_SOCKET, yours, the system's)")
     .option("--json", "print one JSON object a line");
+}
+
+/** Options of commands that can go on showing what changes. */
+export function addWatchOptions(command: Command): Command {
+  return addAskOptions(
+    command
+      .option("--watch", "go on until Ctrl-C")
+      .addOption(
+        valued("--interval <DURATION>", "how often, with --watch; default: 1s", parseDuration),
+      ),
+  );
 }
 
 export function addNetworkOptions(command: Command): Command {

@@ -7,6 +7,30 @@ import { escapeText } from "./escape-text.ts";
 
 export const EXIT_CODES = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
+/** What each exit code means. Those of errors are in the table of errors. */
+const MEANINGS: Readonly<Record<number, string>> = {
+  0: "done",
+  1: "failed",
+  2: "the command line, a setting or a file of yours is wrong",
+  3: "not found",
+  4: "the bytes are not the ones asked for",
+  5: "network or origin",
+  6: "took too long",
+  7: "cancelled or unfinished",
+  8: "disk, or too many of something",
+  9: "no agent answers",
+  10: "refused",
+  130: "interrupted",
+};
+
+/** Every exit code that a command can have, in order. */
+export function exitCodeRows(): ReadonlyArray<{ exitCode: number; meaning: string }> {
+  const all = [...Object.values(EXIT_CODES), ...Object.values(ERRORS).map((row) => row.exitCode)];
+  return [...new Set<number>(all)]
+    .toSorted((a, b) => a - b)
+    .map((exitCode) => ({ exitCode, meaning: MEANINGS[exitCode] ?? "failed" }));
+}
+
 /** The user, or the system, has asked the command to stop. */
 export class Interruption extends Error {
   override readonly name = "Interruption";

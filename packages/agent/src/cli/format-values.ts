@@ -1,6 +1,6 @@
 /** Amounts in words for people: bytes in binary units, times in the two largest units. */
 import { KiB, MiB } from "@shoal/core";
-import type { Millis } from "@shoal/core";
+import type { Millis, UnixMillis } from "@shoal/core";
 
 const GiB = 1024 * MiB;
 const TiB = 1024 * GiB;
@@ -26,6 +26,31 @@ export function formatDuration(durationMs: Millis): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${twoDigits(seconds % 60)} s`;
   return `${Math.floor(minutes / 60)} h ${twoDigits(minutes % 60)} min`;
+}
+
+/** `2026-01-31 17:05:09`, in local time. */
+export function formatTime(at: UnixMillis): string {
+  const date = new Date(at);
+  const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(twoDigits).join("-");
+  return `${day} ${formatClock(at)}`;
+}
+
+/** `17:05:09`, in local time. */
+export function formatClock(at: UnixMillis): string {
+  const date = new Date(at);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
+}
+
+/** `in 3 h 05 min`, `12 s ago`, `in 12 d`. */
+export function formatDistance(at: UnixMillis, now: UnixMillis): string {
+  const text = formatAge(Math.abs(at - now));
+  return at >= now ? `in ${text}` : `${text} ago`;
+}
+
+/** As `formatDuration`; from two days on in days. */
+export function formatAge(durationMs: Millis): string {
+  const days = Math.floor(durationMs / 86_400_000);
+  return days < 2 ? formatDuration(durationMs) : `${days} d`;
 }
 
 /** Never 100 before everything is there. */

@@ -1,27 +1,29 @@
 /**
  * `shoal get`: one file, or those of a Metalink document, from origins and peers to their
- * destinations; then the agent that fetched them goes away again. What an interruption leaves is picked up by the same command.
+ * destinations. What an interruption leaves is picked up by the same command.
  */
 import { basename, resolve } from "node:path";
 import { ShoalError } from "@shoal/core";
-import type { ContentId, FileSnapshot, Millis, Settings } from "@shoal/core";
+import type { ContentId, FileSnapshot, JobSnapshot, Millis, Settings } from "@shoal/core";
 import { parseMetalink } from "@shoal/jobs";
-import { startAgent } from "../start-agent.ts";
-import type { Agent } from "../running-agent.ts";
+import type { Job, Jobs } from "@shoal/jobs";
 import type { CommandContext } from "./command-context.ts";
 import { checkDestinationNow } from "./destination-check.ts";
 import { escapeText } from "./escape-text.ts";
+import { explanationText } from "./explain-screen.ts";
 import { NotedFailure } from "./failure.ts";
-import { printExplanation } from "./explain-command.ts";
 import { formatBytes, formatDuration, formatRate } from "./format-values.ts";
-import { findLive, findOrCreateJob, giveUpJob, sinceLeft } from "./get-job.ts";
+import { openGetHost } from "./get-host.ts";
+import type { GetHost } from "./get-host.ts";
+import { createGetJob, findLeftJob, giveUpJob, resumeLeftJob, sinceLeft } from "./get-job.ts";
 import type { GetFile, GetRequest } from "./get-job.ts";
 import { isMetalink, readMetalink } from "./metalink-source.ts";
 import { createDisplay } from "./progress-display.ts";
-import { openGetPlace } from "./state-place.ts";
-import { wayOut } from "./way-out.ts";
 
 export interface GetOptions {
+  /** False: an agent of its own, whether or not one runs. */
+  readonly agent: boolean;
+  readonly socket?: string;
   readonly output?: string;
   readonly contentId?: ContentId;
   readonly sha256?: string;
@@ -42,9 +44,6 @@ export interface GetOptions {
   readonly json?: true;
 }
 
-/** Two retries, about 3 s: a person waits. The daemon's default is more patient. */
-const SETTINGS_OF_GET = { originFailuresMax: 3 };
-
 export async function runGet(
   url: string | undefined,
   options: GetOptions,
@@ -64,46 +63,25 @@ export async function runGet(
   }
   // Several documents may have their files in one directory.
   const owner = document === undefined ? destination : `${destination}\n${document}`;
-  const place = await openGetPlace(owner, { named: options.state, env: context.env });
-  let agent: Agent;
-  try {
-    agent = await startAgent({
-      stateDirectory: place.path,
-      peers: options.peer ?? [],
-      mdns: options.mdns,
-      ...wayOut(options, context.env),
-      ...(options.listen === undefined ? {} : { listen: options.listen }),
-      cacheHosts: options.cacheHost ?? [],
-      trustedKeys: options.trust ?? [],
-      groupKeyFiles: options.groupKey ?? [],
-      settings: settingsOf(options),
-    });
-  } catch (error) {
-    await place.removeIfNew();
-    throw error;
-  }
+  const host = await openGetHost(owner, options, context);
   const signal = stopSignal(context.signal, options.timeout);
+  const { jobs, rateBytesPerSec } = host;
   let delivery: Delivery;
   try {
     const files: GetRequest["files"] =
       document === undefined
         ? [fileOf(destination, url, options)]
-        : await filesOf(document, { agent, directory: destination, overwrite, signal });
-    delivery = await deliver(agent, { files, overwrite }, { options, context, signal });
+        : await filesOf(document, { jobs, directory: destination, overwrite, signal });
+    const limit = rateBytesPerSec === undefined ? {} : { rateBytesPerSec };
+    delivery = await deliver(host, { files, overwrite, ...limit }, { options, context, signal });
   } catch (error) {
     delivery = { error, isKept: false };
   }
-  await agent.close();
-  if (!delivery.isKept) await place.remove();
+  await host.close(delivery.isKept);
   if ("error" in delivery) {
     const { error, isKept } = delivery;
     throw new NotedFailure(error, isKept ? KEPT : undefined);
   }
-}
-
-function settingsOf({ setting, limit }: GetOptions): Partial<Settings> {
-  const rate = limit === undefined ? {} : { downloadRateBytesPerSec: limit };
-  return { ...SETTINGS_OF_GET, ...setting, ...rate };
 }
 
 const KEPT = "What was fetched is kept; the same command goes on from there.";
@@ -125,7 +103,7 @@ function fileOf(
 }
 
 interface MetalinkPlace {
-  readonly agent: Agent;
+  readonly jobs: Jobs;
   readonly directory: string;
   readonly overwrite: boolean;
   readonly signal: AbortSignal;
@@ -134,9 +112,9 @@ interface MetalinkPlace {
 /** The files of a Metalink document, each with a place in the directory. */
 async function filesOf(
   document: string,
-  { agent, directory, overwrite, signal }: MetalinkPlace,
+  { jobs, directory, overwrite, signal }: MetalinkPlace,
 ): Promise<GetRequest["files"]> {
-  const text = await readMetalink(document, { jobs: agent.jobs, signal });
+  const text = await readMetalink(document, { jobs, signal });
   const [first, ...others] = parseMetalink(text, { directory }).map((file) => ({
     ...file,
     destination: file.destination ?? directory,
@@ -153,35 +131,41 @@ interface Delivering {
 }
 
 async function deliver(
-  agent: Agent,
+  host: GetHost,
   request: GetRequest,
   { options, context, signal }: Delivering,
 ): Promise<Delivery> {
   const { terminal } = context;
   const { destination } = request.files[0];
   const startedAt = performance.now();
-  let wasThere = false;
+  let job: Job | undefined;
+  let left: JobSnapshot | undefined;
   let explain = async (): Promise<void> => {};
   try {
-    wasThere = (await findLive(agent.jobs, destination)) !== undefined;
-    const { job, left } = await findOrCreateJob(agent.jobs, request, signal);
-    wasThere = left !== undefined;
+    const found = await findLeftJob(host.jobs, request, { isAlone: host.isAlone, signal });
+    left = found?.snapshot;
+    job = found?.job ?? (await createGetJob(host.jobs, request, signal));
+    if (found !== undefined) await resumeLeftJob(found, request, signal);
     if (options.explain === true) {
-      const write = (text: string): void => terminal.say(text);
-      explain = () => printExplanation(job, { terminal, isJson: options.json === true, write });
+      const asked = job;
+      explain = async () => {
+        const explanation = await asked.explain();
+        if (options.json === true) terminal.json({ type: "explanation", ...explanation });
+        else terminal.say(explanationText(explanation));
+      };
     }
     {
       using display = createDisplay(terminal, {
         name: basename(destination),
         json: options.json === true,
-        connectedCount: () => agent.connectedPeers.length,
       });
       for await (const snapshot of job.progress({ signal })) {
+        if (snapshot.state === "suspended") throw new ShoalError("ERR_JOB_SUSPENDED");
         display.show(sinceLeft(snapshot, left));
       }
     }
     await job.transferred;
-    await job.acknowledge();
+    await publish(job);
     const durationMs = performance.now() - startedAt;
     const snapshot = sinceLeft(await job.snapshot(), left);
     for (const file of snapshot.files) {
@@ -192,7 +176,23 @@ async function deliver(
     return { isKept: false };
   } catch (error) {
     await explain().catch(() => {}); // What has failed is what there is to tell.
-    return { error, isKept: await giveUpJob(agent.jobs, { destination, wasThere }) };
+    if (job === undefined) return { error, isKept: left !== undefined };
+    return { error, isKept: await giveUpJob(job, { wasThere: left !== undefined }) };
+  }
+}
+
+/** How long files may take to be put in place by somebody else. */
+const PUBLISH_TIMEOUT_MS = 60_000;
+
+/** Puts the files in place, unless the same command in another terminal is at it, or was. */
+async function publish(job: Job): Promise<void> {
+  try {
+    await job.acknowledge();
+  } catch (error) {
+    if (!(error instanceof ShoalError) || error.code !== "ERR_JOB_STATE") throw error;
+    const signal = AbortSignal.timeout(PUBLISH_TIMEOUT_MS);
+    await Array.fromAsync(job.events({ signal })); // Until it is over.
+    if ((await job.snapshot()).state !== "acknowledged") throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The one job behind a `shoal get`: the one an interrupted run has left, when it asked for the same,
- * or a new one; and what becomes of it when the command gives up.
+ * or a new one; and what becomes of it when the command gives up. The agent may be the command's own
+ * or one that runs, with jobs of others: only this command's are touched.
  */
 import { basename } from "node:path";
 import { isFinalState, sha256Hex } from "@shoal/core";
@@ -13,12 +14,8 @@ export interface GetRequest {
   /** At least one. The destination of the first one names the job. */
   readonly files: readonly [GetFile, ...GetFile[]];
   readonly overwrite: boolean;
-}
-
-export interface GetJob {
-  readonly job: Job;
-  /** How an earlier run has left the job, if one has. */
-  readonly left?: JobSnapshot;
+  /** Of this job; absent: as the agent's settings say. */
+  readonly rateBytesPerSec?: number;
 }
 
 export interface LiveJob {
@@ -29,23 +26,60 @@ export interface LiveJob {
 /** How long giving up may take; the state is then as after a crash, which loses nothing. */
 const GIVE_UP_TIMEOUT_MS = 5_000;
 const HANDLE_OPTIONS = { failOnTransient: true };
+/** Under this name a job says what was asked for. */
+const REQUEST_ATTRIBUTE = "shoal.get";
 
-/** Resolves when the job is durable and running. A job that asked for something else is cancelled. */
-export async function findOrCreateJob(
+/**
+ * The job that an earlier run, or one in another terminal, has for the same files. One that asked for
+ * something else is cancelled where nobody can be waiting for it. `isAlone`: there are no jobs but this command's.
+ */
+export async function findLeftJob(
   jobs: Jobs,
   request: GetRequest,
+  { isAlone, signal }: { readonly isAlone: boolean; readonly signal: AbortSignal },
+): Promise<LiveJob | undefined> {
+  const left = await findLive(jobs, request.files[0].destination);
+  if (left === undefined) return undefined;
+  const { job, snapshot } = left;
+  const asked = snapshot.attributes[REQUEST_ATTRIBUTE];
+  if (asked === digestOf(request)) return left;
+  const isAbandoned = isAlone || (asked !== undefined && isAtRest(snapshot));
+  // Otherwise it is somebody's, and the destination with it.
+  if (isAbandoned) await job.cancel({ signal });
+  return undefined;
+}
+
+/** Resolves when the job is durable and running. */
+export async function createGetJob(
+  jobs: Jobs,
+  { files, overwrite, rateBytesPerSec }: GetRequest,
   signal: AbortSignal,
-): Promise<GetJob> {
-  const displayName = displayNameOf(request);
-  const { files, overwrite } = request;
-  const left = await findLive(jobs, files[0].destination);
-  if (left?.snapshot.displayName === displayName) {
-    await left.job.resume({ signal });
-    return { job: left.job, left: left.snapshot };
-  }
-  await left?.job.cancel({ signal });
-  const options = { displayName, priority: "foreground", overwrite, files } as const;
-  return { job: await jobs.createJob({ ...options, ...HANDLE_OPTIONS }, { signal }) };
+): Promise<Job> {
+  const options = {
+    displayName: basename(files[0].destination).slice(0, 64).toWellFormed(),
+    attributes: { [REQUEST_ATTRIBUTE]: digestOf({ files, overwrite }) },
+    priority: "foreground",
+    overwrite,
+    files,
+    ...(rateBytesPerSec === undefined ? {} : { rateBytesPerSec }),
+    ...HANDLE_OPTIONS,
+  } as const;
+  return await jobs.createJob(options, { signal });
+}
+
+/** Lets the job of an earlier run go on, unless it runs, or waits for its files to be published. */
+export async function resumeLeftJob(
+  { job, snapshot }: LiveJob,
+  { rateBytesPerSec }: GetRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  if (rateBytesPerSec !== undefined) await job.change({ rateBytesPerSec }, { signal });
+  if (isAtRest(snapshot)) await job.resume({ signal });
+}
+
+/** Whether nothing happens to the job until somebody wants it, or for a long time. */
+function isAtRest({ state }: JobSnapshot): boolean {
+  return state === "suspended" || state === "transientError" || state === "error";
 }
 
 /** The snapshot with the bytes that came since `left`: a job counts those of all its runs. */
@@ -77,13 +111,9 @@ function receivedSince(now: Received, then: Received): Received {
  * Suspends the job when there is something worth coming back for, and cancels it otherwise; returns
  * whether it was kept. `wasThere`: an earlier run may have stored bytes.
  */
-export async function giveUpJob(
-  jobs: Jobs,
-  { destination, wasThere }: { destination: string; wasThere: boolean },
-): Promise<boolean> {
-  const left = await findLive(jobs, destination);
-  if (left === undefined) return false;
-  const { job, snapshot } = left;
+export async function giveUpJob(job: Job, { wasThere }: { wasThere: boolean }): Promise<boolean> {
+  const snapshot = await job.snapshot().catch(() => undefined);
+  if (snapshot === undefined || isFinalState(snapshot.state)) return false;
   const isKept = snapshot.state !== "error" && (wasThere || snapshot.transferredBytes > 0);
   const signal = AbortSignal.timeout(GIVE_UP_TIMEOUT_MS);
   await (isKept ? job.suspend({ signal }) : job.cancel({ signal })).catch(() => {});
@@ -91,7 +121,7 @@ export async function giveUpJob(
 }
 
 /** The job that is to fill `destination`, unless it is over. */
-export async function findLive(jobs: Jobs, destination: string): Promise<LiveJob | undefined> {
+async function findLive(jobs: Jobs, destination: string): Promise<LiveJob | undefined> {
   for (const { jobId, state } of await jobs.list()) {
     if (isFinalState(state)) continue;
     const job = await jobs.get(jobId, HANDLE_OPTIONS);
@@ -104,13 +134,14 @@ export async function findLive(jobs: Jobs, destination: string): Promise<LiveJob
 }
 
 /** Tells requests for one destination apart by a digest of what they ask for. */
-function displayNameOf({ files, overwrite }: GetRequest): string {
-  const all = files.map(({ url, mirrors, contentId, sha256, destination }) => {
-    // What one file asked for is told apart as it was before there were several.
-    const own = [url, contentId, sha256, overwrite];
-    return files.length === 1 && mirrors === undefined ? own : [...own, mirrors, destination];
-  });
-  const asked = JSON.stringify(all.length === 1 ? all[0] : all);
-  const digest = sha256Hex(new TextEncoder().encode(asked)).slice(0, 16);
-  return `${basename(files[0].destination).slice(0, 64).toWellFormed()} ${digest}`;
+function digestOf({ files, overwrite }: Pick<GetRequest, "files" | "overwrite">): string {
+  const all = files.map(({ url, mirrors, contentId, sha256, destination }) => [
+    url,
+    contentId,
+    sha256,
+    overwrite,
+    mirrors,
+    destination,
+  ]);
+  return sha256Hex(new TextEncoder().encode(JSON.stringify(all))).slice(0, 16);
 }

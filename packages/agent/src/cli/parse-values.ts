@@ -31,6 +31,17 @@ export function parseDuration(text: string): Millis {
   return Math.round(durationMs);
 }
 
+const YEAR_MS = 365 * 24 * 3_600_000;
+
+/** As `parseDuration`, up to a year. */
+export function parseDistance(text: string): Millis {
+  const distanceMs = parseAmount(text, DURATION_UNITS_MS);
+  if (distanceMs === undefined || distanceMs > YEAR_MS) {
+    throw new InvalidArgumentError("It takes a time of at most a year: 12h, 30d.");
+  }
+  return Math.round(distanceMs);
+}
+
 /** `1048576`, `1MiB`, `256k`: units are binary. A whole number of bytes. */
 export function parseBytes(text: string): number {
   const bytes = parseAmount(text, BYTE_UNITS);

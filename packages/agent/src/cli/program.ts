@@ -5,20 +5,38 @@
 import { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { addAgent } from "./commands/agent.ts";
-import { addBans } from "./commands/bans.ts";
+import { addCache } from "./commands/cache.ts";
+import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGet } from "./commands/get.ts";
 import { addGroup } from "./commands/group.ts";
 import { addKey } from "./commands/key.ts";
+import { addJobs } from "./commands/jobs.ts";
+import { addLog } from "./commands/log.ts";
+import { addPeers } from "./commands/peers.ts";
 import { addPublish } from "./commands/publish.ts";
+import { addSeed } from "./commands/seed.ts";
+import { addStats } from "./commands/stats.ts";
+import { addStatus } from "./commands/status.ts";
 import type { Register } from "./define-command.ts";
 
 /** Under these headings, in this order, the help lists them. */
 const COMMANDS: Readonly<Record<string, readonly Register[]>> = {
-  "Files:": [addGet, addPublish],
-  "The agent:": [addAgent, addConfig, addExplain, addBans],
+  "Files:": [addGet, addPublish, addSeed],
+  "The agent:": [
+    addAgent,
+    addConfig,
+    addStatus,
+    addJobs,
+    addPeers,
+    addCache,
+    addStats,
+    addExplain,
+    addLog,
+  ],
   "Keys:": [addKey, addGroup],
+  "Your shell:": [addCompletion],
 };
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { JobSnapshot, Millis } from "@shoal/core";
 import { createLogUpdate } from "log-update";
-import { renderProgress, renderProgressLine, SlidingRate } from "./progress-line.ts";
+import { peerCountOf, renderProgress, renderProgressLine, SlidingRate } from "./progress-line.ts";
 import type { ProgressView } from "./progress-line.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -15,8 +15,6 @@ export interface ProgressDisplay extends Disposable {
 export interface DisplayOptions {
   readonly name: string;
   readonly json: boolean;
-  /** Asked whenever something is shown. */
-  readonly connectedCount: () => number;
 }
 
 /** The line is drawn again this often though nothing has come, so that the rate falls. */
@@ -30,14 +28,12 @@ export function createDisplay(terminal: Terminal, options: DisplayOptions): Prog
     name: options.name,
     snapshot,
     rateBytesPerSec: rate.bytesPerSec(performance.now()),
-    connectedCount: options.connectedCount(),
   });
   if (options.json) {
     return createPacedDisplay(rate, { intervalMs: JSON_INTERVAL_MS, waits: false }, (snapshot) => {
-      const { rateBytesPerSec, connectedCount } = viewOf(snapshot);
-      const rounded = Math.round(rateBytesPerSec);
-      const about = { rateBytesPerSec: rounded, connectedPeers: connectedCount };
-      terminal.json({ type: "progress", ...about, ...snapshot });
+      const receivedBytesPerSec = Math.round(viewOf(snapshot).rateBytesPerSec);
+      const connectedPeers = peerCountOf(snapshot);
+      terminal.json({ type: "progress", receivedBytesPerSec, connectedPeers, ...snapshot });
     });
   }
   if (terminal.isLive) return createLiveDisplay(terminal, rate, viewOf);

@@ -7,6 +7,7 @@
  */
 import type { JobSnapshot, Millis } from "@shoal/core";
 import stringWidth from "string-width";
+import { cutText } from "./cut-text.ts";
 import { escapeText } from "./escape-text.ts";
 import {
   formatBytes,
@@ -21,8 +22,6 @@ export interface ProgressView {
   readonly snapshot: JobSnapshot;
   /** Received bytes a second, over the last seconds. */
   readonly rateBytesPerSec: number;
-  /** Connected peers, whether or not they take part in this content. */
-  readonly connectedCount: number;
 }
 
 const NAME_WIDTH_MAX = 32;
@@ -36,7 +35,7 @@ export function renderProgress(view: ProgressView, width: number): string {
     const least = Math.max(...kept.map(({ rank }) => rank));
     kept = kept.filter(({ rank }) => rank !== least);
   }
-  return cut(join(), width);
+  return cutText(join(), width);
 }
 
 /** A line for logs and pipes: everything, however wide. */
@@ -53,7 +52,7 @@ interface Segment {
 function segmentsOf(view: ProgressView): readonly Segment[] {
   const { snapshot, rateBytesPerSec } = view;
   const [file] = snapshot.files;
-  const name = { text: cut(escapeText(view.name), NAME_WIDTH_MAX), rank: 4 };
+  const name = { text: cutText(escapeText(view.name), NAME_WIDTH_MAX), rank: 4 };
   const activity = activityOf(view);
   const { length, transferredBytes } = snapshot;
   if (length === undefined || file === undefined) return [name, { text: activity, rank: 1 }];
@@ -90,25 +89,18 @@ function activityOf({ snapshot }: ProgressView): string {
   }
 }
 
+/** Connected peers that take part; in the file that has most. */
+export function peerCountOf({ files }: JobSnapshot): number {
+  return Math.max(0, ...files.map(({ peers }) => peers));
+}
+
 /** Bytes by source, in this run. */
-function sourcesOf({ snapshot, connectedCount }: ProgressView): string {
+function sourcesOf({ snapshot }: ProgressView): string {
   const { originBytes, peerBytes } = snapshot;
-  const peers = formatCount(connectedCount, "peer");
+  const peers = formatCount(peerCountOf(snapshot), "peer");
   const fromPeers = peerBytes === 0 ? peers : `${peers} ${formatBytes(peerBytes)}`;
   return `origin ${formatBytes(originBytes)}, ${fromPeers}`;
 }
-
-function cut(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text;
-  let kept = "";
-  for (const { segment } of GRAPHEMES.segment(text)) {
-    if (stringWidth(kept + segment) > width - 1) break;
-    kept += segment;
-  }
-  return width < 1 ? "" : `${kept}…`;
-}
-
-const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** Bytes a second over a sliding window, so that the figure neither jumps nor lags. */
 export class SlidingRate {

@@ -28,7 +28,7 @@ export interface PublishOptions {
   readonly output?: string;
   readonly overwrite?: true;
   readonly state?: string;
-  readonly jobSocket?: string;
+  readonly socket?: string;
   readonly ca?: string;
 }
 
@@ -42,8 +42,8 @@ export async function runPublish(
     const { runAnnounce } = await import("./announce-command.ts");
     return runAnnounce(file, options, context);
   }
-  const { output, overwrite, state, jobSocket, ca } = options;
-  if ([output, overwrite, state, jobSocket, ca].some((value) => value !== undefined)) {
+  const { output, overwrite, state, socket, ca } = options;
+  if ([output, overwrite, state, socket, ca].some((value) => value !== undefined)) {
     throw new ShoalError("ERR_USAGE", "--output and where to announce it are for a URL");
   }
   const { terminal, signal } = context;

@@ -9,6 +9,7 @@ import { CommanderError } from "commander";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { EXIT_CODES, exitCodeOf, failureLines, NotedFailure, reportOf } from "./failure.ts";
+import type { ConnectAgent } from "./find-agent.ts";
 import { watchSignals } from "./interruption.ts";
 import { commandPath, createProgram } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
@@ -19,10 +20,16 @@ import { readVersion } from "../version.ts";
 export async function runCli(argv: readonly string[]): Promise<never> {
   const terminal = createTerminal(process.stdout, process.stderr);
   const signal = watchSignals(process);
-  const exitCode = await runCommand(argv, { terminal, env: process.env, signal });
+  const exitCode = await runCommand(argv, { terminal, env: process.env, signal, connect });
   await terminal.flush();
   process.exit(exitCode);
 }
+
+/** The client is loaded when an agent is looked for. */
+const connect: ConnectAgent = async (address, options) => {
+  const { connectAgent } = await import("../rest/connect-agent.ts");
+  return await connectAgent(address, options);
+};
 
 async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { terminal } = context;
@@ -59,7 +66,10 @@ function reportUsage(
   { path, terminal, json }: { path: string; terminal: Terminal; json: boolean },
 ): number {
   if (error.exitCode === 0) return EXIT_CODES.ok;
-  const message = usageMessage(error.message);
+  const message =
+    error.code === "commander.help"
+      ? `A command is missing after "${path}"`
+      : usageMessage(error.message);
   const remedy = `"${path} --help" shows what is possible.`;
   const report = { type: "error", code: "ERR_USAGE", message, remedy } as const;
   if (json) terminal.json(report);

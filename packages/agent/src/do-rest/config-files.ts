@@ -17,7 +17,7 @@ export const SDK_FILE = "sdk-config.json";
 /** Cache servers to be asked before the origin, in place of the agent's own. */
 export interface CacheServers {
   readonly hosts: readonly string[];
-  /** How long a download stays with them when they fail; absent: as the agent's settings say. */
+  /** How long a download stays with them; absent: as the agent's settings say. `Infinity`: for ever. */
   readonly fallbackMs?: Millis;
 }
 
@@ -31,8 +31,6 @@ export interface ConfigFilesOptions {
 
 /** "Never" in the administrator's file. */
 const NEVER = -1;
-/** As long as a setting of ours can say. */
-const FALLBACK_MS_MAX = 30 * 24 * 3_600_000;
 
 export class ConfigFiles {
   readonly #admin: ConfigFile;
@@ -142,8 +140,7 @@ function numberOf(value: unknown): number | undefined {
 }
 
 function fallbackMsOf(delaySec: number): Millis {
-  if (delaySec === NEVER) return FALLBACK_MS_MAX;
-  return Math.min(Math.max(delaySec, 0) * 1_000, FALLBACK_MS_MAX);
+  return delaySec === NEVER ? Infinity : Math.max(delaySec, 0) * 1_000;
 }
 
 function isObject(value: unknown): value is object {

@@ -6,14 +6,19 @@
  * Knows one path. Throws the system's errors as HRESULTs. Made by `RestDownload`.
  */
 import { constants } from "node:fs";
-import { open, realpath, stat, unlink } from "node:fs/promises";
+import { open, readlink, realpath, stat, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import { dirname, isAbsolute, sep } from "node:path";
-import { HRESULTS } from "@shoal/core";
+import { constants as osConstants } from "node:os";
+import { basename, dirname, isAbsolute, join, sep } from "node:path";
+import { hresultOfErrno, HRESULTS } from "@shoal/core";
 import { HResultError } from "@shoal/jobs/compat";
 import { systemError } from "./hresults.ts";
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } =
+  constants;
+/** As the kernel has it on every architecture that Node runs on; Node has no name for it. */
+const O_PATH_LINUX = 0o10000000;
+const { EISDIR } = osConstants.errno;
 /** Less the umask. */
 const FILE_MODE = 0o664;
 
@@ -41,11 +46,13 @@ export class DestinationFile {
     if (path.includes("\0")) throw HResultError.of("E_INVALIDARG", "the path holds a zero");
     // The agent is in no directory that its callers know.
     if (!isAbsolute(path)) throw HResultError.of("ENOENT", "the path is not absolute");
+    if (path.endsWith("/")) throw new HResultError(hresultOfErrno(EISDIR), "it is a directory");
     return await translated(async () => {
-      const directory = await realpath(dirname(path));
-      if (reserved.some((own) => isInside(directory, own))) throw HResultError.of("EACCES");
+      await using directory = await holdDirectory(dirname(path));
+      const { realPath } = directory;
+      if (reserved.some((own) => isInside(realPath, own))) throw HResultError.of("EACCES");
       const flags = O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_NOFOLLOW;
-      const handle = await open(path, flags, FILE_MODE);
+      const handle = await open(join(directory.path, basename(path)), flags, FILE_MODE);
       const { dev, ino } = await handle.stat({ bigint: true });
       return new DestinationFile(path, handle, { dev, ino });
     });
@@ -97,10 +104,14 @@ export class DestinationFile {
     });
   }
 
-  /** What was appended survives a loss of power. */
+  /** What was appended survives a loss of power; of a file that is gone or moved nothing need. */
   async sync(): Promise<void> {
+    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    const handle = await open(this.path, flags).catch(() => undefined);
+    if (handle === undefined) return;
+    await using file = handle;
     await translated(async () => {
-      await this.#handle?.datasync();
+      if (this.#isSame(await file.stat({ bigint: true }))) await file.datasync();
     });
   }
 
@@ -124,6 +135,26 @@ export class DestinationFile {
   #isSame({ dev, ino }: Identity): boolean {
     return dev === this.#identity.dev && ino === this.#identity.ino;
   }
+}
+
+interface HeldDirectory extends AsyncDisposable {
+  /** Leads there whatever happens to the names on the way (R-FS-04). */
+  readonly path: string;
+  /** Without links. */
+  readonly realPath: string;
+}
+
+/** Elsewhere than on Linux the names are trusted. */
+async function holdDirectory(path: string): Promise<HeldDirectory> {
+  if (process.platform !== "linux") {
+    const realPath = await realpath(path);
+    return { path: realPath, realPath, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  // Neither read nor written through: whoever may make files in it may hold it.
+  const handle = await open(path, O_PATH_LINUX | O_DIRECTORY);
+  const held = `/proc/self/fd/${handle.fd}`;
+  const close = (): Promise<void> => handle.close();
+  return { path: held, realPath: await readlink(held), [Symbol.asyncDispose]: close };
 }
 
 function isInside(directory: string, other: string): boolean {

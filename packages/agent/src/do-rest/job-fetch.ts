@@ -15,10 +15,12 @@ import type { DestinationFile } from "./destination-file.ts";
 import { retryDelayMs } from "./fetch.ts";
 import type { Fetch, FetchView, RetryDelays } from "./fetch.ts";
 import { hresultOfError, isFatal } from "./hresults.ts";
+import type { KeptJobs } from "./kept-jobs.ts";
 
 export interface JobFetchDeps {
   readonly service: JobService;
   readonly file: DestinationFile;
+  readonly kept: KeptJobs;
   readonly retryDelays: RetryDelays;
   /** Monotonic. */
   readonly now: () => Millis;
@@ -84,7 +86,7 @@ export class JobFetch implements Fetch {
   }
 
   async finish(): Promise<void> {
-    await this.#apply("acknowledge");
+    await this.#deps.kept.finish(this.#jobId);
     this.#detach();
   }
 
@@ -127,9 +129,9 @@ export class JobFetch implements Fetch {
     if (hasMoved) return this.#running(snapshot);
     const explanation = await this.#deps.service.explain(this.#jobId);
     const failure = explanation && failureIn(explanation);
-    if (failure?.kind === "origin" && isUnsized(failure.error)) return { kind: "unsized" };
+    if (failure?.isLast && isUnsized(failure.error)) return { kind: "unsized" };
     // Such a job goes on by itself, where the reference agent takes the answer for the last word.
-    if (failure?.kind === "origin" && isFatal(failure.error)) return failed(failure.error);
+    if (failure?.isLast && isFatal(failure.error)) return failed(failure.error);
     return this.#running(snapshot, failure?.error);
   }
 
@@ -140,6 +142,7 @@ export class JobFetch implements Fetch {
       return { kind: "failed", hresult: file.failure.hresult };
     }
     if (isUnsized(error)) return { kind: "unsized" };
+    if (error.code === "ERR_DISK_FULL") await this.#deps.kept.clear();
     if (error.code === "ERR_REMOTE_CHANGING" && this.#restarts++ < RESTARTS_MAX) {
       await this.#beginAnew();
       return this.#running(snapshot);
@@ -252,11 +255,12 @@ function movedBytesOf(snapshot: JobSnapshot): number {
   return originBytes + cacheServerBytes + peerBytes + wastedBytes;
 }
 
-/** The origin's failure comes before those of servers that stand in for it. */
+/** The origin's failure comes before those of servers that stand in for it, where it has a part. */
 function failureIn({ files: [file] }: JobExplanation) {
   const places = file?.places ?? [];
   const place =
     places.find(({ kind, error }) => kind === "origin" && error !== undefined) ??
     places.find(({ error }) => error !== undefined);
-  return place?.error && { kind: place.kind, error: place.error };
+  const isLast = place === places.at(-1);
+  return place?.error && { isLast, error: place.error };
 }

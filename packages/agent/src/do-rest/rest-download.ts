@@ -96,7 +96,6 @@ export class RestDownload {
       await this.#look();
       if (this.#state !== "Transferred") throw HResultError.of("DO_E_INVALID_STATE");
       await this.#file?.sync();
-      await this.#file?.close();
       this.#isOver = true;
       await this.#fetch?.finish();
     });
@@ -245,7 +244,7 @@ export class RestDownload {
   async #stop(error: number, extendedError: number = HRESULTS.S_OK): Promise<void> {
     await this.#fetch?.stop();
     const view = await this.#fetch?.look();
-    if (view?.kind === "complete") return this.#complete(view.length);
+    if (view?.kind === "complete") return await this.#complete(view.length);
     this.#state = "Paused";
     this.#isBlocked = false;
     this.#error = error;
@@ -253,7 +252,9 @@ export class RestDownload {
     await this.#file?.close();
   }
 
-  #complete(length: number): void {
+  /** Transferring -> Transferred. Its client may take long to say that it is done. */
+  async #complete(length: number): Promise<void> {
+    await this.#file?.close();
     this.#state = "Transferred";
     this.#isBlocked = false;
     this.#error = HRESULTS.S_OK;
@@ -267,7 +268,7 @@ export class RestDownload {
     const view = await this.#fetch.look();
     switch (view.kind) {
       case "complete":
-        return this.#complete(view.length);
+        return await this.#complete(view.length);
       case "failed":
         return await this.#stop(view.hresult);
       case "stopped":

@@ -16,18 +16,24 @@ export interface RestDownloadsOptions {
   readonly lookIntervalMs: Millis;
 }
 
+/** Between two looks at what finalized downloads have left for peers. */
+const TRIM_INTERVAL_MS = 60_000;
+
 export class RestDownloads {
   readonly #deps: RestDownloadDeps;
   readonly #byId = new Map<string, RestDownload>();
   /** Of downloads that are over: what is still to be written down. */
   readonly #ending = new Set<Promise<void>>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
   readonly #unwatch: () => void;
   #isClosed = false;
 
   constructor(deps: RestDownloadDeps, { lookIntervalMs }: RestDownloadsOptions) {
     this.#deps = deps;
-    this.#timer = setInterval(() => this.#look(), lookIntervalMs);
+    this.#timers = [
+      setInterval(() => this.#look(), lookIntervalMs),
+      setInterval(() => void deps.kept.trim().catch(() => {}), TRIM_INTERVAL_MS),
+    ];
     this.#unwatch = watchClosing(deps.service, () => (this.#isClosed = true));
   }
 
@@ -64,7 +70,7 @@ export class RestDownloads {
   /** The clients' files stay. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     this.#unwatch();
     const all = [...this.#byId.values()];
     this.#byId.clear();

@@ -10,13 +10,14 @@
  */
 import { mkdir, realpath } from "node:fs/promises";
 import { ShoalError } from "@shoal/core";
-import type { Millis } from "@shoal/core";
+import type { Millis, Settings } from "@shoal/core";
 import type { JobService } from "@shoal/jobs";
 import type { BodyReader } from "@shoal/origin";
 import type { Logger } from "../logger.ts";
 import { ConfigFiles, prepareConfigDirectory } from "./config-files.ts";
 import type { CacheServers } from "./config-files.ts";
 import type { RetryDelays } from "./fetch.ts";
+import { KeptJobs } from "./kept-jobs.ts";
 import { RestListener } from "./listener.ts";
 import type { RestListenerOptions } from "./listener.ts";
 import { removePortFile, writePortFile } from "./port-file.ts";
@@ -51,8 +52,10 @@ export interface DoRestDeps {
   readonly reader: BodyReader;
   /** Which cache servers transfers that begin from now on ask first; `undefined`: the usual. */
   readonly setCacheServers: (servers: CacheServers | undefined) => void;
-  /** Where clients may have no files, beside the directories of the options. */
-  readonly reservedDirectories: readonly string[];
+  /** Where clients may have no files, as in the directories of the options. */
+  readonly stateDirectory: string;
+  /** Those of the cache say what stays on offer to peers when its client is done with it. */
+  readonly settings: Settings;
   readonly logger: Logger;
 }
 
@@ -78,7 +81,7 @@ export const DO_REST_TIMES: Required<DoRestTimes> = {
 
 /** Rejects with `ERR_LISTEN_FAILED`, having left nothing running. */
 export async function startDoRest(deps: DoRestDeps, options: DoRestOptions = {}): Promise<DoRest> {
-  const { logger, service, reader, setCacheServers } = deps;
+  const { logger, service, reader, setCacheServers, stateDirectory } = deps;
   const { runDirectory = DO_REST_RUN_DIRECTORY } = options;
   const { configDirectory = DO_REST_CONFIG_DIRECTORY } = options;
   const times = { ...DO_REST_TIMES, ...options.times };
@@ -95,12 +98,13 @@ export async function startDoRest(deps: DoRestDeps, options: DoRestOptions = {})
     refreshMs: times.configRefreshMs,
     now,
   });
-  const own = [...deps.reservedDirectories, runDirectory, configDirectory];
+  const own = [stateDirectory, runDirectory, configDirectory];
   const reservedDirectories = await realPathsOf(own);
-  const parts = { service, reader, now, retryDelays: times.retryDelays, reservedDirectories };
+  const kept = new KeptJobs({ ...deps, now });
+  const parts = { service, reader, kept, now, retryDelays: times.retryDelays };
   const beforeFetching = cacheServerTeller(config, setCacheServers);
   const downloads = new RestDownloads(
-    { ...parts, beforeFetching, noProgressTickMs: times.noProgressTickMs },
+    { ...parts, reservedDirectories, beforeFetching, noProgressTickMs: times.noProgressTickMs },
     { lookIntervalMs: times.lookIntervalMs },
   );
   await using opened = new AsyncDisposableStack();

@@ -7,6 +7,7 @@
  *
  * Knows notices and who may hear of which jobs. Asked by `LocalAgentService`.
  */
+import { ShoalError } from "@shoal/core";
 import type { JobId, JobState, Notice } from "@shoal/core";
 import type { JobCaller } from "@shoal/jobs";
 import type { AgentEvent, AgentWatcher } from "./agent-service.ts";
@@ -24,7 +25,7 @@ interface Watching {
   readonly caller: JobCaller;
 }
 
-export class AgentEvents {
+export class AgentEvents implements Disposable {
   readonly #briefOf: BriefOf;
   readonly #watching = new Set<Watching>();
   readonly #changed = new Set<JobId>();
@@ -68,8 +69,9 @@ export class AgentEvents {
     }
   }
 
-  close(error: Error): void {
+  [Symbol.dispose](): void {
     this.#tellJobs();
+    const error = new ShoalError("ERR_AGENT_CLOSED");
     this.#closedWith = error;
     const all = [...this.#watching];
     this.#watching.clear();

@@ -46,8 +46,6 @@ export interface AgentServiceHooks {
   reload?(service: AgentService): Promise<void>;
   /** Looks at everything, within 15 s. */
   diagnose?(service: AgentService): Promise<readonly CheckReport[]>;
-  /** The agent was started in safe mode after crashes (R-PROC-04). Default: it was not. */
-  readonly isSafeMode?: boolean;
 }
 
 /** What of a running agent the service asks. */

@@ -21,6 +21,8 @@ export interface ServiceParts {
   readonly stateDirectory: string;
   /** The current key first; empty: no group. */
   readonly groupKeys: readonly Uint8Array[];
+  /** Started after crashes (R-PROC-04). */
+  readonly isSafeMode: boolean;
   readonly hooks: AgentServiceHooks;
   readonly monitor: AgentMonitor;
   readonly events: AgentEvents;
@@ -44,7 +46,7 @@ export function serviceHost(
     peerId: agent.peerId,
     addresses: agent.addresses,
     stateDirectory,
-    isSafeMode: hooks.isSafeMode === true,
+    isSafeMode: parts.isSafeMode,
     ...(groupKey && { groupName: groupNameOf(groupKey) }),
   });
   return {

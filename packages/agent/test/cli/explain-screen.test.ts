@@ -13,8 +13,6 @@ import type {
   ReasonCode,
   ReasonRow,
 } from "@shoal/core";
-import type { CommandContext } from "../../src/cli/command-context.ts";
-import { runExplain } from "../../src/cli/explain-command.ts";
 import { explanationText } from "../../src/cli/explain-screen.ts";
 
 function reason<Code extends ReasonCode>(code: Code, facts: Partial<Reason> = {}): Reason<Code> {
@@ -123,8 +121,4 @@ test("stays a screen: many sources, peers and files are counted, and their text 
   expect(text).not.toContain("\u001b");
   expect(text).not.toContain("\u202e");
   expect(text.length).toBeLessThan(40_000);
-});
-
-test("the place of the agent's socket has to be named", async () => {
-  await expect(runExplain("5f0c", {}, {} as CommandContext)).rejects.toThrow("--job-socket PATH");
 });

@@ -17,7 +17,11 @@ describe("shoal get refuses before it touches anything", () => {
     const nothing = (): void => {};
     const terminal = { say: nothing, data: nothing, out: nothing, json: nothing };
     const context = { terminal, env: env(), signal: new AbortController().signal };
-    return runGet(url, { mdns: false, ...options }, context as unknown as CommandContext);
+    return runGet(
+      url,
+      { agent: false, mdns: false, ...options },
+      context as unknown as CommandContext,
+    );
   };
 
   test.each<[string, string | undefined, object, string]>([

@@ -47,7 +47,7 @@ function view(file: Partial<FileSnapshot>, rest: Partial<ProgressView> = {}): Pr
     transferredFileCount: 0,
     files: [complete],
   };
-  return { name: "disk.iso", snapshot, rateBytesPerSec: 0, connectedCount: 0, ...rest };
+  return { name: "disk.iso", snapshot, rateBytesPerSec: 0, ...rest };
 }
 
 const half = {
@@ -56,7 +56,7 @@ const half = {
   originBytes: 40 * MiB,
   peerBytes: 67.5 * MiB,
 };
-const moving = view(half, { rateBytesPerSec: 81 * MiB, connectedCount: 3 });
+const moving = view({ ...half, peers: 3 }, { rateBytesPerSec: 81 * MiB });
 
 test("shows part, bytes, rate, time left and bytes by source", () => {
   expect(renderProgressLine(moving)).toBe(

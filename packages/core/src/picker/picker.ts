@@ -121,12 +121,9 @@ export class Picker {
     return this.#sources.get(slot).haveCount;
   }
 
-  /** Whether some source has a piece that is neither held nor requested. O(1), or a step each. */
+  /** Whether some source has a piece that is neither held nor requested. O(1). */
   hasFreeOffer(): boolean {
-    if (this.#freeCount === 0) return false;
-    if (this.#sources.hasSeeds) return true;
-    for (const source of this.#sources.partials) if (source.freeCount > 0) return true;
-    return false;
+    return this.#freeCount > 0 && (this.#sources.hasSeeds || this.#sources.hasOffering);
   }
 
   /** Whether the source has a piece that we do not hold. O(1). */
@@ -173,7 +170,7 @@ export class Picker {
     const state = this.#states[piece]!;
     if ((state & HELD) === 0) source.missingCount++;
     if (state !== 0) return;
-    source.freeCount++;
+    this.#sources.setFree(source, source.freeCount + 1);
     source.rankMin = Math.min(source.rankMin, this.#ranks[piece]!);
   }
 
@@ -195,7 +192,7 @@ export class Picker {
     source.have.delete(piece);
     const state = this.#states[piece]!;
     if ((state & HELD) === 0) source.missingCount--;
-    if (state === 0) source.freeCount--;
+    if (state === 0) this.#sources.setFree(source, source.freeCount - 1);
     if (didCount) this.#changeRank(piece, -2);
   }
 
@@ -314,7 +311,7 @@ export class Picker {
 
   /** Sets the counts of a source that is new among the partial ones. */
   #countPieces(source: Source): void {
-    source.freeCount = source.have.intersect(this.#free, this.#listed);
+    this.#sources.setFree(source, source.have.intersect(this.#free, this.#listed));
     source.missingCount = source.freeCount;
     for (const piece of this.#inFlight) if (source.have.has(piece)) source.missingCount++;
     source.rankMin = rankMinOf(source);
@@ -369,7 +366,7 @@ export class Picker {
     if (!this.#isDirty) this.#order.insert(piece, rank);
     for (const source of this.#sources.partials) {
       if (!source.have.has(piece)) continue;
-      source.freeCount++;
+      this.#sources.setFree(source, source.freeCount + 1);
       source.rankMin = Math.min(source.rankMin, rank);
     }
   }
@@ -378,7 +375,9 @@ export class Picker {
     this.#freeCount--;
     this.#free.delete(piece);
     if (!this.#isDirty) this.#order.remove(piece, this.#ranks[piece]!);
-    for (const source of this.#sources.partials) if (source.have.has(piece)) source.freeCount--;
+    for (const source of this.#sources.partials) {
+      if (source.have.has(piece)) this.#sources.setFree(source, source.freeCount - 1);
+    }
   }
 
   #leaveInFlight(piece: PieceIndex): void {

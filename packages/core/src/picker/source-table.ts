@@ -17,7 +17,7 @@ export interface Source {
   haveCount: number;
   /** Index in `partials`; `COMPLETE` for a source that has every piece. */
   partialIndex: number;
-  /** Partial sources only: how many of its pieces are free, and how many we do not hold. */
+  /** Partial sources only: how many of its pieces are free (`setFree`), and how many not held. */
   freeCount: number;
   missingCount: number;
   /** Partial sources only: no free piece it has ranks lower than this. */
@@ -79,20 +79,27 @@ export function isCounted(source: Source, piece: number): boolean {
   return room > 0;
 }
 
+function countedSeedsOf({ seedCount }: SourceGroup): number {
+  return Math.min(seedCount, COUNTED_PER_GROUP_MAX);
+}
+
 export class SourceTable {
   /** In no order; read only. */
   readonly partials: Source[] = [];
   readonly #bySlot: Array<Source | undefined> = [];
   readonly #groups = new Map<string, SourceGroup>();
   #seedCount = 0;
+  #countedSeeds = 0;
+  #offering = 0;
 
   /** Complete sources that count. */
   get countedSeeds(): number {
-    let count = 0;
-    for (const { seedCount } of this.#groups.values()) {
-      count += Math.min(seedCount, COUNTED_PER_GROUP_MAX);
-    }
-    return count;
+    return this.#countedSeeds;
+  }
+
+  /** Whether a partial source has a free piece. */
+  get hasOffering(): boolean {
+    return this.#offering > 0;
   }
 
   get hasSeeds(): boolean {
@@ -131,8 +138,7 @@ export class SourceTable {
     this.#bySlot[slot] = source;
     this.#groups.set(group.address, group);
     group.sources.push(source);
-    group.seedCount++;
-    this.#seedCount++;
+    this.#countSeed(group, 1);
     if (!have.isFull) this.makePartial(source);
     return source;
   }
@@ -141,8 +147,7 @@ export class SourceTable {
     const source = this.get(slot);
     if (!isSeed(source)) this.makeSeed(source);
     const { group } = source;
-    this.#seedCount--;
-    group.seedCount--;
+    this.#countSeed(group, -1);
     group.sources.splice(group.sources.indexOf(source), 1);
     if (group.sources.length === 0) this.#groups.delete(group.address);
     this.#bySlot[slot] = undefined;
@@ -155,17 +160,23 @@ export class SourceTable {
       this.partials[source.partialIndex] = last;
       last.partialIndex = source.partialIndex;
     }
+    this.setFree(source, 0);
     source.partialIndex = COMPLETE;
-    source.group.seedCount++;
-    this.#seedCount++;
+    this.#countSeed(source.group, 1);
   }
 
   /** complete -> partial */
   makePartial(source: Source): void {
     source.partialIndex = this.partials.length;
     this.partials.push(source);
-    source.group.seedCount--;
-    this.#seedCount--;
+    this.#countSeed(source.group, -1);
+  }
+
+  /** So many of a partial source's pieces are free. */
+  setFree(source: Source, freeCount: number): void {
+    if (source.freeCount > 0) this.#offering--;
+    if (freeCount > 0) this.#offering++;
+    source.freeCount = freeCount;
   }
 
   /** How many partial sources count for a piece, of all groups together. */
@@ -180,6 +191,11 @@ export class SourceTable {
     const sources = this.#bySlot.filter((source) => source !== undefined);
     assert(sources.filter(isSeed).length === this.#seedCount, "complete sources must be counted");
     assert(this.partials.length === sources.length - this.#seedCount, "partial sources");
+    const offering = this.partials.filter(({ freeCount }) => freeCount > 0);
+    assert(offering.length === this.#offering, "sources with free pieces must be counted");
+    let counted = 0;
+    for (const group of this.#groups.values()) counted += countedSeedsOf(group);
+    assert(counted === this.#countedSeeds, "complete sources that count");
     for (const { address, sources: members, seedCount } of this.#groups.values()) {
       assert(members.length > 0, `nobody is at ${address}`);
       assert(members.filter(isSeed).length === seedCount, "complete sources of a group");
@@ -200,5 +216,11 @@ export class SourceTable {
       assert(source.freeCount === counts.free, "a source's free pieces must be counted");
       assert(source.missingCount === counts.missing, "a source's missing pieces must be counted");
     }
+  }
+  #countSeed(group: SourceGroup, by: 1 | -1): void {
+    this.#seedCount += by;
+    this.#countedSeeds -= countedSeedsOf(group);
+    group.seedCount += by;
+    this.#countedSeeds += countedSeedsOf(group);
   }
 }

@@ -167,6 +167,13 @@ export const LOCAL_ERRORS = {
     409,
     "E_ABORT",
   ),
+  ERR_JOB_SUSPENDED: row(
+    "The job was suspended",
+    "Resume it, or run the same command again.",
+    7,
+    409,
+    "E_ABORT",
+  ),
   ERR_FILE_UNREADABLE: row(
     "The file cannot be read",
     "Check the path and its permissions.",

@@ -66,7 +66,10 @@ export class CacheHosts {
     this.#first = 0;
   }
 
-  /** How long a transfer stays with servers that fail, where that does not follow from settings. */
+  /**
+   * How long a transfer stays with servers that fail, where that does not follow from settings;
+   * `Infinity` for ever: then the origin has no part in it, and no ban leads there.
+   */
   get fallbackMs(): Millis | undefined {
     return this.#fallbackMs;
   }
@@ -79,6 +82,7 @@ export class CacheHosts {
   /** When it may be asked; an instant long past when it is not banned. */
   bannedUntil(cacheHost: string, originHost: string): Millis {
     if (!this.#isAllowed()) return Infinity;
+    if (this.#fallbackMs === Infinity) return -Infinity;
     return Math.max(
       this.#bans.get(cacheHost) ?? -Infinity,
       this.#bans.get(banKey(cacheHost, originHost)) ?? -Infinity,

@@ -88,7 +88,7 @@ export class FileSources {
   constructor(deps: FileSourcesDeps, { file, isForeground }: FileSourcesOptions, now: Millis) {
     this.#deps = deps;
     const { settings, cacheHosts } = deps;
-    this.#states = file === undefined ? [] : statesOf(file, cacheHosts.inTurn);
+    this.#states = file === undefined ? [] : statesOf(file, cacheHosts);
     this.#peersOnlyUntil =
       now + (isForeground ? settings.p2pDelayForegroundMs : settings.p2pDelayBackgroundMs);
     const { cacheFallbackForegroundMs, cacheFallbackBackgroundMs } = settings;
@@ -132,7 +132,8 @@ export class FileSources {
     const transient = this.#states.findLast(({ fatal, lastError }) => !fatal && lastError);
     if (transient?.lastError !== undefined) return { error: transient.lastError, fatal: false };
     const isOver = this.#states.length > 0 && !this.isUsable;
-    const own = this.#states.find(({ source }) => source.kind === "origin")?.fatal;
+    const isOwn = ({ source }: State): boolean => source.kind === "origin";
+    const own = (this.#states.find(isOwn) ?? this.#states[0])?.fatal;
     // A place that was left for another may have failed in a way that passes.
     const fatal = own === undefined || !ERRORS[own.code].transient;
     return isOver && own !== undefined ? { error: own, fatal } : undefined;
@@ -355,17 +356,18 @@ export class FileSources {
   }
 }
 
-function statesOf(file: JobFileSpec, cacheHosts: readonly string[]): State[] {
+function statesOf(file: JobFileSpec, { inTurn, fallbackMs }: CacheHosts): State[] {
   const { url, mirrors = [], request } = file;
   if (url === undefined) return [];
   const states: State[] = [];
   const own = URL.parse(url);
-  for (const host of cacheHosts) {
+  for (const host of inTurn) {
     const cached = cacheUrl(host, url);
     if (cached === undefined || own === null) continue;
     const source = { kind: "cacheServer", url: cached, host: hostOf(cached) } as const;
     states.push({ source, cache: { host, originHost: own.hostname }, ...FRESH });
   }
+  if (fallbackMs === Infinity && states.length > 0) return states;
   const known = new Set<string>();
   for (const place of [url, ...mirrors]) {
     if (known.has(place)) continue;

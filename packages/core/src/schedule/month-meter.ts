@@ -45,7 +45,7 @@ export class MonthMeter {
   /** What earlier runs have counted in the month, less what this run had counted before it. */
   #before: MonthTotals;
   /** As it was stored last. */
-  #saved = "";
+  #saved = JSON.stringify(NO_TOTALS);
 
   constructor(deps: MonthMeterDeps) {
     this.#deps = deps;
@@ -58,6 +58,7 @@ export class MonthMeter {
     this.#sentBytes += usage.internetSentBytes;
     this.#month = usage.month;
     if (usage.totals !== undefined) this.#before = addTotals(this.#before, usage.totals, 1);
+    this.#saved = JSON.stringify(this.#totals());
   }
 
   /** What there is of the month at `now`. */
@@ -102,7 +103,9 @@ export class MonthMeter {
   #turn(now: Millis): void {
     const month = monthAt(this.#deps.wallClock.at(now));
     if (month <= this.#month) return;
+    const isFirst = this.#month === "";
     this.#month = month;
+    if (isFirst) return;
     this.#sentBytes = 0;
     this.#before = addTotals(NO_TOTALS, totalsOf(this.#deps.counters), -1);
   }

@@ -35,6 +35,7 @@ export interface Link {
   stalledUntil: Millis;
   readonly received: RateMeter;
   readonly connectedAt: Millis;
+  readonly transport: string | undefined;
   /** For those who look on: piece bytes that came from it, and that it was sent. */
   readonly traffic: { readonly received: TrafficMeter; readonly sent: TrafficMeter };
   /** From the request on, smoothed over pieces; 0 before the first. Waiting in queues is part of it. */
@@ -47,7 +48,11 @@ const PROBATION_OWED_MAX = 2;
 
 /** The link with a peer that has just connected. */
 export function newLink(
-  { peerId, requestsMax }: { readonly peerId: PeerId; readonly requestsMax: number },
+  {
+    peerId,
+    requestsMax,
+    transport,
+  }: { readonly peerId: PeerId; readonly requestsMax: number; readonly transport?: string },
   place: Pick<Link, "address" | "peerClass" | "proximity" | "slot">,
   now: Millis,
 ): Link {
@@ -64,6 +69,7 @@ export function newLink(
     stalledUntil: 0,
     received: new RateMeter(now),
     connectedAt: now,
+    transport,
     traffic: { received: new TrafficMeter(), sent: new TrafficMeter() },
     msPerByte: 0,
   };
@@ -84,11 +90,9 @@ export function owedBy(link: Link): number {
   return link.outstanding + link.unverified;
 }
 
-/** Whether the peers on probation at the link's address owe us all that they may together. */
-export function isCrowded(link: Link, all: Iterable<Link>): boolean {
+/** Whether the peers on probation, of those at one address, owe us all that they may together. */
+export function isCrowded(linksThere: readonly Link[]): boolean {
   let owed = 0;
-  for (const other of all) {
-    if (other.address === link.address && isOnProbation(other)) owed += owedBy(other);
-  }
+  for (const link of linksThere) if (isOnProbation(link)) owed += owedBy(link);
   return owed >= PROBATION_OWED_MAX;
 }

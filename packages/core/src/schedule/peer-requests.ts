@@ -182,7 +182,7 @@ export class PeerRequests {
     if (!picker.interesting(link.slot)) return "nothingNew";
     if (picker.freeCount === 0) return "othersAsked";
     if (isOnProbation(link) && owedBy(link) > 0) return "probation";
-    if (isOnProbation(link) && isCrowded(link, this.#deps.peers.links.values())) {
+    if (isOnProbation(link) && isCrowded(this.#deps.peers.linksAt(link.address))) {
       return "addressProbation";
     }
     const refusal = this.#shares.refusal(link, pieceLengthMax);
@@ -266,7 +266,7 @@ export class PeerRequests {
       if (owedBy(link) === 0 && link.busyUntil <= now && !isOnProbation(link)) continue;
       if (!this.#ledger.picker.interesting(link.slot)) continue;
       owed += owedBy(link);
-      if (isOnProbation(link) && isCrowded(link, this.#deps.peers.links.values())) owed++;
+      if (isOnProbation(link) && isCrowded(this.#deps.peers.linksAt(link.address))) owed++;
       if (link.busyUntil > now) this.#deadline = Math.min(this.#deadline, link.busyUntil);
     }
     const ownOwed = this.#requests.size + this.#ledger.storingCount;

@@ -15,7 +15,7 @@ import type { Random } from "../random.ts";
 import { peerClassOf, RECEIVED_COUNTERS } from "../policy/peer-class.ts";
 import { proximityOf } from "../policy/proximity.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Offence, PeerReach, SwarmEvent } from "../ports/swarm-port.ts";
+import type { Offence, SwarmEvent } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
 import { Conduct } from "./conduct.ts";
@@ -61,6 +61,7 @@ export interface PeerTableParts {
   readonly dialling: number;
 }
 
+type PeerConnected = Omit<Extract<SwarmEvent, { type: "peerConnected" }>, "type">;
 type DialFailure = Extract<SwarmEvent, { type: "dialFailed" }>;
 
 export class PeerTable implements BanList {
@@ -70,6 +71,9 @@ export class PeerTable implements BanList {
   readonly #backoff: DialBackoff;
   readonly #peers = new Map<PeerId, Peer>();
   readonly #links = new Map<PeerId, Link>();
+  /** The same by slot, and by address. */
+  readonly #linksBySlot: Array<Link | undefined> = [];
+  readonly #linksByAddress = new Map<string, readonly Link[]>();
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   readonly #dialler: Dialler;
@@ -125,8 +129,12 @@ export class PeerTable implements BanList {
   }
   /** Where the connected peer with the slot is. */
   addressOf(slot: number): string {
-    for (const link of this.#links.values()) if (link.slot === slot) return link.address;
-    return "";
+    return this.#linksBySlot[slot]?.address ?? "";
+  }
+
+  /** Connected peers with the address; not to be kept. O(1). */
+  linksAt(address: string): readonly Link[] {
+    return this.#linksByAddress.get(address) ?? [];
   }
 
   /** Returns whether that changes what there is to do. */
@@ -162,10 +170,7 @@ export class PeerTable implements BanList {
   }
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
-  connected(
-    event: { peerId: PeerId; host: string; requestsMax: number; reach?: PeerReach },
-    now: Millis,
-  ): Link | undefined {
+  connected(event: PeerConnected, now: Millis): Link | undefined {
     let peer = this.#peers.get(event.peerId);
     const address = addressKey(event.host);
     const isBanned =
@@ -192,7 +197,10 @@ export class PeerTable implements BanList {
     peer.state = { name: "connected", link };
     peer.dialFailures = 0;
     this.#backoff.succeeded(address);
+    this.#unlist(event.peerId);
     this.#links.set(event.peerId, link);
+    this.#linksBySlot[slot] = link;
+    this.#linksByAddress.set(address, [...this.linksAt(address), link]);
     this.#deps.outbox.notice({ type: "peerConnected", peerId: event.peerId });
     this.#dialler.dial(now);
     return link;
@@ -200,10 +208,9 @@ export class PeerTable implements BanList {
 
   /** connected -> known, or stays banned. Returns the link that ended, if there was one. */
   disconnected(peerId: PeerId, reason: string, now: Millis): Link | undefined {
-    const link = this.#links.get(peerId);
+    const link = this.#unlist(peerId);
     const peer = this.#peers.get(peerId);
     if (link !== undefined) {
-      this.#links.delete(peerId);
       this.#freeSlots.push(link.slot);
       this.#deps.outbox.notice({ type: "peerDisconnected", peerId, reason });
     }
@@ -221,7 +228,7 @@ export class PeerTable implements BanList {
     this.#dialler.ended();
     this.#waitBeforeDialling(peer, now);
     if (isForeign) peer.state = { name: "known", dialAt: now + LIMITS.foreignRetryMs };
-    this.#backoff.failed(peer, (address) => this.#linksAt(address).length > 0, now);
+    this.#backoff.failed(peer, (address) => this.linksAt(address).length > 0, now);
     this.#dialler.dial(now);
   }
 
@@ -289,7 +296,7 @@ export class PeerTable implements BanList {
    */
   hasRoom(link: Link, pieceLength: number, now: Millis, yields: boolean): boolean {
     if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
-    if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(link, this.#links.values());
+    if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(this.linksAt(link.address));
     if (yields) return link.outstanding < link.requestsMax;
     const { inFlightPerPeerMax } = this.#deps.settings;
     const asked = link.outstanding - link.yielding;
@@ -339,7 +346,7 @@ export class PeerTable implements BanList {
   /** Sends away who has proved nothing, from an address that is refused (R-BAN-02). */
   #emptyAddress(address: string, now: Millis): void {
     this.#dialler.changed();
-    for (const link of this.#linksAt(address)) {
+    for (const link of this.linksAt(address)) {
       const { peerId } = link;
       const peer = this.#peers.get(peerId);
       if (peer?.state.name !== "connected" || peer.isStatic || !isOnProbation(link)) continue;
@@ -349,18 +356,22 @@ export class PeerTable implements BanList {
     }
   }
 
+  #unlist(peerId: PeerId): Link | undefined {
+    const link = this.#links.get(peerId);
+    if (link === undefined) return undefined;
+    this.#links.delete(peerId);
+    this.#linksBySlot[link.slot] = undefined;
+    const others = this.linksAt(link.address).filter((other) => other !== link);
+    if (others.length > 0) this.#linksByAddress.set(link.address, others);
+    else this.#linksByAddress.delete(link.address);
+    return link;
+  }
+
   /** Some places are kept for those that are worth one beyond those that are wanted anyway. */
   #linksMax(peer: Peer | undefined): number {
     const { connectionsMax } = this.#deps.settings;
     if (peer?.isStatic === true || peer?.isPreferred === true) return connectionsMax;
     return connectionsMax - Math.floor(connectionsMax / PREFERRED_PART);
-  }
-
-  #linksAt(address: string): Link[] {
-    return this.#links
-      .values()
-      .filter((link) => link.address === address)
-      .toArray();
   }
 
   #waitBeforeDialling(peer: Peer, now: Millis): void {

@@ -19,7 +19,6 @@ import type { ErrorInfo } from "../registry/errors.ts";
 import type { MachineFacts, Peering } from "../policy/peering.ts";
 import type { PaceSettings } from "../registry/pace-settings.ts";
 import type { ContentId, JobId, Millis, PeerId, UnixMillis } from "../units.ts";
-import type { Pacer } from "../pace/pacer.ts";
 import type { Announcements } from "./announcements.ts";
 import type { CacheHosts } from "./cache-hosts.ts";
 import { explainJob } from "./explain-job.ts";
@@ -35,6 +34,7 @@ import type { BanList } from "./conduct.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { createMachineDeps } from "./scheduler-deps.ts";
 import type { SchedulerDeps } from "./scheduler-deps.ts";
+import { countFailure, countNotice } from "./security-counts.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
 import type { PeerEvent } from "./stage.ts";
@@ -48,7 +48,6 @@ export class Scheduler {
   readonly overview: Overview;
   readonly #outbox = new Outbox();
   readonly #wallClock = new WallClock();
-  readonly #pacer: Pacer;
   readonly #deps: MachineDeps;
   readonly #peers: PeerTable;
   readonly #transfers: TransferTable;
@@ -62,17 +61,16 @@ export class Scheduler {
     const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters: this.counters };
     this.#deps = createMachineDeps(options, own);
     this.#peers = this.#deps.peers;
-    this.#pacer = this.#deps.pacer;
     this.#transfers = new TransferTable(this.#deps);
     this.#membership = new Membership(this.#deps, this.#transfers);
     this.#jobs = new JobTable(this.#deps, this.#transfers);
     this.#uploads = new UploadQueue(this.#deps);
-    const { announcements } = this.#deps.publishers;
-    const [uploads, transfers, jobs] = [this.#uploads, this.#transfers, this.#jobs];
-    this.#serving = new Serving({ ...this.#deps, uploads, transfers, announcements });
-    const membership = this.#membership;
-    this.overview = new Overview({ ...this.#deps, jobs, transfers, membership, uploads });
-    this.#linkEvents = new LinkEvents({ ...this.#deps, uploads, transfers, membership, jobs });
+    const [uploads, transfers] = [this.#uploads, this.#transfers];
+    const [membership, jobs] = [this.#membership, this.#jobs];
+    const all = { ...this.#deps, uploads, transfers, membership, jobs };
+    this.overview = new Overview(all);
+    this.#serving = new Serving(all);
+    this.#linkEvents = new LinkEvents(all);
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -93,14 +91,14 @@ export class Scheduler {
    * changed nothing, for a value out of range or a setting that only a start can change.
    */
   applySettings(changes: Partial<PaceSettings>, now: Millis): void {
-    this.#pacer.apply(changes, now);
+    this.#deps.pacer.apply(changes, now);
     this.#uploads.rateChanged();
     this.#settle(now);
   }
 
   /** The limits and windows in force. */
   get paceSettings(): PaceSettings {
-    return this.#pacer.settings;
+    return this.#deps.pacer.settings;
   }
 
   /** Refused with ERR_USAGE, ERR_URL_INVALID, ERR_DESTINATION_INVALID, ERR_JOB_LIMIT and others. */
@@ -120,7 +118,7 @@ export class Scheduler {
   /** Adds files or changes values. All of it happens or, when it is refused, none. */
   changeJob(jobId: JobId, change: JobChange, now: Millis, guard?: VerbGuard): VerbResult {
     const result = this.#jobs.change(jobId, change, now, guard);
-    this.#pacer.divide(now);
+    this.#deps.pacer.divide(now);
     this.#settle(now);
     return result;
   }
@@ -235,6 +233,7 @@ export class Scheduler {
 
   /** Returns false where nothing came of it that moves `pollDeadline`: most of what members say. */
   handle(event: SchedulerEvent, now: Millis): boolean {
+    countFailure(this.counters, event);
     switch (event.type) {
       case "originAnswered":
       case "originProbed":
@@ -288,7 +287,7 @@ export class Scheduler {
   }
 
   pollNotice(): Notice | undefined {
-    return this.#outbox.pollNotice();
+    return countNotice(this.counters, this.#outbox.pollNotice());
   }
 
   /** The next instant at which `handleTimeout` has something to do; `Infinity` when none is known. */
@@ -298,14 +297,14 @@ export class Scheduler {
       this.#transfers.pollDeadline(),
       this.#membership.pollDeadline(),
       this.#jobs.pollDeadline(),
-      this.#pacer.pollDeadline(),
+      this.#deps.pacer.pollDeadline(),
       this.#uploads.pollDeadline(),
     );
   }
 
   handleTimeout(now: Millis): void {
     if (this.#peers.pollDeadline() <= now) this.#peers.handleTimeout(now);
-    this.#pacer.handleTimeout(now);
+    this.#deps.pacer.handleTimeout(now);
     this.#uploads.month.handleTimeout(now);
     this.#transfers.handleTimeout(now);
     this.#membership.handleTimeout(now);

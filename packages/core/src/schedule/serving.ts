@@ -32,7 +32,7 @@ export interface ServingDeps {
   readonly transfers: TransferTable;
   readonly peers: PeerTable;
   readonly pacer: Pick<Pacer, "sent">;
-  readonly announcements: Announcements;
+  readonly publishers: { readonly announcements: Announcements };
 }
 
 export class Serving {
@@ -45,14 +45,14 @@ export class Serving {
   readonly #announcements: Announcements;
 
   constructor(deps: ServingDeps) {
-    const { outbox, counters, uploads, transfers, peers, pacer, announcements } = deps;
+    const { outbox, counters, uploads, transfers, peers, pacer, publishers } = deps;
     this.#outbox = outbox;
     this.#pacer = pacer;
     this.#counters = counters;
     this.#uploads = uploads;
     this.#transfers = transfers;
     this.#peers = peers;
-    this.#announcements = announcements;
+    this.#announcements = publishers.announcements;
   }
 
   handle(event: ServingEvent, now: Millis): void {

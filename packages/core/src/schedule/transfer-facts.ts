@@ -5,7 +5,7 @@ import { isNone, noneByClass } from "../policy/peer-class.ts";
 import { parseHttpDate } from "../ports/http-date.ts";
 import type { OriginEvent, OriginResponse } from "../ports/origin-port.ts";
 import type { UnixMillis } from "../units.ts";
-import type { FetchBytes } from "./fetcher-options.ts";
+import type { FetchBytes, FetcherOptions } from "./fetcher-options.ts";
 import { PieceRecord } from "./piece-record.ts";
 
 export class TransferFacts {
@@ -27,6 +27,15 @@ export class TransferFacts {
   pieces: PieceRecord | undefined;
   /** What is there at first was stored by an earlier run of the agent. */
   isContinued = false;
+
+  /** What somebody counts up who fetches pieces that are not held. */
+  toCount(
+    layout: PieceLayout,
+    have: PieceSet,
+  ): Pick<FetcherOptions, "have" | "record" | "bytes" | "receivedBytes"> {
+    const { bytes, receivedBytes } = this;
+    return { have, record: this.recordFor(layout, have), bytes, receivedBytes };
+  }
 
   /** The record of where pieces came from, for somebody who fetches those that are not held. */
   recordFor(layout: PieceLayout, have: PieceSet): PieceRecord {

@@ -313,9 +313,7 @@ export class Transfer {
     const { transferId, sources, facts } = this;
     const [resolution, job] = [this.#resolution, this.#job];
     if (resolution === undefined || job === undefined) return;
-    const record = facts.recordFor(resolution.layout, have);
-    const received = { bytes: facts.bytes, receivedBytes: facts.receivedBytes };
-    const pieces = { have, record, ...received, ...(reusable && { reusable }) };
+    const pieces = { ...facts.toCount(resolution.layout, have), ...(reusable && { reusable }) };
     const own = { urgency: job.urgency, isStreamed: job.file.toStream === true, transferId };
     const base = { ...fetcherOptions(resolution, sources), mayServe: () => this.terms.mayServe };
     const fetcher = new Fetcher(this.#deps, { ...base, ...own, ...pieces }, now);

@@ -146,6 +146,7 @@ describe("a month's usage", () => {
   it.each([
     [{ month: "2026-01", internetSentBytes: 5 }, true],
     [{ month: "2026-13", internetSentBytes: 5 }, false],
+    [{ month: "2026-01", internetSentBytes: 5, totals: { originBytes: 1 } }, false],
     [{ month: "2026-01", internetSentBytes: -1 }, false],
     [{ month: "2026-01" }, false],
     [undefined, false],

@@ -57,6 +57,25 @@ describe("cache servers", () => {
     expect(hosts.isBanned("a", "one", 900_000)).toBe(false);
   });
 
+  test("others can be named for what is opened from now on, and taken back; bans stay", () => {
+    const hosts = new CacheHosts(["a", "b"]);
+    hosts.failed("a", "one", { error: gone, hasDelivered: false }, 0);
+    hosts.set({ hosts: ["c", "a"], fallbackMs: 12_000 });
+    expect([hosts.inTurn, hosts.fallbackMs]).toEqual([["c", "a"], 12_000]);
+    expect(hosts.isBanned("a", "one", 1)).toBe(true);
+    hosts.set({ hosts: [] });
+    expect([hosts.inTurn, hosts.fallbackMs]).toEqual([[], undefined]);
+    hosts.set(undefined);
+    expect(hosts.inTurn).toEqual(["a", "b"]);
+  });
+
+  test("a name that does not resolve bans one for all", () => {
+    const hosts = new CacheHosts(["a"]);
+    const unresolved = errorInfo("ERR_ORIGIN_UNRESOLVED");
+    hosts.failed("a", "one", { error: unresolved, hasDelivered: false }, 0);
+    expect(hosts.isBanned("a", "two", 0)).toBe(true);
+  });
+
   test("one that cannot be reached is banned for all, one that broke off is not", () => {
     const hosts = new CacheHosts(["a", "b"]);
     hosts.failed("b", "one", { error: gone, hasDelivered: true }, 0);

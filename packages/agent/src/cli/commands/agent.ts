@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import { POLICY_PRESETS } from "@shoal/core";
 import type { Policies } from "@shoal/core";
+import { DO_REST_CONFIG_DIRECTORY, DO_REST_RUN_DIRECTORY } from "../../do-rest/start-do-rest.ts";
 import type { AgentCommandOptions } from "../agent-command.ts";
 import { addNetworkOptions, listed, subcommand } from "../define-command.ts";
 import type { Register } from "../define-command.ts";
@@ -33,6 +34,9 @@ export const addAgent: Register = (program, context) => {
       ).choices(POLICY_PRESETS),
     )
     .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
+    .option("--do-rest", "serve programs of Microsoft's DO SDK for Linux (docs/do-rest.md)")
+    .option("--do-rest-run <DIR>", `their port file goes here (default: ${DO_REST_RUN_DIRECTORY})`)
+    .option("--do-rest-config <DIR>", `their settings (default: ${DO_REST_CONFIG_DIRECTORY})`)
     .option("--json", "print the addresses as a line of JSON")
     .action(async (options: AgentCommandOptions) => {
       const { runAgentCommand } = await import("../agent-command.ts");

@@ -13,7 +13,11 @@ export const addGet: Register = (program, context) => {
     "shoal get https://example.org/disk.iso.meta4 -o downloads",
   ])
     .summary("download a file")
-    .description("Downloads a file. An interrupted download goes on with the same command.")
+    .description(
+      "Downloads a file. An interrupted download goes on with the same command. The agent that " +
+        "runs does the work, if it is yours; an agent of the command's own does where none runs, " +
+        "or where options say how it is to be set up.",
+    )
     .argument(
       "[URL]",
       "where the file comes from, or a Metalink document (.meta4), also one on this machine; " +
@@ -29,8 +33,12 @@ export const addGet: Register = (program, context) => {
     .option("--overwrite", "replace the file when it exists")
     .addOption(valued("--limit <RATE>", "fetch at most 500KiB, 2MiB in a second", parseRate))
     .addOption(valued("--timeout <DURATION>", "give up after 30s, 5min, 2h", parseDuration));
-  addNetworkOptions(command)
+  command
+    .option("--no-agent", "use an agent of the command's own, whether or not one runs")
+    .option("--socket <PATH>", "the agent to use (default: $SHOAL_SOCKET, or yours if it runs)");
+  addNetworkOptions(command.optionsGroup("Options of an agent of the command's own:"))
     .option("--state <DIR>", "keep state here (default: one directory for each FILE)")
+    .optionsGroup("What is printed:")
     .option("--explain", "say at the end where the bytes came from, and why")
     .option("--json", "print progress and result as lines of JSON")
     .action(async (url: string | undefined, options: GetOptions) => {

@@ -37,7 +37,7 @@ export const addPublish: Register = (program, context) => {
     )
     .option("--overwrite", "of a URL: replace the file when it exists")
     .option("--state <DIR>", "of a URL: the state of the agent that announces it, not running now")
-    .option("--job-socket <PATH>", "of a URL: where the agent that announces it runs")
+    .option("--socket <PATH>", "of a URL: the agent that announces it (default: as other commands)")
     .option("--ca <FILE>", "of a URL: trust the certificate authorities in this PEM file too")
     .option("--json", "print one JSON object")
     .action(async (file: string, options: PublishOptions) => {
