@@ -190,7 +190,7 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
     logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
   };
   try {
-    await agent.serveRest(api, { onFault });
+    await agent.serveRest(api, { onFault, metricsText: () => agent.metricsText() });
   } catch (error) {
     await agent.close();
     throw error;
