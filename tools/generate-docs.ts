@@ -6,6 +6,7 @@
  * Knows where pages lie; what they say is in `tools/docs/`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { configurationPage } from "./docs/configuration-page.ts";
 import { openApiDocument } from "@shoal/agent";
 import { errorsPage } from "./docs/errors-page.ts";
 import { withExitCodes } from "./docs/exit-codes.ts";
@@ -21,6 +22,7 @@ const openApi = `${JSON.stringify(await openApiDocument(), undefined, 2)}\n`;
 export function generateDocs(): ReadonlyMap<string, string> {
   const limitsSource = readFileSync(new URL("packages/core/src/registry/limits.ts", root), "utf8");
   return new Map([
+    ["docs/configuration.md", configurationPage()],
     ["docs/settings.md", settingsPage()],
     ["docs/policies.md", policiesPage()],
     ["docs/errors.md", errorsPage()],
@@ -28,9 +30,9 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ["docs/metrics.md", metricsPage()],
     ["docs/reasons.md", reasonsPage()],
     ["docs/job-states.md", jobStatesPage()],
+    ["docs/openapi.json", openApi],
     ["docs/operations.md", withExitCodes(readPage("docs/operations.md") ?? "")],
     ["docs/shoal.1", manPage(readVersion())],
-    ["docs/openapi.json", openApi],
   ]);
 }
 

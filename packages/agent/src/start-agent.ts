@@ -192,6 +192,9 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
   try {
     await agent.serveRest(api, { onFault });
   } catch (error) {
+    if (api.isOptional === true && error instanceof ShoalError) {
+      return logger?.warn({ reason: error.message }, "the API is not served");
+    }
     await agent.close();
     throw error;
   }

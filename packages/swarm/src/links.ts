@@ -119,7 +119,9 @@ export class LinkTable implements LinkHost {
     this.#watchIdle(link);
     peer.isAwaited = false;
     const host = this.#hostByLink.get(link) ?? "";
-    this.#emit({ type: "peerConnected", peerId, host, reach: reachOf(host), requestsMax });
+    const transport = transportOf(link.connection.encryption);
+    const place = { host, reach: reachOf(host), ...(transport !== undefined && { transport }) };
+    this.#emit({ type: "peerConnected", peerId, ...place, requestsMax });
     for (const candidate of peer.candidates) candidate.close(RIVAL);
   }
 
@@ -250,3 +252,8 @@ export class LinkTable implements LinkHost {
 
 /** Why a connection ends that lost against another to the same peer. */
 const RIVAL = "another connection to the peer is in use";
+
+/** The kind of handshake; those of groups have longer names than the kind alone. */
+function transportOf(protocol: string | undefined): string | undefined {
+  return protocol?.split("/")[1];
+}

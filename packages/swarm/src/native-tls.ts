@@ -18,7 +18,6 @@ import type { SecureContext, TLSSocketOptions } from "node:tls";
 import { serviceCapabilities } from "@libp2p/interface";
 import type { AbortOptions, ConnectionEncrypter, MessageStream } from "@libp2p/interface";
 import type { SecureConnectionOptions, SecuredConnection, Upgrader } from "@libp2p/interface";
-import { KiB } from "@shoal/core";
 import { channelProof, isChannelProof, PROOF_LENGTH } from "./group-proof.ts";
 import { peerIdOfCertificate } from "./tls-certificate.ts";
 import type { TlsIdentity } from "./tls-certificate.ts";
@@ -45,8 +44,6 @@ const ANOTHER_PEER = "its identity does not match expected remote identity";
 const NO_EARLY_MUXER = "libp2p";
 /** AES first: it is in hardware where speed matters. */
 const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-/** What a socket takes before it says that it is full, and reads ahead when it is paused. */
-const HIGH_WATER_MARK = 256 * KiB;
 const KEYING_LENGTH = 32;
 const KEYING_LABEL = "EXPORTER-shoal-group-1";
 
@@ -146,14 +143,8 @@ class Handshake {
       rejectUnauthorized: false,
       ALPNProtocols: [...this.#components.upgrader.getStreamMuxers().keys(), NO_EARLY_MUXER],
     };
-    const highWaterMark = { highWaterMark: HIGH_WATER_MARK };
-    if (isDialler) return connect({ ...options, ...highWaterMark, socket });
-    return new TLSSocket(socket, {
-      ...options,
-      ...highWaterMark,
-      isServer: true,
-      requestCert: true,
-    });
+    if (isDialler) return connect({ ...options, socket });
+    return new TLSSocket(socket, { ...options, isServer: true, requestCert: true });
   }
 
   /**

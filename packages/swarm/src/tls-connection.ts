@@ -15,6 +15,7 @@ import type { TLSSocket } from "node:tls";
 import type { AbortOptions, MessageStream } from "@libp2p/interface";
 import { AbstractMessageStream } from "@libp2p/utils";
 import type { SendResult } from "@libp2p/utils";
+import { LIMITS } from "@shoal/core";
 import type { Uint8ArrayList } from "uint8arraylist";
 
 /** What is used of libp2p's TCP connection beyond its interface. */
@@ -30,7 +31,8 @@ export class TlsConnection extends AbstractMessageStream {
   /** `owner` is the TCP connection whose socket `socket` has taken over. */
   constructor(owner: MessageStream & SocketOwner, socket: TLSSocket) {
     const { log, direction, inactivityTimeout, maxReadBufferLength } = owner;
-    super({ log, direction, inactivityTimeout, maxReadBufferLength });
+    const maxWriteBufferLength = LIMITS.connectionWriteBytesMax;
+    super({ log, direction, inactivityTimeout, maxReadBufferLength, maxWriteBufferLength });
     this.#owner = owner;
     this.#socket = socket;
     // The end in order: what was written goes out first, then TLS says goodbye.

@@ -7,6 +7,7 @@ import type { ConnectionOptions } from "node:tls";
 import { noise } from "@chainsafe/libp2p-noise";
 import { generateKeyPair } from "@libp2p/crypto/keys";
 import { tls as libp2pTls } from "@libp2p/tls";
+import type { MessageStream } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import { KiB, LIMITS, MiB } from "@shoal/core";
 import { Boolean as Asn1Boolean, ObjectIdentifier, OctetString, Sequence, UTCTime } from "asn1js";
@@ -322,6 +323,24 @@ async function diallersProof(): Promise<Buffer> {
   member.dial({ peerId: node.peerId.toString(), addresses: node.getMultiaddrs().map(String) });
   return heard.promise;
 }
+
+test("R-PEER-20: a peer that asks the muxer and never reads the answers is dropped", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  const { muxer } = peer.connection as unknown as { muxer: { maConn: MessageStream } };
+  const { maConn } = muxer;
+  maConn.pause();
+  // Yamux: version 0, type 2 (ping), flag 1 (question), no stream, any number.
+  const ping = Buffer.from("000200010000000000000000", "hex");
+  const pings = Buffer.concat(Array.from({ length: 5_000 }, () => ping));
+  let askedBytes = 0;
+  while (peer.stream.status === "open" && askedBytes < 64 * MiB) {
+    askedBytes += pings.length;
+    if (!maConn.send(pings)) await Promise.race([once(maConn, "drain"), once(maConn, "close")]);
+  }
+  await a.next("peerDisconnected");
+  expect(askedBytes).toBeLessThan(64 * MiB);
+}, 20_000);
 
 test("no buffer is used again before it is encrypted, whatever else is being sent", async () => {
   const [a, b] = await connectedPair();

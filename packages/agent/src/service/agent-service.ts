@@ -100,6 +100,7 @@ export interface PeerStatus {
   readonly state: "connected" | "dialling" | "known" | "refused";
   /** How it was found: `mdns`, `static`, `presence`, `inbound`, `memory` and such. */
   readonly foundBy?: string;
+  /** The handshake that protects the connection: `tls` or `noise`. */
   readonly transport?: string;
   readonly sentBytes: number;
   readonly receivedBytes: number;

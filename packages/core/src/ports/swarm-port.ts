@@ -146,6 +146,8 @@ export type SwarmEvent =
       readonly peerId: PeerId;
       /** The remote host's address without port, for per-address limits. */
       readonly host: string;
+      /** The handshake that protects the connection, such as `tls`; for those who look on. */
+      readonly transport?: string;
       /** Absent: at a private address. */
       readonly reach?: PeerReach;
       /** Requests the peer accepts at a time. */

@@ -164,6 +164,8 @@ export const LIMITS = {
   streamReadBytesMax: 2 * MiB,
   /** R-PEER-06: what a stream may hold unsent before it is reset. */
   streamWriteBytesMax: MiB,
+  /** R-PEER-20: what a connection may hold unsent, such as answers to the muxer's questions. */
+  connectionWriteBytesMax: 4 * MiB,
   /** Control frames that may wait for a peer that does not read. */
   controlQueueBytesMax: 2 * MiB,
   /** Frames other than piece data that one peer may send in a second. */

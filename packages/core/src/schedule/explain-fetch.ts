@@ -68,7 +68,8 @@ export function explainPlaces(sources: FileSources, now: Millis): Reason[] {
   }
   const heldUntil = sources.holdsForCaches(now);
   if (heldUntil !== undefined) {
-    verdicts.push(reason("cacheServersFirst", { waitMs: heldUntil - now }));
+    const wait = heldUntil < Infinity ? { waitMs: heldUntil - now } : {};
+    verdicts.push(reason("cacheServersFirst", wait));
   }
   return verdicts;
 }

@@ -70,6 +70,8 @@ export interface PeerOverview {
   /** IP address; of IPv6, a network. Absent: it is not connected. */
   readonly host?: string;
   readonly peerClass?: PeerClass;
+  /** The handshake that protects the connection, such as `tls`. */
+  readonly transport?: string;
   readonly state: "connected" | "dialling" | "known" | "refused";
   readonly foundBy: FoundBy;
   readonly sentBytes: number;
@@ -305,6 +307,7 @@ export class Overview {
       peerId,
       addresses,
       ...(link && { host: link.address, peerClass: link.peerClass }),
+      ...(link?.transport !== undefined && { transport: link.transport }),
       state: this.#stateOf(peer, now),
       foundBy,
       sentBytes: link?.traffic.sent.bytes ?? 0,

@@ -35,6 +35,7 @@ export interface Link {
   stalledUntil: Millis;
   readonly received: RateMeter;
   readonly connectedAt: Millis;
+  readonly transport: string | undefined;
   /** For those who look on: piece bytes that came from it, and that it was sent. */
   readonly traffic: { readonly received: TrafficMeter; readonly sent: TrafficMeter };
   /** From the request on, smoothed over pieces; 0 before the first. Waiting in queues is part of it. */
@@ -47,7 +48,11 @@ const PROBATION_OWED_MAX = 2;
 
 /** The link with a peer that has just connected. */
 export function newLink(
-  { peerId, requestsMax }: { readonly peerId: PeerId; readonly requestsMax: number },
+  {
+    peerId,
+    requestsMax,
+    transport,
+  }: { readonly peerId: PeerId; readonly requestsMax: number; readonly transport?: string },
   place: Pick<Link, "address" | "peerClass" | "proximity" | "slot">,
   now: Millis,
 ): Link {
@@ -64,6 +69,7 @@ export function newLink(
     stalledUntil: 0,
     received: new RateMeter(now),
     connectedAt: now,
+    transport,
     traffic: { received: new TrafficMeter(), sent: new TrafficMeter() },
     msPerByte: 0,
   };

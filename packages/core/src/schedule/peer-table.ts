@@ -15,7 +15,7 @@ import type { Random } from "../random.ts";
 import { peerClassOf, RECEIVED_COUNTERS } from "../policy/peer-class.ts";
 import { proximityOf } from "../policy/proximity.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
-import type { Offence, PeerReach, SwarmEvent } from "../ports/swarm-port.ts";
+import type { Offence, SwarmEvent } from "../ports/swarm-port.ts";
 import type { Millis, PeerId } from "../units.ts";
 import { addressKey } from "./address-key.ts";
 import { Conduct } from "./conduct.ts";
@@ -61,6 +61,7 @@ export interface PeerTableParts {
   readonly dialling: number;
 }
 
+type PeerConnected = Omit<Extract<SwarmEvent, { type: "peerConnected" }>, "type">;
 type DialFailure = Extract<SwarmEvent, { type: "dialFailed" }>;
 
 export class PeerTable implements BanList {
@@ -169,10 +170,7 @@ export class PeerTable implements BanList {
   }
 
   /** any state but banned -> connected. Who is banned, or comes from where it is, is sent away. */
-  connected(
-    event: { peerId: PeerId; host: string; requestsMax: number; reach?: PeerReach },
-    now: Millis,
-  ): Link | undefined {
+  connected(event: PeerConnected, now: Millis): Link | undefined {
     let peer = this.#peers.get(event.peerId);
     const address = addressKey(event.host);
     const isBanned =

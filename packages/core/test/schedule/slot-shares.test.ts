@@ -24,6 +24,7 @@ function linkOf(peerId: string, drawn: string): Link {
     received: new RateMeter(0),
     msPerByte: 0,
     connectedAt: 0,
+    transport: undefined,
     traffic: { received: new TrafficMeter(), sent: new TrafficMeter() },
   };
 }
