@@ -21,7 +21,6 @@ const MEANINGS: Readonly<Record<number, string>> = {
   9: "no agent answers",
   10: "refused",
   11: "another agent has the state directory",
-  11: "another agent has the state directory",
   130: "interrupted",
 };
 
