@@ -133,9 +133,12 @@ test("these are all that are documented", async () => {
 });
 
 /** The URL of an origin that answers everything with a status, or never. */
-async function answering(status: number | undefined): Promise<string> {
+async function answering(
+  status: number | undefined,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const server = createServer((_request, response) => {
-    if (status !== undefined) response.writeHead(status).end();
+    if (status !== undefined) response.writeHead(status, headers).end();
   });
   site.use({
     async [Symbol.asyncDispose]() {

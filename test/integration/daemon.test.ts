@@ -10,8 +10,10 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { request } from "node:http";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { AGENT_NODE_FLAGS } from "@shoal/agent";
+import { AGENT_NODE_FLAGS, connectAgent } from "@shoal/agent";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bundle } from "../../tools/deb/bundle.ts";
 import { root, TestSite, until } from "./harness.ts";
@@ -41,13 +43,21 @@ class Daemon implements AsyncDisposable {
       env = {},
       stderr = "pipe",
       command = [...FLAGS, MAIN],
+      within = [],
+      fd,
     }: {
+      /** A command that becomes the daemon. */
+      readonly within?: readonly string[];
+      /** What it finds as its descriptor 3. */
+      readonly fd?: number;
       readonly env?: Readonly<Record<string, string>>;
       readonly stderr?: number | "pipe";
       readonly command?: readonly string[];
     } = {},
   ) {
-    this.child = spawn(process.execPath, [...command, "agent", "--json", ...LOCAL, ...args], {
+    const line = [process.execPath, ...command, "agent", "--json", ...LOCAL, ...args];
+    const [program = "", ...rest] = [...within, ...line];
+    this.child = spawn(program, rest, {
       env: {
         PATH: process.env["PATH"],
         HOME: site.directory,
@@ -55,7 +65,7 @@ class Daemon implements AsyncDisposable {
         SHOAL_CONFIG_DIRECTORY: join(site.directory, "etc"),
         ...env,
       },
-      stdio: ["ignore", "pipe", stderr],
+      stdio: ["ignore", "pipe", stderr, fd ?? "ignore"],
       timeout: 60_000,
       killSignal: "SIGKILL",
     });
@@ -178,6 +188,58 @@ describe("the daemon", () => {
     expect(daemon.stdout).toContain("config.yaml:2:13: uploadsMax");
   });
 
+  test("serves its API on a socket that a supervisor listens on (socket activation)", async () => {
+    const path = join(site.directory, "api.sock");
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    // The descriptor itself: who is started has the socket, as from systemd.
+    const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    const own = `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`;
+    await using daemon = new Daemon([], { fd, within: ["sh", "-c", own, "sh"] });
+    await daemon.ready();
+    expect(await statusOf(path, "/healthz")).toBe(200);
+    expect(await daemon.stop()).toMatchObject({ code: 0 });
+    // It is the supervisor's, and stays.
+    expect(statSync(path).isSocket()).toBe(true);
+    server.close();
+  });
+
+  test("is reached at the usual place of its user, which a second one leaves alone", async () => {
+    await using daemon = new Daemon();
+    const path = join(site.directory, ".local/state/shoal/agent.sock");
+    expect(await daemon.ready()).toMatchObject({ jobSocket: path });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    await using other = new Daemon(["--state", join(site.directory, "other")]);
+    expect(await other.ready()).not.toHaveProperty("jobSocket");
+    expect(other.logged("the API is not served")).toHaveLength(1);
+    expect(await statusOf(path, "/healthz")).toBe(200);
+    await using without = new Daemon(["--state", join(site.directory, "third"), "--no-api"]);
+    expect(await without.ready()).not.toHaveProperty("jobSocket");
+    expect(without.logged("the API is not served")).toEqual([]);
+  });
+
+  test("says by shoal config what it works with after changes, and reloads by its API", async () => {
+    writeConfig("uploadRateBytesPerSec: 1MiB\n");
+    await using daemon = new Daemon();
+    const { jobSocket } = await daemon.ready();
+    const agent = await connectAgent({ socketPath: String(jobSocket) });
+    writeConfig("uploadRateBytesPerSec: 2MiB\nDOMaxCacheAge: 60\nuploadsMax: 1\n");
+    await agent.reload();
+    await agent.changeSettings({ downloadRateBytesPerSec: 1024 });
+    agent.close();
+    const user = { PATH: process.env["PATH"], HOME: site.directory };
+    const args = [...FLAGS, MAIN, "config", "show", "--running", "--origin"];
+    const show = spawn(process.execPath, args, { env: user, timeout: 60_000 });
+    let text = "";
+    show.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
+    await once(show, "close");
+    expect(text.split("\n").slice(0, -1).toSorted()).toEqual([
+      "cacheAgeMs: 1min  # policy: DOMaxCacheAge",
+      "downloadRateBytesPerSec: 1KiB  # setting",
+      "uploadRateBytesPerSec: 2MiB  # setting",
+    ]);
+  });
+
   test("offers the files of its configuration, but for one that is gone", async () => {
     const content = await site.publish("disk.iso", 1_000_000);
     writeConfig(`share: [${join(site.directory, "gone.iso")}, ${content.path}]\n`);
@@ -187,6 +249,17 @@ describe("the daemon", () => {
     await daemon.stop();
   });
 });
+
+/** The status of a GET over a Unix socket. */
+async function statusOf(socketPath: string, path: string): Promise<number | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const asked = request({ socketPath, path, host: "localhost", timeout: 10_000 }, (response) => {
+    response.resume();
+    resolve(response.statusCode);
+  });
+  asked.on("error", reject).end();
+  return await promise;
+}
 
 /** CPU seconds that a process has used, and MiB that it takes. */
 function usageOf(pid: number | undefined): {
