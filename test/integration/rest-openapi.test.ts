@@ -51,7 +51,6 @@ const EXPECTED: Readonly<Record<string, number>> = {
   announce: 502,
   addPeer: 400,
   reload: 501,
-  diagnose: 501,
 };
 /** They are answered for as long as somebody listens: other tests do. */
 const ENDLESS: ReadonlySet<string> = new Set(["attachStream", "watch", "watchJob"]);
