@@ -79,8 +79,8 @@ test.each<[string, unknown[]]>([
     [
       "agent",
       {
-        mdns: true,
         api: true,
+        mdns: true,
         policy: { DODownloadMode: 2, DOCacheHost: "a,b" },
         policyFile: "p",
         policyPreset: "do",
@@ -122,10 +122,10 @@ test.each<[string, unknown[]]>([
       { output: "f", agent: true, mdns: true, setting: { uploadsMax: 0, banMs: 1_000 } },
     ],
   ],
-  ["agent", ["agent", { mdns: true, api: true }]],
+  ["agent", ["agent", { api: true, mdns: true }]],
   [
     "agent --share a --share b --json",
-    ["agent", { share: ["a", "b"], mdns: true, api: true, json: true }],
+    ["agent", { share: ["a", "b"], api: true, mdns: true, json: true }],
   ],
 ])("reads: shoal %s", async (line, expected) => {
   await run(line);
