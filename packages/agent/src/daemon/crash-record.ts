@@ -44,7 +44,7 @@ export function isCrashLoop(stateDirectory: string, now: UnixMillis): boolean {
 const isCrash = isRecordOf({ at: isCount(), fault: isText(FAULT_LENGTH_MAX) });
 
 /** When crashes were; a line that is not whole counts for nothing. */
-function readCrashes(stateDirectory: string): readonly UnixMillis[] {
+export function readCrashes(stateDirectory: string): readonly UnixMillis[] {
   try {
     const text = fs.readFileSync(recordPath(stateDirectory), "utf8").slice(-FILE_BYTES_MAX);
     return text.split("\n").flatMap((line) => {

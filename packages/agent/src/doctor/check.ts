@@ -55,14 +55,13 @@ export function ofAgent(
     run(service: AgentService, context: DoctorContext): Promise<Outcome>;
   },
 ): Check {
-  const { run, ...rest } = check;
   return {
-    ...rest,
+    ...check,
     needsAgent: true,
-    run: ({ service, ...context }) =>
-      service === undefined
+    run: (context) =>
+      context.service === undefined
         ? notRun("No agent runs.", "Start one: shoal agent.")
-        : run(service, { service, ...context }),
+        : check.run(context.service, context),
   };
 }
 

@@ -4,7 +4,7 @@
  *
  * Called by a running agent, and by `shoal doctor` where none runs.
  */
-import { resolve as resolvePath } from "node:path";
+import { dirname, join, resolve as resolvePath } from "node:path";
 import { readCaFile } from "@shoal/origin";
 import type { OriginOptions } from "@shoal/origin";
 import { DO_REST_RUN_DIRECTORY } from "../do-rest/start-do-rest.ts";
@@ -34,7 +34,7 @@ export async function diagnose(
   options: AgentOptions,
   { socketPath, doRest }: Pick<Agent, "socketPath" | "doRest">,
 ): Promise<readonly CheckReport[]> {
-  const { tokenFile } = options.api?.tcp ?? {};
+  const tokenFile = tokenFileOf(options, socketPath);
   const { runDirectory = DO_REST_RUN_DIRECTORY } = options.doRest ?? {};
   const context = await doctorContext(options, () => recentOrigins(service));
   return await runChecks(CHECKS, {
@@ -78,4 +78,11 @@ async function originOptionsOf({
   const ca =
     caFile === undefined ? undefined : await readCaFile(resolvePath(caFile)).catch(() => undefined);
   return { ...(ca !== undefined && { ca }), ...(proxy !== undefined && { proxy }) };
+}
+
+/** As the API places it, where nobody says otherwise. */
+function tokenFileOf({ api }: AgentOptions, socketPath: string | undefined): string | undefined {
+  if (api?.tcp === undefined) return undefined;
+  const beside = socketPath === undefined ? undefined : join(dirname(socketPath), "agent.token");
+  return api.tcp.tokenFile ?? beside;
 }

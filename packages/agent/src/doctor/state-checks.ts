@@ -3,11 +3,12 @@
  * With an agent they look with its rights; without one they change nothing.
  */
 import { constants } from "node:fs";
-import { access, open, readFile, rm, statfs } from "node:fs/promises";
+import { access, open, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { isFinalState, MiB } from "@shoal/core";
 import { inspectIdentity } from "@shoal/swarm";
 import { formatBytes, formatCount } from "../cli/format-values.ts";
+import { readCrashes } from "../daemon/crash-record.ts";
 import type { AgentService } from "../service/agent-service.ts";
 import { checkDatabase } from "./check-database.ts";
 import { fail, notApplicable, pass, warn } from "./check.ts";
@@ -139,11 +140,11 @@ async function starvedJob({ jobs }: AgentService): Promise<string | undefined> {
 }
 
 const DAY_MS = 86_400_000;
-const CRASHES_LENGTH_MAX = 64 * 1024;
 
 async function checkCrashes({ stateDirectory, service, now }: DoctorContext): Promise<Outcome> {
   const facts = await service?.facts();
-  const latest = await crashTimes(join(stateDirectory, "crashes"), now() - DAY_MS);
+  const since = now() - DAY_MS;
+  const latest = readCrashes(stateDirectory).filter((at) => at > since).length;
   const remedy = "Look at its log (shoal log), and report what it says.";
   if (facts?.isSafeMode === true) {
     const words = "The agent has crashed again and again, and runs in safe mode, without peers.";
@@ -151,14 +152,4 @@ async function checkCrashes({ stateDirectory, service, now }: DoctorContext): Pr
   }
   if (latest > 0) return warn(`It crashed ${formatCount(latest, "time")} in the last day.`, remedy);
   return pass("No crash in the last day.");
-}
-
-/** How many of the crashes written down were after `since`. */
-async function crashTimes(path: string, since: number): Promise<number> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  const times = text
-    .slice(-CRASHES_LENGTH_MAX)
-    .split("\n")
-    .map((line) => Number(/^\{"at":(\d+),/.exec(line)?.[1] ?? 0));
-  return times.filter((at) => at > since).length;
 }
