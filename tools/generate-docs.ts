@@ -8,10 +8,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { configurationPage } from "./docs/configuration-page.ts";
 import { openApiDocument } from "@shoal/agent";
+import { manPage } from "@shoal/agent/manual";
 import { errorsPage } from "./docs/errors-page.ts";
 import { withExitCodes } from "./docs/exit-codes.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
-import { manPage } from "./docs/man-page.ts";
 import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 

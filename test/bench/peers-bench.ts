@@ -70,13 +70,13 @@ export async function benchMixed(options: PeersBenchOptions): Promise<Figure[]> 
   const contest = { site, content, rounds: options.rounds };
   const contenders = { shoal: shoalMixed(url), "shoal, peer alone": peerAlone, ...others };
   const runs = await transferInTurns(contenders, contest);
-  const shaped = { name: "the origin's limit", value: rateBytesPerSec / MiB, unit: "MiB/s" } as const;
+  const shaped = {
+    name: "the origin's limit",
+    value: rateBytesPerSec / MiB,
+    unit: "MiB/s",
+  } as const;
   const withoutOrigin = { ours: "shoal", theirs: "shoal, peer alone", rate: 1 };
-  return [
-    shaped,
-    ...transferFigures(runs, options),
-    ...compare(runs, [withoutOrigin, ...MIXED]),
-  ];
+  return [shaped, ...transferFigures(runs, options), ...compare(runs, [withoutOrigin, ...MIXED])];
 }
 
 const ABSENT: Contenders = { "mktorrent, which makes the others' torrents,": absent };

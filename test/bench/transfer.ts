@@ -157,7 +157,9 @@ function rateOf(all: readonly Transfer[], length: number): number {
 }
 
 function bothCpuMs(all: readonly Transfer[]): number {
-  return median(all.map(({ downloaderCpuMs, uploaderCpuMs = 0 }) => downloaderCpuMs + uploaderCpuMs));
+  return median(
+    all.map(({ downloaderCpuMs, uploaderCpuMs = 0 }) => downloaderCpuMs + uploaderCpuMs),
+  );
 }
 
 function medianOf(all: readonly Transfer[], name: keyof Transfer): number | undefined {

@@ -105,11 +105,15 @@ test("9: no agent answers, and what to do about it", async () => {
   expect(result).toMatchObject(failed(9, 'Start one with "shoal agent"'));
 });
 
-test("10: another agent has the state", async () => {
-  const state = join(site.directory, "state");
-  expect(
-    await ends("get", "http://127.0.0.1:1/f", "-o", "f", "--state", state, "--no-mdns"),
-  ).toMatchObject(failed(10, "Another agent is using"));
+test("10: the address is refused, before anything is sent", async () => {
+  const url = "http://169.254.169.254/f";
+  expect(await ends("get", url, "-o", "f")).toMatchObject(failed(10, "address is not allowed"));
+});
+
+test("11: another agent has the state", async () => {
+  const state = ["--state", join(site.directory, "state"), "--no-mdns"];
+  const result = await ends("get", "http://127.0.0.1:1/f", "-o", "f", ...state);
+  expect(result).toMatchObject(failed(11, "Another agent is using"));
 });
 
 test("130: it was interrupted", async () => {
@@ -129,9 +133,12 @@ test("these are all that are documented", async () => {
 });
 
 /** The URL of an origin that answers everything with a status, or never. */
-async function answering(status: number | undefined): Promise<string> {
+async function answering(
+  status: number | undefined,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const server = createServer((_request, response) => {
-    if (status !== undefined) response.writeHead(status).end();
+    if (status !== undefined) response.writeHead(status, headers).end();
   });
   site.use({
     async [Symbol.asyncDispose]() {

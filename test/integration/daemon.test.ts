@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -10,8 +10,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
-import { AGENT_NODE_FLAGS } from "@shoal/agent";
+import { AGENT_NODE_FLAGS, connectAgent } from "@shoal/agent";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { bundle } from "../../tools/deb/bundle.ts";
 import { root, TestSite, until } from "./harness.ts";
@@ -19,6 +20,20 @@ import { root, TestSite, until } from "./harness.ts";
 const MAIN = join(root, "packages/agent/src/main.ts");
 const FLAGS = [...AGENT_NODE_FLAGS, "--conditions=shoal-source"];
 const LOCAL = ["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
+
+const hasPerl = spawnSync("perl", ["-v"]).status === 0;
+if (!hasPerl) console.log("socket activation is not tried: there is no perl");
+/** Listens as systemd does for a service, with the socket as descriptor 3, and becomes it. */
+const LISTEN_AND_EXEC = `
+  use Socket; use POSIX;
+  BEGIN { $^F = 10 }
+  my ($path, @command) = @ARGV;
+  socket(my $socket, AF_UNIX, SOCK_STREAM, 0) or die;
+  bind($socket, sockaddr_un($path)) or die;
+  listen($socket, 64) or die;
+  POSIX::dup2(fileno($socket), 3);
+  @ENV{qw(LISTEN_PID LISTEN_FDS)} = ($$, 1);
+  exec(@command) or die;`;
 
 let site: TestSite;
 beforeEach(async () => {
@@ -41,13 +56,18 @@ class Daemon implements AsyncDisposable {
       env = {},
       stderr = "pipe",
       command = [...FLAGS, MAIN],
+      within = [],
     }: {
+      /** A command that becomes the daemon. */
+      readonly within?: readonly string[];
       readonly env?: Readonly<Record<string, string>>;
       readonly stderr?: number | "pipe";
       readonly command?: readonly string[];
     } = {},
   ) {
-    this.child = spawn(process.execPath, [...command, "agent", "--json", ...LOCAL, ...args], {
+    const line = [process.execPath, ...command, "agent", "--json", ...LOCAL, ...args];
+    const [program = "", ...rest] = [...within, ...line];
+    this.child = spawn(program, rest, {
       env: {
         PATH: process.env["PATH"],
         HOME: site.directory,
@@ -178,6 +198,55 @@ describe("the daemon", () => {
     expect(daemon.stdout).toContain("config.yaml:2:13: uploadsMax");
   });
 
+  test.skipIf(!hasPerl)(
+    "serves its API on a socket that a supervisor listens on (socket activation)",
+    async () => {
+      const path = join(site.directory, "api.sock");
+      await using daemon = new Daemon([], { within: ["perl", "-e", LISTEN_AND_EXEC, path] });
+      await daemon.ready();
+      expect(await statusOf(path, "/healthz")).toBe(200);
+      expect(await daemon.stop()).toMatchObject({ code: 0 });
+      // It is the supervisor's, and stays.
+      expect(statSync(path).isSocket()).toBe(true);
+    },
+  );
+
+  test("is reached at the usual place of its user, which a second one leaves alone", async () => {
+    await using daemon = new Daemon();
+    const path = join(site.directory, ".local/state/shoal/agent.sock");
+    expect(await daemon.ready()).toMatchObject({ jobSocket: path });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    await using other = new Daemon(["--state", join(site.directory, "other")]);
+    expect(await other.ready()).not.toHaveProperty("jobSocket");
+    expect(other.logged("the API is not served")).toHaveLength(1);
+    expect(await statusOf(path, "/healthz")).toBe(200);
+    await using without = new Daemon(["--state", join(site.directory, "third"), "--no-api"]);
+    expect(await without.ready()).not.toHaveProperty("jobSocket");
+    expect(without.logged("the API is not served")).toEqual([]);
+  });
+
+  test("says by shoal config what it works with after changes, and reloads by its API", async () => {
+    writeConfig("uploadRateBytesPerSec: 1MiB\n");
+    await using daemon = new Daemon();
+    const { jobSocket } = await daemon.ready();
+    const agent = await connectAgent({ socketPath: String(jobSocket) });
+    writeConfig("uploadRateBytesPerSec: 2MiB\nDOMaxCacheAge: 60\nuploadsMax: 1\n");
+    await agent.reload();
+    await agent.changeSettings({ downloadRateBytesPerSec: 1024 });
+    agent.close();
+    const user = { PATH: process.env["PATH"], HOME: site.directory };
+    const args = [...FLAGS, MAIN, "config", "show", "--running", "--origin"];
+    const show = spawn(process.execPath, args, { env: user, timeout: 60_000 });
+    let text = "";
+    show.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
+    await once(show, "close");
+    expect(text.split("\n").slice(0, -1).toSorted()).toEqual([
+      "cacheAgeMs: 1min  # policy: DOMaxCacheAge",
+      "downloadRateBytesPerSec: 1KiB  # setting",
+      "uploadRateBytesPerSec: 2MiB  # setting",
+    ]);
+  });
+
   test("offers the files of its configuration, but for one that is gone", async () => {
     const content = await site.publish("disk.iso", 1_000_000);
     writeConfig(`share: [${join(site.directory, "gone.iso")}, ${content.path}]\n`);
@@ -187,6 +256,17 @@ describe("the daemon", () => {
     await daemon.stop();
   });
 });
+
+/** The status of a GET over a Unix socket. */
+async function statusOf(socketPath: string, path: string): Promise<number | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const asked = request({ socketPath, path, host: "localhost", timeout: 10_000 }, (response) => {
+    response.resume();
+    resolve(response.statusCode);
+  });
+  asked.on("error", reject).end();
+  return await promise;
+}
 
 /** CPU seconds that a process has used, and MiB that it takes. */
 function usageOf(pid: number | undefined): {

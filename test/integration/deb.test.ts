@@ -87,6 +87,11 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
     expect(install(packages[1])).toMatchObject({ exitCode: 0 });
     expect(debian.run("dpkg-query", "-Wf", "${Version}", "shoal").output).toBe("0.1.0");
     expect(debian.run("shoal", "--version").output).toBe("0.1.0\n");
+    const files = debian.run("dpkg", "-L", "shoal").output;
+    expect(files).toContain("/usr/share/man/man1/shoal.1.gz\n");
+    for (const shell of ["bash-completion/completions/shoal", "zsh/vendor-completions/_shoal"]) {
+      expect(files).toContain(`/usr/share/${shell}\n`);
+    }
     const rate = debian.run("shoal", "config", "get", "uploadRateBytesPerSec", "--origin").output;
     expect(rate).toContain("2MiB\n");
     expect(rate).toContain(`system file: ${config}:`);
@@ -105,6 +110,9 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
     const supervise = ["perl", "/site/supervise.pl", "shoal", "/run/notify", ...command];
     await using agent = debian.start(env, ...supervise);
     await until(() => agent.countSaid("READY=1") === 1, "READY", 30_000);
+    // Whoever is in the group, and root, reaches it where commands look for the system's agent.
+    expect(debian.run("stat", "-c", "%U %a", "/run/shoal/agent.sock").output).toBe("shoal 660\n");
+    expect(debian.run("shoal", "jobs")).toEqual({ exitCode: 0, output: "There are no jobs.\n" });
     console.log(`ready after ${agent.stdout.split(" ")[0]} ms`);
     const setRate = "echo 'downloadRateBytesPerSec: 3MiB' >> /etc/shoal/config.yaml";
     debian.run("sh", "-c", setRate);

@@ -8,7 +8,7 @@
  *
  * Knows a probe; not what its facts mean. Called by `startAgent`.
  */
-import { isBoolean, isCount, isRecordOf, ShoalError } from "@shoal/core";
+import { isBoolean, isCount, isRecordOf, PACE_SETTINGS, ShoalError } from "@shoal/core";
 import type {
   EffectiveSetting,
   MachineFacts,
@@ -121,7 +121,9 @@ export class AgentMachine implements PolicyFace, Disposable {
 
 /** What was changed while the agent runs is an explicit setting from then on. */
 function asChanged(setting: EffectiveSetting, inForce: PaceSettings): EffectiveSetting {
-  const value = inForce[setting.name as PaceSettingName] ?? setting.value;
+  // Of the others the scheduler says what it was started with.
+  const isPace = Object.hasOwn(PACE_SETTINGS, setting.name);
+  const value = isPace ? inForce[setting.name as PaceSettingName] : setting.value;
   return value === setting.value ? setting : { ...setting, value, provider: "setting" };
 }
 

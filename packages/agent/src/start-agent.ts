@@ -198,7 +198,7 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
     logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
   };
   try {
-    await agent.serveRest(api, { onFault });
+    await agent.serveRest(api, { onFault, metricsText: () => agent.metricsText() });
   } catch (error) {
     if (api.isOptional === true && error instanceof ShoalError) {
       return logger?.warn({ reason: error.message }, "the API is not served");

@@ -26,7 +26,17 @@ const ARIA2 = ["--no-conf", "-q", "--file-allocation=none"];
 export function aria2Http(url: string): Contender {
   return async ({ content, directories: [directory = ""], ready }) => {
     await ready();
-    return run("aria2c", [...ARIA2, "-x4", "-s4", "-k1M", "-d", directory, "-o", content.name, url]);
+    return run("aria2c", [
+      ...ARIA2,
+      "-x4",
+      "-s4",
+      "-k1M",
+      "-d",
+      directory,
+      "-o",
+      content.name,
+      url,
+    ]);
   };
 }
 

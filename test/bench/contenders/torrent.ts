@@ -66,7 +66,10 @@ export interface Torrent {
 }
 
 /** `undefined` where mktorrent is not installed. */
-export async function makeTorrent(site: TestSite, content: TestContent): Promise<Torrent | undefined> {
+export async function makeTorrent(
+  site: TestSite,
+  content: TestContent,
+): Promise<Torrent | undefined> {
   const tracker = site.use(await Tracker.start());
   const path = join(site.directory, `${content.name}.torrent`);
   const place = ["-l", `${PIECE_LENGTH_LOG2}`, "-a", tracker.url, "-o", path];

@@ -37,7 +37,7 @@ export interface AgentCommandOptions {
   readonly apiSocket?: string;
   readonly apiPort?: number;
   /** `--no-api` says false. */
-  readonly api: boolean;
+  readonly api?: boolean;
   readonly doRest?: true;
   readonly doRestRun?: string;
   readonly doRestConfig?: string;

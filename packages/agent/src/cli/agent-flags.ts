@@ -40,7 +40,7 @@ export async function flagsOf(options: AgentCommandOptions): Promise<readonly Fl
 function apiFlags(options: AgentCommandOptions): Readonly<Record<string, ConfigValue | undefined>> {
   return {
     // Left alone, `--no-api` says true.
-    api: options.api ? undefined : false,
+    api: options.api === false ? false : undefined,
     apiSocket: options.apiSocket ?? options.jobSocket,
     apiPort: options.apiPort,
   };

@@ -79,7 +79,9 @@ export function commandPath(program: Command, argv: readonly string[]): string {
 }
 
 const PROGRAM_EXAMPLES = `Examples:
-  shoal publish disk.iso                       describe a file; prints its content id
-  shoal get https://example.org/disk.iso -o disk.iso --content-id bafyrei…
-  shoal agent --share disk.iso                 give a file to peers on the network
+  shoal get https://example.org/disk.iso -o disk.iso     download a file
+  shoal publish disk.iso                                 describe one; prints its content id
+  shoal agent                                            run an agent, which the others ask
+  shoal seed disk.iso                                    give a file to peers
+  shoal status --watch                                   see what the agent does
 `;

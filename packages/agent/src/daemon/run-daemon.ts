@@ -63,6 +63,9 @@ export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promi
   const umask = config.entries.get("umask")?.value;
   if (typeof umask === "number") deps.process.umask(umask);
   await checkDescriptors(log);
+  if (process.getuid?.() === 0) {
+    log.warn({}, "the agent runs as root, and writes files of jobs with root's rights");
+  }
   const isSafeMode = isCrashLoop(stateDirectory, Date.now());
   if (isSafeMode) {
     log.warn({}, "safe mode after repeated crashes: no peers, and jobs wait to be resumed");

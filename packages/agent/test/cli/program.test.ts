@@ -79,6 +79,7 @@ test.each<[string, unknown[]]>([
     [
       "agent",
       {
+        api: true,
         mdns: true,
         policy: { DODownloadMode: 2, DOCacheHost: "a,b" },
         policyFile: "p",
@@ -121,8 +122,11 @@ test.each<[string, unknown[]]>([
       { output: "f", agent: true, mdns: true, setting: { uploadsMax: 0, banMs: 1_000 } },
     ],
   ],
-  ["agent", ["agent", { mdns: true }]],
-  ["agent --share a --share b --json", ["agent", { share: ["a", "b"], mdns: true, json: true }]],
+  ["agent", ["agent", { api: true, mdns: true }]],
+  [
+    "agent --share a --share b --json",
+    ["agent", { share: ["a", "b"], api: true, mdns: true, json: true }],
+  ],
 ])("reads: shoal %s", async (line, expected) => {
   await run(line);
   expect(calls[0]?.slice(0, expected.length)).toEqual(expected);

@@ -20,6 +20,7 @@ beforeEach(async () => {
     SHOAL_CONFIG_DIRECTORY: join(directory, "etc"),
     XDG_CONFIG_HOME: join(directory, "home"),
     XDG_STATE_HOME: join(directory, "state"),
+    XDG_RUNTIME_DIR: join(directory, "run"),
   };
 });
 afterEach(() => rm(directory, { recursive: true }));
@@ -91,11 +92,36 @@ describe("a value", () => {
       settings: {},
       policies: {},
       proxy: {},
+      api: { socketPath: join(directory, "run", "shoal", "agent.sock"), isOptional: true },
       stateDirectory: join(directory, "state", "shoal", "agent"),
     });
     expect(reportConfig(config).every(({ layer }) => layer === "default")).toBe(true);
-    const system = agentOptionsOf(config, { ...env, STATE_DIRECTORY: "/var/lib/shoal" });
-    expect(system.stateDirectory).toBe("/var/lib/shoal");
+    const own = { STATE_DIRECTORY: "/var/lib/shoal", RUNTIME_DIRECTORY: "/run/shoal" };
+    expect(agentOptionsOf(config, { ...env, ...own })).toMatchObject({
+      stateDirectory: "/var/lib/shoal",
+      api: { socketPath: "/run/shoal/agent.sock", socketMode: 0o660 },
+    });
+  });
+
+  test("names the place of the API, which then must be had", async () => {
+    const asked = {
+      ...env,
+      SHOAL_API_SOCKET: "/s",
+      SHOAL_API_SOCKET_MODE: "0600",
+      SHOAL_API_PORT: "0",
+    };
+    const config = await loadConfig({ env: asked });
+    expect(agentOptionsOf(config, asked).api).toEqual({
+      socketPath: "/s",
+      socketMode: 0o600,
+      tcp: { port: 0 },
+      isOptional: false,
+    });
+    const inherited = { ...env, LISTEN_PID: String(process.pid), LISTEN_FDS: "1" };
+    const { api } = agentOptionsOf(await loadConfig({ env: inherited }), inherited);
+    expect(api).toEqual({ fd: 3, isOptional: false });
+    const off = await loadConfig({ env: { ...env, SHOAL_API: "off" } });
+    expect(agentOptionsOf(off, env)).not.toHaveProperty("api");
   });
 });
 
