@@ -43,6 +43,7 @@ test.each([
   ["a dynamic import of a template", "const x = import(`@shoal/agent`);"],
   ["a type of an import", 'type X = import("@shoal/agent").X;'],
   ["a require", 'const x = require("@shoal/agent");'],
+  ["a resolved require", 'const x = require.resolve("@shoal/agent");'],
 ])("refuses a package that imports sideways by %s", (_, text) => {
   expect(findIn("packages/store/src/a.ts", `\n${text}`)).toEqual([
     "packages/store/src/a.ts:2: store may import core, not @shoal/agent",

@@ -1,5 +1,5 @@
-/** Every way a source names another module: imports, re-exports, types, dynamic imports, require. */
-import { childOf, nameOf, stringOf, walk } from "./source-file.ts";
+/** Every way a source names another module: imports, types, dynamic imports, require, and such. */
+import { childOf, memberOf, nameOf, stringOf, walk } from "./source-file.ts";
 import type { SourceFile, SyntaxNode } from "./source-file.ts";
 
 export interface Import {
@@ -37,7 +37,10 @@ function moduleNodeOf(node: SyntaxNode): SyntaxNode | undefined {
     case "TSExternalModuleReference":
       return childOf(node, "expression");
     case "CallExpression": {
-      if (nameOf(childOf(node, "callee")) !== "require") return undefined;
+      const callee = childOf(node, "callee");
+      const isResolve = memberOf(callee) === "resolve";
+      const called = callee !== undefined && isResolve ? childOf(callee, "object") : callee;
+      if (nameOf(called) !== "require") return undefined;
       return (node["arguments"] as SyntaxNode[])[0];
     }
     default:

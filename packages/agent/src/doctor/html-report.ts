@@ -66,9 +66,11 @@ ${checksSection(checks)}
 
 /** uPlot, as it is published; read once for each report. */
 function chartLibrary(): { readonly script: string; readonly style: string } {
-  const { resolve } = createRequire(import.meta.url);
-  const read = (name: string): string => readFileSync(resolve(`uplot/dist/${name}`), "utf8");
-  return { script: read("uPlot.iife.min.js"), style: read("uPlot.min.css") };
+  const require = createRequire(import.meta.url);
+  return {
+    script: readFileSync(require.resolve("uplot/dist/uPlot.iife.min.js"), "utf8"),
+    style: readFileSync(require.resolve("uplot/dist/uPlot.min.css"), "utf8"),
+  };
 }
 
 /** As a content security policy names what may run. */
