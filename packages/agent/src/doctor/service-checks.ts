@@ -36,7 +36,9 @@ async function checkApi(context: DoctorContext): Promise<Outcome> {
   ];
   for (const { path, forbidden: bits } of private_) {
     const found = await lstat(path).catch(() => undefined);
-    if (found === undefined && context.service === undefined) continue;
+    if (found === undefined && context.service === undefined) {
+      return notApplicable(`${path} is not there yet.`, "Start an agent: it makes it.");
+    }
     if (found === undefined) return fail(`${path} is gone.`, "Start the agent again.");
     if ((found.mode & bits) === 0) continue;
     const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
