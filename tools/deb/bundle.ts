@@ -5,6 +5,8 @@
  *
  * Knows the entries and vite. Called by `build-deb.ts`.
  */
+import { copyFile, mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
@@ -15,7 +17,11 @@ const ENTRIES = {
   main: "packages/agent/src/main.ts",
   "store-worker": "packages/store/src/store-worker.ts",
   "describe-worker": "packages/store/src/describe-worker.ts",
+  "database-worker": "packages/agent/src/doctor/database-worker.ts",
 };
+
+/** What the doctor's report reads as text: where the package is looked for beside the command. */
+const CHART_FILES = ["package.json", "LICENSE", "dist/uPlot.iife.min.js", "dist/uPlot.min.css"];
 
 /** Writes the files into `directory`, which is emptied first. */
 export async function bundle(directory: string): Promise<void> {
@@ -43,4 +49,10 @@ export async function bundle(directory: string): Promise<void> {
       },
     },
   });
+  const chartPackage = join(root, "packages/agent/node_modules/uplot");
+  for (const file of CHART_FILES) {
+    const target = join(directory, "node_modules/uplot", file);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(join(chartPackage, file), target);
+  }
 }

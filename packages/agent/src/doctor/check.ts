@@ -28,6 +28,8 @@ export interface DoctorContext {
   /** The API's socket and the file of its token; absent: there is none. */
   readonly socketPath?: string;
   readonly tokenFile?: string;
+  /** Whether the system holds the API's socket for the agent. */
+  readonly isActivated?: boolean;
   /** Whether the directory's group may use the socket. */
   readonly isSocketGroups?: boolean;
   /** The port of the listener for programs of the DO SDK; absent: there is none. */

@@ -41,6 +41,7 @@ export async function diagnose(
     ...context,
     service,
     isAgent: true,
+    isActivated: options.api?.fd !== undefined,
     isSocketGroups: ((options.api?.socketMode ?? 0) & 0o070) !== 0,
     ...(socketPath !== undefined && { socketPath }),
     ...(tokenFile !== undefined && { tokenFile }),

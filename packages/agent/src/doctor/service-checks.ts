@@ -27,6 +27,8 @@ async function checkRunning({ service }: DoctorContext): Promise<Outcome> {
 async function checkApi(context: DoctorContext): Promise<Outcome> {
   const { socketPath, tokenFile, isSocketGroups = false } = context;
   if (socketPath === undefined && tokenFile === undefined) {
+    if (context.isActivated === true)
+      return pass("The system holds its socket, and decides who may.");
     return notApplicable("The agent has no API.", "Start it with one: without --no-api.");
   }
   const forbidden = isSocketGroups ? 0o027 : 0o077;
