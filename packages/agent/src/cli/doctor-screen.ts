@@ -32,12 +32,17 @@ const GROUPS: Readonly<Record<string, string>> = {
 
 const MARK_WIDTH = 7;
 
-/** What calls for somebody to do something, the worst first. */
+/** What calls for somebody to do something, the worst first; what has one cause is told once. */
 export function faultsOf(checks: readonly CheckReport[]): readonly CheckReport[] {
   const order = Object.keys(RESULTS);
-  return checks
-    .filter(({ result }) => result === "fail" || result === "warn" || result === "notRun")
-    .toSorted((a, b) => order.indexOf(a.result) - order.indexOf(b.result));
+  const faults = new Map<string, CheckReport>();
+  for (const check of checks) {
+    const { result, title, finding } = check;
+    if (result !== "fail" && result !== "warn" && result !== "notRun") continue;
+    const same = faults.get(finding);
+    faults.set(finding, same === undefined ? check : { ...same, title: `${same.title}, ${title}` });
+  }
+  return [...faults.values()].toSorted((a, b) => order.indexOf(a.result) - order.indexOf(b.result));
 }
 
 /** Checks under the title of their group, in the order of the groups. */

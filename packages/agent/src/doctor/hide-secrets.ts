@@ -40,11 +40,11 @@ export class SecretFilter {
   /** A copy of a JSON value. */
   value(value: unknown, name = ""): unknown {
     if (typeof value === "string") return SECRET_NAME.test(name) ? HIDDEN : this.text(value);
+    if (typeof value === "object" && /^headers?$/i.test(name)) return HIDDEN;
     if (Array.isArray(value)) return value.map((item: unknown) => this.value(item, name));
     if (typeof value !== "object" || value === null) return value;
     // A row of a table: what `value` is, its `name` says.
     const rowName = "name" in value && typeof value.name === "string" ? value.name : "";
-    if (/^headers?$/i.test(name)) return HIDDEN;
     const entries = Object.entries(value).map(([key, inner]: [string, unknown]) => [
       this.#withoutKnown(key),
       this.value(inner, key === "value" ? rowName : key),

@@ -136,7 +136,7 @@ function checksSection(checks: readonly CheckReport[]): string {
 ${group.checks.map(checkRow).join("\n")}
 </tbody>`,
   );
-  return `<section><h2>Every check</h2>\n<table>\n${groups.join("\n")}\n</table></section>`;
+  return `<section><h2>Every check</h2>\n<table class="checks">\n${groups.join("\n")}\n</table></section>`;
 }
 
 function checkRow({ result, title, finding }: CheckReport): string {

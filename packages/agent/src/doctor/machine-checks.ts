@@ -24,7 +24,7 @@ const DESCRIPTORS_WANTED = 4_096;
 const DESCRIPTORS_MIN = 512;
 const MEMORY_TARGET_BYTES = 512 * MiB;
 const MEMORY_SOFT_LIMIT_BYTES = 768 * MiB;
-const LOOP_SAMPLE_MS: Millis = 1_000;
+const LOOP_SAMPLE_MS: Millis = 400;
 /** R-PROC-05 */
 const LOOP_TURN_MAX_MS: Millis = 50;
 const LOOP_DELAY_MAX_MS: Millis = 200;
@@ -116,7 +116,7 @@ async function checkEventLoop({ isAgent }: DoctorContext, signal: AbortSignal): 
   delay.disable();
   // The histogram counts its own resolution in.
   const p99Ms = Math.max(0, Math.round(delay.percentile(99) / 1e6) - 10);
-  const words = `Of its turns in a second, 99 % waited ${p99Ms} ms or less.`;
+  const words = `Of its latest turns 99 % waited ${p99Ms} ms or less.`;
   const remedy = "Give the machine less to do, or look at shoal stats for what keeps it busy.";
   if (p99Ms > LOOP_DELAY_MAX_MS) return fail(words, remedy, { p99Ms });
   return p99Ms > LOOP_TURN_MAX_MS ? warn(words, remedy, { p99Ms }) : pass(words, { p99Ms });

@@ -190,12 +190,12 @@ export function judgeOrigins(
   const [first] = silent;
   if (first !== undefined) {
     const { place, look } = first;
-    const why = look.error?.message ?? "The origin did not answer in time";
+    const why = look.error?.message ?? `${place} did not answer in time`;
     const others = silent.length === 1 ? "" : ` (and ${silent.length - 1} more)`;
     const remedy = isProxied
       ? "Check that the server runs, that names resolve, and the proxy and its exceptions."
       : "Check that the server runs, that its name resolves, and whether a proxy is needed.";
-    return fail(`${place} cannot be reached${others}: ${why}.`, remedy, facts);
+    return fail(`${why}${others}.`, remedy, facts);
   }
   const failing = origins.find(({ look }) => (look.status ?? 0) >= 500 || look.status === 407);
   if (failing !== undefined) {

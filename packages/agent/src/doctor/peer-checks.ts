@@ -42,11 +42,12 @@ async function checkPeers(service: AgentService): Promise<Outcome> {
   }
   const idle = peers.filter(({ state }) => state !== "connected");
   const refusal = mostFrequentReason(idle);
-  const why = refusal === undefined ? "" : ` Of the others ${refusal.count}: ${refusal.words}`;
+  const why =
+    refusal === undefined ? "" : ` Why, for ${refusal.count} of ${idle.length}: ${refusal.words}`;
   const code = refusal === undefined ? {} : { reason: refusal.code };
   const remedy = refusal?.remedy ?? "Check that their agents run and that firewalls let them in.";
   if (counts.connected === 0) {
-    const words = `${formatCount(peers.length, "peer")} known, and none connected.${why}`;
+    const words = `No peer is connected, of ${peers.length} known.${why}`;
     return warn(endSentence(words), remedy, { ...counts, ...code });
   }
   const words = `${formatCount(counts.connected, "peer")} connected, ${peers.length} known.${why}`;

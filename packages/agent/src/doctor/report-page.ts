@@ -47,12 +47,12 @@ code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
 .badge.fail { color: var(--bad); }
 .badge.warn { color: var(--doubt); }
 .badge.pass { color: var(--good); }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th { text-align: left; padding: .9rem 0 .25rem; }
-td { border-top: 1px solid var(--line); padding: .35rem .6rem .35rem 0; vertical-align: top;
+.checks { border-collapse: collapse; width: 100%; font-size: .92rem; }
+.checks th { text-align: left; padding: .9rem 0 .25rem; }
+.checks td { border-top: 1px solid var(--line); padding: .35rem .6rem .35rem 0; vertical-align: top;
   overflow-wrap: anywhere; }
-td:first-child { width: 5rem; }
-td:nth-child(2) { width: 12rem; }
+.checks td:first-child { width: 5rem; }
+.checks td:nth-child(2) { width: 12rem; }
 figure { margin: .6rem 0 0; }
 figcaption { display: flex; justify-content: space-between; gap: 1rem; font-size: .9rem;
   overflow-wrap: anywhere; }
@@ -67,8 +67,9 @@ figcaption span:last-child { color: var(--quiet); text-align: right; }
 .linkLocal { fill: var(--linkLocal); } .group { fill: var(--group); }
 .internet { fill: var(--internet); }
 .uplot { font: inherit; font-size: .85rem; }
-.u-legend { color: var(--text); text-align: left; }
-@media (max-width: 40rem) { td:nth-child(2) { width: 7rem; } }
+.u-legend { color: var(--quiet); text-align: left; }
+.u-legend .u-label { font-weight: 400; }
+@media (max-width: 40rem) { .checks td:nth-child(2) { width: 7rem; } }
 @media print {
   :root { color-scheme: light; }
   body { font-size: 11pt; }
