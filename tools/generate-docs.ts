@@ -6,11 +6,12 @@
  * Knows where pages lie; what they say is in `tools/docs/`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { configurationPage } from "./docs/configuration-page.ts";
 import { openApiDocument } from "@shoal/agent";
+import { manPage } from "@shoal/agent/manual";
 import { errorsPage } from "./docs/errors-page.ts";
 import { withExitCodes } from "./docs/exit-codes.ts";
 import { jobStatesPage } from "./docs/job-states-page.ts";
-import { manPage } from "./docs/man-page.ts";
 import { policiesPage } from "./docs/policies-page.ts";
 import { limitsPage, metricsPage, reasonsPage, settingsPage } from "./docs/registry-pages.ts";
 
@@ -21,6 +22,7 @@ const openApi = `${JSON.stringify(await openApiDocument(), undefined, 2)}\n`;
 export function generateDocs(): ReadonlyMap<string, string> {
   const limitsSource = readFileSync(new URL("packages/core/src/registry/limits.ts", root), "utf8");
   return new Map([
+    ["docs/configuration.md", configurationPage()],
     ["docs/settings.md", settingsPage()],
     ["docs/policies.md", policiesPage()],
     ["docs/errors.md", errorsPage()],

@@ -228,7 +228,7 @@ test("shoal publish URL announces by the state of an agent, and by a running one
   // A new version, to the agent that runs.
   const changed = await site.publish("changed.bin", 2 * MiB);
   await rename(changed.path, content.path);
-  const args = ["publish", url, "--key", keyFile, "--job-socket", jobSocket];
+  const args = ["publish", url, "--key", keyFile, "--socket", jobSocket];
   expect((await user.run(...args)).stderr).toContain("exists");
   const again = await user.run(...args, "--sequence", "9999999999", "--overwrite");
   expect(again).toMatchObject({ exitCode: 0 });

@@ -159,6 +159,7 @@ describe("shoal jobs", () => {
     ]);
     for (const { stdout, stderr, exitCode } of shown) {
       expect(exitCode).toBe(0);
+      // oxlint-disable-next-line no-control-regex -- these are what must not be there
       expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
     }
   });

@@ -80,7 +80,13 @@ describe("shoal get", () => {
   });
 
   test("takes the file from a peer when the origin has stopped, and keeps --state", async () => {
-    const { process, addresses } = await startCliAgent(user, "--share", content.path);
+    const { process, addresses } = await startCliAgent(
+      user,
+      "--log-format",
+      "text",
+      "--share",
+      content.path,
+    );
     site.use(process);
     const peer = addresses.flatMap((address) => ["--peer", address]);
     const id = ["--content-id", content.contentId];
@@ -280,7 +286,7 @@ describe("an interrupted shoal get", () => {
     await serveSlowly(4 * MiB);
     await using process = user.start(...args, "--json");
     await until(() => process.objects.length > 0, "the first object");
-    expectFailure(await user.run(...args), 10, "Another agent is using this state directory");
+    expectFailure(await user.run(...args), 11, "Another agent is using this state directory");
     process.kill("SIGINT");
     expect((await process.ended()).exitCode).toBe(130);
   });

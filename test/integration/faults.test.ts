@@ -116,8 +116,8 @@ describe("between a kill and the next run", () => {
     const agent = await start("victim", { logger: { debug: () => {}, info: () => {}, warn } });
     expect(await agent.jobs.list()).toEqual([]);
     expect(warnings).toEqual([
-      expect.stringContaining("the state was damaged"), // R-DB-04
       expect.stringContaining("the identity was damaged"), // R-DB-07
+      expect.stringContaining("the state was damaged"), // R-DB-04
     ]);
     await publish(
       await agent.jobs.createJob({ files: [{ url: origin.url, contentId, destination }] }),

@@ -173,4 +173,5 @@ it("ends with the agent", async () => {
   response.resume();
   await another.agent.close();
   await until(() => response.closed, "the answer ends");
+  expect(response.closed).toBe(true);
 });

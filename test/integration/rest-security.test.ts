@@ -1,9 +1,9 @@
 /** The REST API against who has no business with it: every request is written by hand. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, lstat, mkdir, mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { connect } from "node:net";
+import { connect, createServer as createNetServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { connectAgent, startRest } from "@shoal/agent";
@@ -90,6 +90,29 @@ describe("places and files (R-API-01, R-API-12, R-FS-01)", () => {
     const open = startRest({ service }, { socketPath: join(place, "open", "agent.sock") });
     await expect(open).rejects.toMatchObject({ code: "ERR_LISTEN_FAILED" });
   });
+});
+
+it("serves on a descriptor that listens already, and leaves its path alone", async () => {
+  const place = await mkdtemp(join(rest.site.directory, "fd-"));
+  const socketPath = join(place, "activated.sock");
+  // As a supervisor does it: the child's descriptor 3 listens on the path.
+  const parent = createNetServer().listen(join(place, "made.sock"));
+  await once(parent, "listening");
+  const { fd } = (parent as unknown as { readonly _handle: { readonly fd: number } })._handle;
+  const script = join(import.meta.dirname, "rest-activated.ts");
+  const child = spawn(process.execPath, ["--conditions=shoal-source", script], {
+    stdio: ["ignore", "inherit", "inherit", fd, "ipc"],
+  });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child, "message");
+  // Whoever closes a socket removes its path: this one has another by then.
+  await rename(join(place, "made.sock"), socketPath);
+  parent.close();
+  const service = await connectJobService({ socketPath });
+  await expect(service.snapshot("none")).rejects.toMatchObject({ code: "ERR_FEATURE_UNSUPPORTED" });
+  service.close();
+  child.disconnect();
+  await once(child, "exit");
 });
 
 const nobodyHost = {

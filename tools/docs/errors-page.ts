@@ -16,6 +16,7 @@ const EXIT_CODES: Readonly<Record<number, string>> = {
   8: "disk or quota",
   9: "no agent answers",
   10: "refused by policy",
+  11: "an agent runs already",
   130: "interrupted",
 };
 

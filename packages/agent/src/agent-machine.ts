@@ -8,16 +8,17 @@
  *
  * Knows a probe; not what its facts mean. Called by `startAgent`.
  */
-import { isBoolean, isCount, isRecordOf, ShoalError } from "@shoal/core";
+import { isBoolean, isCount, isRecordOf, PACE_SETTINGS, ShoalError } from "@shoal/core";
 import type {
   EffectiveSetting,
   MachineFacts,
   Millis,
   PaceSettingName,
   PaceSettings,
+  ResolvedPolicies,
   Scheduler,
 } from "@shoal/core";
-import type { AgentConfiguration, AgentPolicies } from "./agent-policies.ts";
+import type { AgentConfiguration } from "./agent-policies.ts";
 import type { MachineProbe } from "./probes/machine-probe.ts";
 
 /** The part of an agent that is about policies. */
@@ -31,6 +32,9 @@ export interface PolicyFace {
   configuration(): AgentConfiguration;
 }
 
+/** What was made of settings and policies. */
+export type InForce = Pick<ResolvedPolicies, "effective" | "policies">;
+
 export interface AgentMachineDeps {
   /** Runs a verb on the scheduler. */
   act<Result>(verb: (scheduler: Scheduler, now: Millis) => Result): Result;
@@ -41,7 +45,7 @@ const LOOK_TIMEOUT_MS = 5_000;
 
 export class AgentMachine implements PolicyFace, Disposable {
   readonly #deps: AgentMachineDeps;
-  readonly #policies: AgentPolicies;
+  #policies: InForce;
   readonly #probe: MachineProbe;
   readonly #timer: NodeJS.Timeout;
   #found: MachineFacts = {};
@@ -49,7 +53,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   #isLooking = false;
   #isOver = false;
 
-  private constructor(deps: AgentMachineDeps, policies: AgentPolicies, probe: MachineProbe) {
+  private constructor(deps: AgentMachineDeps, policies: InForce, probe: MachineProbe) {
     this.#deps = deps;
     this.#policies = policies;
     this.#probe = probe;
@@ -62,7 +66,7 @@ export class AgentMachine implements PolicyFace, Disposable {
   static async start(
     deps: AgentMachineDeps,
     options: {
-      readonly policies: AgentPolicies;
+      readonly policies: InForce;
       readonly probe: MachineProbe;
       /** Told from the beginning. */
       readonly facts?: MachineFacts;
@@ -89,6 +93,11 @@ export class AgentMachine implements PolicyFace, Disposable {
     }));
   }
 
+  /** What `configuration` tells from now on. */
+  setPolicies(policies: InForce): void {
+    this.#policies = policies;
+  }
+
   [Symbol.dispose](): void {
     this.#isOver = true;
     clearInterval(this.#timer);
@@ -112,7 +121,9 @@ export class AgentMachine implements PolicyFace, Disposable {
 
 /** What was changed while the agent runs is an explicit setting from then on. */
 function asChanged(setting: EffectiveSetting, inForce: PaceSettings): EffectiveSetting {
-  const value = inForce[setting.name as PaceSettingName] ?? setting.value;
+  // Of the others the scheduler says what it was started with.
+  const isPace = Object.hasOwn(PACE_SETTINGS, setting.name);
+  const value = isPace ? inForce[setting.name as PaceSettingName] : setting.value;
   return value === setting.value ? setting : { ...setting, value, provider: "setting" };
 }
 

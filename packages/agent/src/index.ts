@@ -10,6 +10,9 @@ export type { DoRest, DoRestDeps, DoRestOptions, DoRestTimes } from "./do-rest/s
 export type { CacheServers } from "./do-rest/config-files.ts";
 export type { RetryDelays } from "./do-rest/fetch.ts";
 export type { PortRange, RestListenerOptions } from "./do-rest/listener.ts";
+export { CONFIG_KEYS } from "./config/config-keys.ts";
+export type { ConfigKey, ConfigKind, ConfigValue } from "./config/config-keys.ts";
+export { valueText } from "./config/config-report.ts";
 export type { MachineProbe } from "./probes/machine-probe.ts";
 export type { PolicyFace } from "./agent-machine.ts";
 export type { Logger, LogFields } from "./logger.ts";

@@ -23,6 +23,8 @@ import type {
   PaceSettings,
   PeerId,
   PieceBytes,
+  PolicyRequest,
+  SettingName,
   SecurityEventCode,
 } from "@shoal/core";
 import type { Engine } from "@shoal/engine";
@@ -34,8 +36,9 @@ import { agentBans } from "./agent-bans.ts";
 import type { AgentBans } from "./agent-bans.ts";
 import { agentCache } from "./agent-cache.ts";
 import type { AgentCache } from "./agent-cache.ts";
-import type { PolicyFace } from "./agent-machine.ts";
+import type { AgentMachine, PolicyFace } from "./agent-machine.ts";
 import type { AgentConfiguration } from "./agent-policies.ts";
+import { changeOf } from "./settings-change.ts";
 import { logSecurity } from "./logger.ts";
 import type { LogFields } from "./logger.ts";
 import { createMetrics } from "./service/metrics.ts";
@@ -89,6 +92,12 @@ export interface Agent extends AsyncDisposable, PolicyFace {
    * closed; what is not given stays. Throws `ERR_SETTING_INVALID`, having changed nothing.
    */
   setLimits(limits: Partial<PaceSettings>): void;
+  /**
+   * Takes other settings and policies than it was started with: rates, windows and the cache's
+   * limits at once. Resolves with the names of settings that differ and need another start. Rejects
+   * with `ERR_SETTING_INVALID` or `ERR_POLICY_INVALID`, having changed nothing.
+   */
+  reconfigure(request: PolicyRequest): Promise<readonly SettingName[]>;
   /** Makes a peer known, to stay connected with. Throws `ERR_PEER_ADDRESS_INVALID`. */
   addPeer(multiaddr: string): void;
   /**
@@ -135,7 +144,7 @@ interface RunningParts {
   readonly store: Store;
   readonly swarm: Swarm;
   readonly open: AsyncDisposableStack;
-  readonly machine: PolicyFace;
+  readonly machine: AgentMachine;
   readonly service: ServiceParts;
   readonly doRest: DoRest | undefined;
 }
@@ -236,6 +245,16 @@ export class RunningAgent implements Agent {
 
   setLimits(limits: Partial<PaceSettings>): void {
     this.#parts.engine.act((scheduler, now) => scheduler.applySettings(limits, now));
+  }
+
+  async reconfigure(request: PolicyRequest): Promise<readonly SettingName[]> {
+    const { engine, machine, store } = this.#parts;
+    const change = changeOf(this.configuration(), request);
+    // First what may be refused.
+    engine.act((scheduler, now) => scheduler.applySettings(change.pace, now));
+    if (change.cache !== undefined) await store.cache({ verb: "limit", settings: change.cache });
+    machine.setPolicies(change.inForce);
+    return change.restartNeeded;
   }
 
   addPeer(multiaddr: string): void {

@@ -161,9 +161,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
   const open = opened.move();
   const basis = { settings, stateDirectory, groupKeys, monitor, events, log: logger };
-  const service = { ...basis, ...askedOf(options) };
+  const hooks = hooksOf(options, () => agent);
+  const service = { ...basis, hooks, isSafeMode: options.isSafeMode === true };
   const ports = { engine, services, store, swarm, doRest };
-  const agent = new RunningAgent({ ...ports, open, machine, service });
+  const agent: RunningAgent = new RunningAgent({ ...ports, open, machine, service });
   await openApi(agent, options);
   if (options.watchNetwork ?? true) {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
@@ -178,8 +179,15 @@ function eventsOf(engine: Engine<PieceBytes>): AgentEvents {
   return events;
 }
 
-function askedOf({ service: hooks = {}, isSafeMode = false }: AgentOptions) {
-  return { hooks, isSafeMode };
+/** The doctor is loaded when somebody asks for it. */
+function hooksOf(options: AgentOptions, agent: () => Agent): AgentServiceHooks {
+  return {
+    diagnose: async (service) => {
+      const { diagnose } = await import("./doctor/diagnose.ts");
+      return await diagnose(service, options, agent());
+    },
+    ...options.service,
+  };
 }
 
 /** The last thing that may fail, since it answers at once. */
@@ -190,8 +198,11 @@ async function openApi(agent: RunningAgent, { api, logger }: AgentOptions): Prom
     logger?.warn({ kind }, "a request to the API ended by a fault of the agent");
   };
   try {
-    await agent.serveRest(api, { onFault });
+    await agent.serveRest(api, { onFault, metricsText: () => agent.metricsText() });
   } catch (error) {
+    if (api.isOptional === true && error instanceof ShoalError) {
+      return logger?.warn({ reason: error.message }, "the API is not served");
+    }
     await agent.close();
     throw error;
   }

@@ -194,6 +194,7 @@ export type {
   EffectiveSetting,
   PolicyPreset,
   Provider,
+  PolicyRequest,
   ResolvedPolicies,
 } from "./registry/resolve-policies.ts";
 export { SECURITY_EVENTS } from "./registry/security-events.ts";

@@ -33,6 +33,8 @@ import { Connections } from "./connections.ts";
 import { Dialer } from "./dial.ts";
 import { createErrand } from "./errands.ts";
 import { JobCredentials } from "./job-credentials.ts";
+import { originCheckOf } from "./origin-check.ts";
+import type { OriginCheck } from "./origin-check.ts";
 import { parseOriginUrl } from "./origin-url.ts";
 import type { ProxyOptions } from "./proxies.ts";
 import { Paces } from "./pace.ts";
@@ -136,6 +138,14 @@ export function createBodyReader(
   options: OriginOptions = {},
 ): BodyReader {
   return bodyReaderOf(createConnections(deps, options), requestOptionsOf(options));
+}
+
+/** Looks whether origins can be reached, as the origin reaches them. Throws as `createOrigin` does. */
+export function createOriginCheck(
+  deps: Pick<OriginDeps, "lookup" | "addresses">,
+  options: OriginOptions = {},
+): OriginCheck {
+  return originCheckOf(createConnections(deps, options), requestOptionsOf(options));
 }
 
 function requestOptionsOf(options: OriginOptions): RequestOptions {

@@ -51,7 +51,9 @@ export type CacheRequest =
   /** Moves the expiry of one content, or of all; at once where no time is given. */
   | { readonly verb: "expire"; readonly contentId?: ContentId; readonly at?: UnixMillis }
   /** Takes everything off offer; pinned contents only if that is said. */
-  | { readonly verb: "clear"; readonly includePinned: boolean };
+  | { readonly verb: "clear"; readonly includePinned: boolean }
+  /** Changes age, quota and the rest from now on, until the store is closed. */
+  | { readonly verb: "limit"; readonly settings: CacheSettings };
 
 /** An open content as the cache sees it. */
 export interface Publication {
@@ -63,7 +65,7 @@ export interface Publication {
 
 export class ContentCache {
   readonly #context: StoreContext;
-  readonly #settings: CacheSettings;
+  #settings: CacheSettings;
   readonly #objects: CacheObjects;
   readonly #timer: NodeJS.Timeout;
   #copying: Promise<void> = Promise.resolve();
@@ -199,6 +201,9 @@ export class ContentCache {
         this.#evict(
           cacheRows.offered().filter(({ isPinned }) => request.includePinned || !isPinned),
         );
+        break;
+      case "limit":
+        this.#settings = request.settings;
         break;
       default:
         unreachable(request);

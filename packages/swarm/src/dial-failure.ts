@@ -24,6 +24,9 @@ export function explainEnd(error: Error | undefined): string {
 /** Of a peer that has not the key of our group. */
 export const NOT_OF_OUR_GROUP = "the peer is not of our group";
 
+/** Of a peer that has a group's key while we have none. */
+export const OF_ANOTHER_GROUP = "the peer is of a group, or no agent";
+
 /** What libp2p says, without a code, of peers with other keys or none (R-GRP-01), and of others. */
 const NO_COMMON_HANDSHAKE = /could not negotiate|decryption|of our group/;
 const ANOTHER_IDENTITY = /does not match expected remote identity/;
@@ -51,7 +54,7 @@ function explainOne(error: unknown, context?: { protocol: string; isGroup: boole
   if (!(error instanceof Error)) return "the connection was lost";
   const { name, message } = error;
   if (name === "EncryptionFailedError" && NO_COMMON_HANDSHAKE.test(message)) {
-    return context?.isGroup === true ? NOT_OF_OUR_GROUP : "the peer is of a group, or no agent";
+    return context?.isGroup === true ? NOT_OF_OUR_GROUP : OF_ANOTHER_GROUP;
   }
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const isAnother = name === "EncryptionFailedError" && ANOTHER_IDENTITY.test(message);

@@ -2,7 +2,7 @@
  * Yamux for connections with strangers. Three things a peer could do to libp2p's are stopped here:
  *
  * - It collects a data frame of whatever length its header names, up to 4 GiB, before it looks at
- *   how much it had allowed. Here a connection ends when more than that is waiting (R-PEER-20).
+ *   how much it had allowed. Here frames are not collected (`partwise-decoder.ts`, R-PEER-20).
  * - Its bounds are per stream. Here streams are refused while all peers together hold too much, and
  *   what they hold is measured (R-PEER-20).
  * - When it ends a connection because of broken frames, it says goodbye on it afterwards. If a
@@ -14,17 +14,16 @@
 import type { Stream, StreamMuxerFactory } from "@libp2p/interface";
 import { yamux } from "@libp2p/yamux";
 import type { YamuxMuxerInit } from "@libp2p/yamux";
-import { KiB, LIMITS } from "@shoal/core";
+import { PartwiseDecoder } from "./partwise-decoder.ts";
 import type { BufferHolder, PeerBuffers } from "./peer-buffers.ts";
+import { isReadAtOnce } from "./read-ahead.ts";
+import { TlsConnection } from "./tls-connection.ts";
 
 /** What is used of a yamux muxer beyond its interface. */
 interface YamuxInternals {
-  readonly decoder?: { readonly buffer?: { readonly byteLength: number } };
+  decoder?: { readonly emitFrames?: unknown };
   onRemoteStream?: (stream: Stream) => void;
 }
-
-/** The longest legal frame, and what may have come with its end. */
-const WAITING_BYTES_MAX = LIMITS.streamReadBytesMax + 64 * KiB;
 
 /** Like libp2p's `yamux`, guarded. */
 export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => StreamMuxerFactory {
@@ -42,23 +41,23 @@ export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => 
         }
       };
       const internals = muxer as unknown as YamuxInternals;
-      const { decoder } = internals;
+      if (typeof internals.decoder?.emitFrames === "function") {
+        const keeps = (id: number): boolean => !isReadAtOnce(streamOf(muxer.streams, id));
+        internals.decoder = new PartwiseDecoder(keeps);
+        if (connection instanceof TlsConnection) connection.lendBytes();
+      }
       const end = (reason: string): void => {
         const error = new Error(reason);
         muxer.abort(error);
         connection.abort(error);
       };
       const holder: BufferHolder = {
-        measure: () => (decoder?.buffer?.byteLength ?? 0) + streamBytes(muxer.streams),
+        measure: () => streamBytes(muxer.streams),
         shed: end,
       };
       buffers.add(holder);
       connection.addEventListener("close", () => buffers.remove(holder));
-      connection.addEventListener("message", () => {
-        const isTooLong = (decoder?.buffer?.byteLength ?? 0) > WAITING_BYTES_MAX;
-        if (isTooLong) end("the peer sent a frame larger than we allow");
-        else buffers.changed(holder);
-      });
+      connection.addEventListener("message", () => buffers.changed(holder));
       const accept = internals.onRemoteStream?.bind(muxer);
       internals.onRemoteStream = (stream) => {
         if (buffers.isCrowded()) stream.abort(new Error("peers together hold too much memory"));
@@ -68,6 +67,10 @@ export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => 
     };
     return factory;
   };
+}
+
+function streamOf(streams: readonly Stream[], id: number): Stream | undefined {
+  return streams.find((stream) => "streamId" in stream && stream.streamId === id);
 }
 
 function streamBytes(streams: readonly Stream[]): number {

@@ -9,6 +9,8 @@ import { dirname } from "node:path";
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from "@libp2p/crypto/keys";
 import type { Ed25519PrivateKey } from "@libp2p/interface";
 import { ShoalError } from "@shoal/core";
+import type { PeerId } from "@shoal/core";
+import { parsePeerId } from "./address-rules.ts";
 
 /** Proves who an agent is. Made by `loadIdentity` or `createIdentity`; opaque to callers. */
 export type PrivateKey = Ed25519PrivateKey;
@@ -36,6 +38,36 @@ export async function loadIdentity(file: string, onDamaged = () => {}): Promise<
     return key;
   } catch (cause) {
     throw new ShoalError("ERR_STATE_UNUSABLE", `cannot store the identity in ${file}`, { cause });
+  }
+}
+
+/** What a file of an identity is worth, without changing it. */
+export type IdentityState =
+  | { readonly state: "missing" | "unreadable" | "damaged" }
+  /** `mode`: the file's permissions. */
+  | { readonly state: "sound"; readonly peerId: PeerId; readonly mode: number };
+
+/** Looks at the identity in `file`, for those who ask whether it is well. Never rejects. */
+export async function inspectIdentity(file: string): Promise<IdentityState> {
+  try {
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | NONBLOCK);
+    const stat = await handle.stat();
+    if (!stat.isFile() || stat.size > KEY_FILE_BYTES_MAX) return { state: "damaged" };
+    const peerId = peerIdOf(await handle.readFile());
+    if (peerId === undefined) return { state: "damaged" };
+    return { state: "sound", peerId, mode: stat.mode & 0o777 };
+  } catch (error) {
+    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    return { state: isMissing ? "missing" : "unreadable" };
+  }
+}
+
+function peerIdOf(bytes: Uint8Array): PeerId | undefined {
+  try {
+    const key = privateKeyFromProtobuf(bytes);
+    return key.type === "Ed25519" ? parsePeerId(key.publicKey.toString()) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -31,7 +31,7 @@ import { encodeFrame, FEATURES, FrameError } from "./frames.ts";
 import { HAVE_PIECES_MAX, placeOf, WIRE_VERSION } from "./frames.ts";
 import type { ControlFrame, Frame } from "./frames.ts";
 import type { GroupProof } from "./group-proof.ts";
-import { allowReadAhead } from "./read-ahead.ts";
+import { allowReadAhead, readAtOnce } from "./read-ahead.ts";
 import { RequestRates } from "./request-rates.ts";
 import { ServedRequests } from "./served-requests.ts";
 
@@ -99,6 +99,7 @@ export class Link {
     stream.addEventListener("message", (event) => this.#receive(event.data));
     stream.addEventListener("remoteCloseWrite", () => this.close("the peer closed the connection"));
     stream.addEventListener("close", ({ error }) => this.close(explainEnd(error)));
+    readAtOnce(stream);
     allowReadAhead(stream, LIMITS.streamReadBytesMax);
   }
 

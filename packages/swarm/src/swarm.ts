@@ -324,6 +324,7 @@ class Libp2pSwarm implements Swarm {
       shed: (reason) => link.close(reason),
     };
     this.#buffers.add(holder);
+    stream.addEventListener("message", () => this.#buffers.changed(holder));
     connection.addEventListener("close", () => this.#buffers.remove(holder));
     this.#links.add(link, hostOf(connection.remoteAddr) ?? "");
   }

@@ -17,6 +17,7 @@ import { AbstractMessageStream } from "@libp2p/utils";
 import type { SendResult } from "@libp2p/utils";
 import { LIMITS } from "@shoal/core";
 import type { Uint8ArrayList } from "uint8arraylist";
+import { SocketSlab } from "./socket-slab.ts";
 
 /** What is used of libp2p's TCP connection beyond its interface. */
 export interface SocketOwner {
@@ -27,6 +28,7 @@ export interface SocketOwner {
 export class TlsConnection extends AbstractMessageStream {
   readonly #owner: MessageStream;
   readonly #socket: TLSSocket;
+  #slab: SocketSlab | undefined;
 
   /** `owner` is the TCP connection whose socket `socket` has taken over. */
   constructor(owner: MessageStream & SocketOwner, socket: TLSSocket) {
@@ -44,12 +46,24 @@ export class TlsConnection extends AbstractMessageStream {
       await closed;
     };
     owner.addEventListener("close", ({ error, local }) => {
+      this.#slab?.flush();
       if (error === undefined) this.onTransportClosed();
       else if (local === true) this.abort(error);
       else this.onRemoteReset();
     });
     socket.on("data", (bytes) => this.onData(bytes));
     socket.resume();
+  }
+
+  /** From now on what listeners are given is written over as soon as they return. */
+  lendBytes(): void {
+    this.#slab ??= SocketSlab.attach(this.#socket, (bytes) => this.#received(bytes));
+  }
+
+  /** What cannot be handed on now is kept, in memory of its own. */
+  #received(bytes: Uint8Array): void {
+    const isTaken = this.readStatus === "readable" && this.listenerCount("message") > 0;
+    this.onData(isTaken ? bytes : Uint8Array.from(bytes));
   }
 
   close(options?: AbortOptions): Promise<void> {

@@ -124,22 +124,28 @@ test("R-PEER-17: asking in vain is free sixty times a minute", async () => {
   expect(a.all("peerOffended")[0]).toMatchObject({ offence: "requestFlood" });
 });
 
-/** What libp2p keeps private: the encrypted stream below the muxer, for bytes that are not yamux. */
-function belowMuxer(peer: RawPeer): { send(bytes: Uint8Array): boolean } {
-  const { muxer } = peer.connection as unknown as {
-    muxer: { maConn: { send(bytes: Uint8Array): boolean } };
-  };
-  return muxer.maConn;
-}
+/** A newcomer that can make the swarm hold bytes: a manifest that it is asked for and never ends. */
+class Hoarder {
+  readonly peer: RawPeer;
+  readonly #peerId: string;
 
-/** Makes the swarm hold `byteLength` bytes: most of a muxer frame that never ends. */
-function burden(peer: RawPeer, byteLength: number): void {
-  const header = Buffer.alloc(12);
-  header.writeUInt32BE(1, 4);
-  // So much is missing that what the peer's muxer still says does not complete it.
-  header.writeUInt32BE(byteLength + 64 * KiB, 8);
-  belowMuxer(peer).send(header);
-  belowMuxer(peer).send(new Uint8Array(byteLength));
+  private constructor(peer: RawPeer, peerId: string) {
+    this.peer = peer;
+    this.#peerId = peerId;
+  }
+
+  /** As the `count`-th peer. */
+  static async greet(a: TestSwarm, count: number): Promise<Hoarder> {
+    const peer = await RawPeer.greet(a);
+    return new Hoarder(peer, (await a.next("peerConnected", count)).peerId);
+  }
+
+  async burden(a: TestSwarm, byteLength: number): Promise<void> {
+    const request = { peerId: this.#peerId, requestId: byteLength, contentId };
+    a.execute({ type: "requestManifest", ...request });
+    const { id } = (await this.peer.next("manifestRequest")) as { id: number };
+    this.peer.send({ type: "manifest", id, length: byteLength });
+  }
 }
 
 /** Whether a newcomer's stream is reset, which it may learn when it opens it or later. */
@@ -157,15 +163,14 @@ async function isStreamRefused(swarm: TestSwarm): Promise<boolean> {
 test("R-PEER-20: above three quarters of the memory for peers nobody gets another stream", async () => {
   const a = await TestSwarm.start({ peerBufferBytesMax: 2 * MiB });
   const honest = await RawPeer.greet(a);
-  const hoarder = await RawPeer.greet(a);
-  await a.next("peerConnected", 2);
-  burden(hoarder, 1_700 * KiB);
-  // Its bytes are on their way, so that some may still be let in.
+  const hoarder = await Hoarder.greet(a, 2);
+  await hoarder.burden(a, 1_700 * KiB);
+  // Its frame is on its way, so that some may still be let in.
   await expect.poll(() => isStreamRefused(a), { timeout: 5_000 }).toBe(true);
   // Streams that are open go on, and room comes back with the end of who took it.
   honest.send({ type: "join", contentId });
   await a.next("peerJoined");
-  hoarder.connection.abort(new Error("gone"));
+  hoarder.peer.connection.abort(new Error("gone"));
   await a.next("peerDisconnected");
   const welcome = await RawPeer.dial(a);
   welcome.send({ type: "hello", version: 1, requestsMax: 8 });
@@ -175,10 +180,9 @@ test("R-PEER-20: above three quarters of the memory for peers nobody gets anothe
 test("R-PEER-20: beyond the memory for peers the connection ends that holds most", async () => {
   const a = await TestSwarm.start({ peerBufferBytesMax: 2 * MiB });
   const honest = await RawPeer.greet(a);
-  const hoarders = [await RawPeer.greet(a), await RawPeer.greet(a)];
-  await a.next("peerConnected", 3);
-  burden(hoarders[0]!, 1_200 * KiB);
-  burden(hoarders[1]!, 1_500 * KiB);
+  const hoarders = [await Hoarder.greet(a, 2), await Hoarder.greet(a, 3)];
+  await hoarders[0]!.burden(a, 1_200 * KiB);
+  await hoarders[1]!.burden(a, 1_500 * KiB);
   const ended = await a.next("peerDisconnected");
   expect(ended.peerId).not.toBe(a.all("peerConnected")[0]?.peerId);
   honest.send({ type: "join", contentId });

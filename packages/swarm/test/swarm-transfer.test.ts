@@ -23,6 +23,7 @@ test("greets on both sides, and reports host and requests accepted", async () =>
     peerId: b.peerId,
     host: "127.0.0.1",
     reach: "host",
+    transport: expect.stringMatching(/^(tls|noise)$/) as string,
     requestsMax: LIMITS.requestsPerPeerMax,
   });
   expect((await b.next("peerConnected")).peerId).toBe(a.peerId);
@@ -214,8 +215,8 @@ test("losing the peer in the middle of everything releases every buffer on both 
     a.requestPiece(b.peerId, i, i, 16 * MiB);
     b.requestPiece(a.peerId, i, i, 16 * MiB);
   }
-  await expect.poll(() => a.pool.borrowed, { interval: 1 }).toBeGreaterThan(4);
-  await expect.poll(() => b.pool.borrowed, { interval: 1 }).toBeGreaterThan(4);
+  await expect.poll(() => a.pool.borrowed, { interval: 1, timeout: 5_000 }).toBeGreaterThan(4);
+  await expect.poll(() => b.pool.borrowed, { interval: 1, timeout: 5_000 }).toBeGreaterThan(4);
   a.execute({ type: "disconnectPeer", peerId: b.peerId, reason: "enough" });
   expect(await a.next("peerDisconnected")).toMatchObject({ peerId: b.peerId, reason: "enough" });
   expect((await b.next("peerDisconnected")).peerId).toBe(a.peerId);

@@ -1,24 +1,30 @@
 /**
  * `shoal agent`: an agent that runs until it is told to stop, and gives peers what it has. Its
- * addresses go to stdout; what happens goes to stderr, a line at a time and not too many.
+ * addresses go to stdout; what happens goes to stderr, on a terminal a line at a time and not too
+ * many (`calm-log.ts`), else as lines of JSON (`json-log.ts`).
  */
-import { join } from "node:path";
 import { POLICY_REASONS } from "@shoal/core";
 import type { Policies, PolicyPreset, Settings } from "@shoal/core";
-import type { Logger, LogFields } from "../logger.ts";
-import { startAgent } from "../start-agent.ts";
-import type { AgentOptions } from "../start-agent.ts";
+import { AGENT_KEYS } from "../config/agent-keys.ts";
+import type { LogFormat, LogLevel } from "../config/agent-keys.ts";
+import { valueIn } from "../config/config-options.ts";
+import { loadConfig } from "../config/load-config.ts";
+import type { Config, ConfigRequest } from "../config/load-config.ts";
+import { LevelledLog } from "../daemon/daemon-log.ts";
+import type { DaemonLog } from "../daemon/daemon-log.ts";
+import { runDaemon } from "../daemon/run-daemon.ts";
+import type { DaemonFacts } from "../daemon/run-daemon.ts";
 import type { Agent } from "../running-agent.ts";
+import { flagsOf } from "./agent-flags.ts";
+import { CalmLog } from "./calm-log.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
 import { Interruption } from "./failure.ts";
-import { formatBytes, formatCount } from "./format-values.ts";
-import { policiesOf } from "./policy-file.ts";
-import { stateHome } from "./state-place.ts";
 import type { Terminal } from "./terminal.ts";
-import { wayOut } from "./way-out.ts";
 
 export interface AgentCommandOptions {
+  /** In place of the user's configuration file. */
+  readonly config?: string;
   readonly state?: string;
   readonly peer?: readonly string[];
   readonly listen?: readonly string[];
@@ -26,16 +32,25 @@ export interface AgentCommandOptions {
   readonly trust?: readonly string[];
   readonly groupKey?: readonly string[];
   readonly share?: readonly string[];
+  /** The same as `apiSocket`. */
   readonly jobSocket?: string;
+  readonly apiSocket?: string;
+  readonly apiPort?: number;
+  /** `--no-api` says false. */
+  readonly api?: boolean;
   readonly doRest?: true;
   readonly doRestRun?: string;
   readonly doRestConfig?: string;
   readonly mdns: boolean;
   readonly ca?: string;
   readonly setting?: Partial<Settings>;
+  /** Any keys, as `KEY=VALUE`. */
+  readonly set?: readonly string[];
   readonly policy?: Policies;
   readonly policyFile?: string;
   readonly policyPreset?: PolicyPreset;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
   readonly json?: true;
 }
 
@@ -45,70 +60,118 @@ export async function runAgentCommand(
   options: AgentCommandOptions,
   { terminal, env, signal }: CommandContext,
 ): Promise<void> {
-  const stateDirectory = options.state ?? join(stateHome(env), "agent");
-  const log = new CalmLog(terminal);
-  await using agent = await startAgent({
-    stateDirectory,
-    peers: options.peer ?? [],
-    mdns: options.mdns,
-    cacheHosts: options.cacheHost ?? [],
-    trustedKeys: options.trust ?? [],
-    groupKeyFiles: options.groupKey ?? [],
-    ...wayOut(options, env),
-    settings: options.setting ?? {},
-    policies: await policiesOf(options),
-    ...(options.policyPreset === undefined ? {} : { policyPreset: options.policyPreset }),
-    logger: log,
-    ...(options.listen === undefined ? {} : { listen: options.listen }),
-    ...(options.jobSocket === undefined ? {} : { api: { socketPath: options.jobSocket } }),
-    ...doRestOf(options),
-  });
+  const flags = await flagsOf(options);
+  const file = options.config;
+  const request: ConfigRequest = { env, flags, ...(file !== undefined && { file }) };
+  const config = await loadConfig(request);
+  const voice = await voiceOf(config, { terminal, json: options.json === true });
+  const deps = {
+    log: voice.log,
+    process,
+    signal,
+    shared: (path: string, contentId: string) => voice.shared(path, contentId),
+    running: async (agent: Agent, about: DaemonFacts) => {
+      voice.ready(agent, about);
+      await stopped(signal, () => voice.tick(agent)).finally(() => voice.stopping());
+    },
+  };
   try {
-    for (const path of options.share ?? []) {
-      const contentId = await agent.share(path, { signal });
-      terminal.say(`Sharing ${escapeText(path)} as ${contentId}.\n`);
-    }
-    announce(agent, { stateDirectory, terminal, json: options.json === true });
-    await stopped(signal, () => log.summarize(agent));
+    await runDaemon(deps, {
+      request,
+      config,
+      reloadsOnHangUp: !terminal.isLive,
+    });
   } catch (error) {
     // Being told to stop is how this command ends.
     if (!(error instanceof Interruption)) throw error;
   }
-  terminal.say("Stopping.\n");
 }
 
-/** Naming a directory of it asks for the listener, too. */
-function doRestOf(options: AgentCommandOptions): Pick<AgentOptions, "doRest"> {
-  const { doRest, doRestRun: runDirectory, doRestConfig: configDirectory } = options;
-  if (doRest !== true && runDirectory === undefined && configDirectory === undefined) return {};
+/** How the agent speaks: to people, or to a log. */
+interface Voice {
+  readonly log: DaemonLog;
+  shared(path: string, contentId: string): void;
+  ready(agent: Agent, about: DaemonFacts): void;
+  /** From time to time. */
+  tick(agent: Agent): void;
+  stopping(): void;
+}
+
+interface VoiceParts {
+  readonly terminal: Terminal;
+  readonly json: boolean;
+}
+
+async function voiceOf(config: Config, parts: VoiceParts): Promise<Voice> {
+  const level = valueIn<LogLevel>(config, "logLevel", AGENT_KEYS.logLevel.default);
+  const format = valueIn<LogFormat>(config, "logFormat", AGENT_KEYS.logFormat.default);
+  const isText = format === "text" || (format === "auto" && parts.terminal.stderr.isTTY === true);
+  if (isText) return textVoice(parts, level);
+  // Who runs an agent in a terminal needs none of it.
+  const { createJsonLog } = await import("../daemon/json-log.ts");
+  return jsonVoice(parts, createJsonLog({ level }));
+}
+
+function textVoice({ terminal, json }: VoiceParts, level: LogLevel): Voice {
+  const calm = new CalmLog(terminal);
   return {
-    doRest: {
-      ...(runDirectory !== undefined && { runDirectory }),
-      ...(configDirectory !== undefined && { configDirectory }),
+    log: new LevelledLog(calm, level),
+    shared: (path, contentId) => terminal.say(`Sharing ${escapeText(path)} as ${contentId}.\n`),
+    ready: (agent, about) => {
+      if (json) return announceAsJson(agent, { ...about, terminal });
+      announce(agent, { ...about, terminal });
     },
+    tick: (agent) => calm.summarize(agent),
+    stopping: () => terminal.say("Stopping.\n"),
   };
+}
+
+function jsonVoice({ terminal, json }: VoiceParts, log: DaemonLog): Voice {
+  return {
+    log,
+    shared: (path, contentId) => log.info({ path, contentId }, "file is on offer"),
+    ready: (agent, about) => {
+      const { peerId, addresses } = agent;
+      const { stateDirectory } = about;
+      log.info({ peerId, addresses: addresses.join(" "), stateDirectory }, "agent is running");
+      if (json) announceAsJson(agent, { ...about, terminal });
+      else for (const address of addresses) terminal.data(address);
+    },
+    tick: () => {},
+    stopping: () => log.info({}, "agent stops"),
+  };
+}
+
+function announceAsJson(
+  { peerId, addresses, servedContents: contents, socketPath, apiUrl, doRest }: Agent,
+  { terminal, stateDirectory, isSafeMode }: DaemonFacts & { readonly terminal: Terminal },
+): void {
+  terminal.json({
+    type: "ready",
+    peerId,
+    addresses,
+    stateDirectory,
+    contents,
+    ...(socketPath !== undefined && { jobSocket: socketPath }),
+    ...(apiUrl !== undefined && { apiUrl }),
+    ...(doRest !== undefined && { doRestPort: doRest.port }),
+    ...(isSafeMode && { isSafeMode }),
+  });
 }
 
 function announce(
   agent: Agent,
-  about: { stateDirectory: string; terminal: Terminal; json: boolean },
+  { terminal, stateDirectory }: DaemonFacts & { readonly terminal: Terminal },
 ): void {
-  const { terminal, stateDirectory } = about;
-  const { peerId, addresses, servedContents: contents, socketPath: jobSocket } = agent;
-  const doRestPort = agent.doRest?.port;
-  if (about.json) {
-    const socket = jobSocket === undefined ? {} : { jobSocket };
-    const doRest = doRestPort === undefined ? {} : { doRestPort };
-    const ready = { type: "ready", peerId, addresses, stateDirectory, contents } as const;
-    terminal.json({ ...ready, ...socket, ...doRest });
-    return;
-  }
+  const { addresses, socketPath, apiUrl, doRest } = agent;
   terminal.say(`The agent runs; its state is in ${escapeText(stateDirectory)}.\n`);
-  if (jobSocket !== undefined) {
-    terminal.say(`Programs on this machine reach its jobs at ${escapeText(jobSocket)}.\n`);
+  const places = [socketPath, apiUrl].filter((place) => place !== undefined);
+  if (places.length > 0) {
+    const text = places.map(escapeText).join(" and ");
+    terminal.say(`Commands and programs on this machine reach it at ${text}.\n`);
   }
-  if (doRestPort !== undefined) {
-    terminal.say(`Programs of the DO SDK are served at 127.0.0.1:${doRestPort}.\n`);
+  if (doRest !== undefined) {
+    terminal.say(`Programs of the DO SDK are served at 127.0.0.1:${doRest.port}.\n`);
   }
   terminal.say("Peers reach it at:\n");
   for (const address of addresses) terminal.data(address);
@@ -126,65 +189,4 @@ async function stopped(signal: AbortSignal, tick: () => void): Promise<never> {
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
   return await promise.finally(() => clearInterval(timer));
-}
-
-/** R-LOG-02: so many lines of a kind per minute, then a count. */
-const LINES_PER_MINUTE_MAX = 10;
-const MINUTE_MS = 60_000;
-
-/** The agent's log on stderr, bounded so that no peer can fill the screen. */
-export class CalmLog implements Logger {
-  readonly #terminal: Pick<Terminal, "say">;
-  readonly #now: () => number;
-  readonly #lines = new Map<string, { since: number; count: number; unsaid: number }>();
-  #sentBytes = 0;
-  #contentCount = 0;
-
-  constructor(terminal: Pick<Terminal, "say">, now: () => number = () => performance.now()) {
-    this.#terminal = terminal;
-    this.#now = now;
-  }
-
-  debug(): void {}
-
-  info(fields: LogFields, message: string): void {
-    this.#write(fields, message);
-  }
-
-  warn(fields: LogFields, message: string): void {
-    this.#write(fields, message);
-  }
-
-  /** A line each about uploads, contents on offer and what was left unsaid, if there is news. */
-  summarize(agent: Pick<Agent, "counters" | "connectedPeers" | "servedContents">): void {
-    const contentCount = agent.servedContents.length;
-    if (contentCount !== this.#contentCount) {
-      this.#terminal.say(`${formatCount(contentCount, "content")} on offer\n`);
-      this.#contentCount = contentCount;
-    }
-    const sentBytes = agent.counters().shoal_peer_sent_bytes_total;
-    if (sentBytes !== this.#sentBytes) {
-      const peers = formatCount(agent.connectedPeers.length, "peer");
-      const fresh = formatBytes(sentBytes - this.#sentBytes);
-      this.#terminal.say(`sent ${fresh} (${formatBytes(sentBytes)} in all), ${peers} connected\n`);
-      this.#sentBytes = sentBytes;
-    }
-    for (const [message, lines] of this.#lines) {
-      if (this.#now() - lines.since < MINUTE_MS) continue;
-      this.#lines.delete(message);
-      if (lines.unsaid > 0) this.#terminal.say(`${message}: ${lines.unsaid} times more\n`);
-    }
-  }
-
-  #write(fields: LogFields, message: string): void {
-    const lines = this.#lines.get(message) ?? { since: this.#now(), count: 0, unsaid: 0 };
-    this.#lines.set(message, lines);
-    lines.count++;
-    if (lines.count > LINES_PER_MINUTE_MAX) {
-      lines.unsaid++;
-      return;
-    }
-    const details = Object.values(fields).map((value) => escapeText(String(value)).slice(0, 256));
-    this.#terminal.say(`${[message, ...details].join(" ")}\n`);
-  }
 }

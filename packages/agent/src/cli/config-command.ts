@@ -4,15 +4,24 @@
  */
 import { join } from "node:path";
 import { ShoalError } from "@shoal/core";
+import type { EffectiveSetting } from "@shoal/core";
 import { editConfigFile } from "../config/edit-config.ts";
 import { readConfigFile } from "../config/config-file.ts";
-import { CONFIG_KEYS, isList, parseConfigText, splitList } from "../config/config-keys.ts";
+import {
+  CONFIG_KEYS,
+  isList,
+  isLiveSetting,
+  parseConfigText,
+  splitList,
+} from "../config/config-keys.ts";
 import type { ConfigKey } from "../config/config-keys.ts";
 import { reportConfig, valueText } from "../config/config-report.ts";
 import type { ConfigReport } from "../config/config-report.ts";
 import { configPlaces, keyNamed, loadConfig, readConfigFiles } from "../config/load-config.ts";
+import type { AgentService } from "../service/agent-service.ts";
 import type { CommandContext } from "./command-context.ts";
 import { escapeText } from "./escape-text.ts";
+import { withAgent } from "./find-agent.ts";
 import { formatCount } from "./format-values.ts";
 
 export interface ConfigOptions {
@@ -22,11 +31,15 @@ export interface ConfigOptions {
   /** Also keys that nobody has given. */
   readonly all?: true;
   readonly system?: true;
+  /** What the agent that runs works with, in place of what one would start with. */
+  readonly running?: true;
+  readonly socket?: string;
   readonly json?: true;
 }
 
 const LAYER_WORDS: Readonly<Record<ConfigReport["layer"], string>> = {
   flag: "flag",
+  setting: "setting",
   environment: "environment",
   userFile: "user file",
   systemFile: "system file",
@@ -37,9 +50,13 @@ const LAYER_WORDS: Readonly<Record<ConfigReport["layer"], string>> = {
 
 export async function runConfigShow(
   options: ConfigOptions,
-  { terminal, env }: CommandContext,
+  context: CommandContext,
 ): Promise<void> {
-  const reports = await currentReports(options, env);
+  const { terminal, env } = context;
+  const isRunning = options.running === true;
+  const reports = isRunning
+    ? await withAgent(options, context, reportsOf)
+    : await currentReports(options, env);
   if (options.json === true) {
     for (const report of reports) terminal.json({ type: "key", ...report });
     return;
@@ -53,6 +70,25 @@ export async function runConfigShow(
   if (rest > 0) {
     terminal.say(`${formatCount(rest, "key")} at the default; --all shows them too.\n`);
   }
+}
+
+const LAYERS_OF_PROVIDERS = {
+  setting: "setting",
+  policy: "policy",
+  preset: "preset",
+  default: "default",
+} as const satisfies Record<EffectiveSetting["provider"], ConfigReport["layer"]>;
+
+/** The settings that the agent works with now, changes while it runs among them. */
+async function reportsOf(service: AgentService): Promise<readonly ConfigReport[]> {
+  const { settings } = await service.configuration();
+  return settings.map(({ name, value, provider, policy }) => ({
+    name,
+    value,
+    layer: LAYERS_OF_PROVIDERS[provider],
+    ...(provider === "policy" && policy !== undefined && { where: policy }),
+    isLive: isLiveSetting(name),
+  }));
 }
 
 function originText({ layer, where }: ConfigReport): string {

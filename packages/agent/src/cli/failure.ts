@@ -20,6 +20,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   8: "disk, or too many of something",
   9: "no agent answers",
   10: "refused",
+  11: "another agent has the state directory",
   130: "interrupted",
 };
 

@@ -106,6 +106,15 @@ export function parseDays(text: string): number {
   return days;
 }
 
+/** A port from 0 to 65535. */
+export function parsePort(text: string): number {
+  const port = parseAmount(text, { "": 1 });
+  if (!Number.isInteger(port) || port === undefined || port > 65_535) {
+    throw new InvalidArgumentError("A port is a number from 0 to 65535.");
+  }
+  return port;
+}
+
 /** A name for signed manifests. */
 export function parseProduct(text: string): string {
   if (!isProductName(text)) throw new InvalidArgumentError("A product is named in 1 to 255 bytes.");

@@ -8,6 +8,7 @@ import { addAgent } from "./commands/agent.ts";
 import { addCache } from "./commands/cache.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addGet } from "./commands/get.ts";
 import { addGroup } from "./commands/group.ts";
@@ -19,6 +20,7 @@ import { addPublish } from "./commands/publish.ts";
 import { addSeed } from "./commands/seed.ts";
 import { addStats } from "./commands/stats.ts";
 import { addStatus } from "./commands/status.ts";
+import { addSupportBundle } from "./commands/support-bundle.ts";
 import type { Register } from "./define-command.ts";
 
 /** Under these headings, in this order, the help lists them. */
@@ -34,6 +36,8 @@ const COMMANDS: Readonly<Record<string, readonly Register[]>> = {
     addStats,
     addExplain,
     addLog,
+    addDoctor,
+    addSupportBundle,
   ],
   "Keys:": [addKey, addGroup],
   "Your shell:": [addCompletion],
@@ -75,7 +79,9 @@ export function commandPath(program: Command, argv: readonly string[]): string {
 }
 
 const PROGRAM_EXAMPLES = `Examples:
-  shoal publish disk.iso                       describe a file; prints its content id
-  shoal get https://example.org/disk.iso -o disk.iso --content-id bafyrei…
-  shoal agent --share disk.iso                 give a file to peers on the network
+  shoal get https://example.org/disk.iso -o disk.iso     download a file
+  shoal publish disk.iso                                 describe one; prints its content id
+  shoal agent                                            run an agent, which the others ask
+  shoal seed disk.iso                                    give a file to peers
+  shoal status --watch                                   see what the agent does
 `;

@@ -67,7 +67,9 @@ function reportUsage(
 ): number {
   if (error.exitCode === 0) return EXIT_CODES.ok;
   const message =
-    error.code === "commander.help" ? `${path} needs a command` : usageMessage(error.message);
+    error.code === "commander.help"
+      ? `A command is missing after "${path}"`
+      : usageMessage(error.message);
   const remedy = `"${path} --help" shows what is possible.`;
   const report = { type: "error", code: "ERR_USAGE", message, remedy } as const;
   if (json) terminal.json(report);

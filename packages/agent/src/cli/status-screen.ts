@@ -8,6 +8,8 @@ import type {
   PeerStatus,
   PerformanceSnapshot,
 } from "../service/agent-service.ts";
+import stringWidth from "string-width";
+import { cutText } from "./cut-text.ts";
 import { escapeText } from "./escape-text.ts";
 import {
   formatAge,
@@ -32,19 +34,24 @@ export const CLASS_WORDS = {
   internet: "Internet",
 } as const satisfies Record<PeerClass, string>;
 
-/** One line about the agent; more in safe mode. */
+/** A line about the agent, two where the terminal is narrow; more in safe mode. */
 export function agentLines(
   { version, peerId, startedAt, groupName, isSafeMode }: AgentFacts,
   { peerConnections, downloadBytesPerSec, uploadBytesPerSec }: PerformanceSnapshot,
-  now: number,
+  { width }: Pick<Terminal, "width">,
 ): string[] {
   const group = groupName === undefined ? "" : `, group ${escapeText(groupName)}`;
   const peers = formatCount(sumOf(peerConnections), "peer");
   const about = `Agent ${escapeText(version)} …${escapeText(peerId.slice(-8))}${group}`;
+  const head = `${about}, up for ${formatAge(Date.now() - startedAt)}:`;
   const rates = `down ${formatRate(downloadBytesPerSec)}, up ${formatRate(uploadBytesPerSec)}`;
-  const line = `${about}, up for ${formatAge(now - startedAt)}: ${peers}, ${rates}`;
+  const now = `${peers}, ${rates}`;
+  const isNarrow = stringWidth(head) + 1 + now.length > width;
+  const lines = (isNarrow ? [head, `  ${now}`] : [`${head} ${now}`]).map((one) =>
+    cutText(one, width),
+  );
   const safe = "Safe mode after crashes: no peers, and jobs wait for shoal jobs resume.";
-  return isSafeMode ? [line, safe] : [line];
+  return isSafeMode ? [...lines, cutText(safe, width)] : lines;
 }
 
 /** A table of contents; with `peers`, those of each content behind it. */

@@ -38,7 +38,9 @@ export function tableLines<Row>(
     const cells = rows.map((row) => escapeText(column.of(row)));
     return { column, cells, width: Math.max(...[column.title, ...cells].map(textWidth)) };
   });
-  const kept = fit(measured, width);
+  // Where nobody parses columns, those without anything in them only take room.
+  const isFilled = ({ cells }: Measured<Row>): boolean => cells.some((cell) => cell !== "");
+  const kept = fit(width === Infinity ? measured : measured.filter(isFilled), width);
   const line = (texts: readonly string[]): string =>
     kept
       .map(({ column, width: wide }, index) => pad(texts[index] ?? "", wide, column.align))

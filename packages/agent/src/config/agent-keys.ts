@@ -108,6 +108,59 @@ const ORIGIN_KEYS = {
   },
 } as const satisfies Record<string, AgentKeyRow>;
 
+const API_KEYS = {
+  api: {
+    kind: "boolean",
+    default: true,
+    flag: "--no-api",
+    help: "Whether commands and programs on this machine reach the agent.",
+  },
+  apiSocket: {
+    kind: "path",
+    defaultWords:
+      "`$RUNTIME_DIRECTORY/agent.sock`, or `$XDG_RUNTIME_DIR/shoal/agent.sock`, or `~/.local/state/shoal/agent.sock`",
+    flag: "--api-socket",
+    help: "The Unix socket of the API; who may open it is an administrator.",
+  },
+  apiSocketMode: {
+    kind: "mode",
+    defaultWords: "0660 under `$RUNTIME_DIRECTORY`, else 0600",
+    help: "The socket's mode: 0660 lets the group of its directory in.",
+  },
+  apiPort: {
+    kind: "port",
+    defaultWords: "none",
+    flag: "--api-port",
+    help: "A port of 127.0.0.1 for those who have the token; 0 is any free one.",
+  },
+  apiTokenFile: {
+    kind: "path",
+    defaultWords: "`agent.token` beside the socket",
+    help: "Where the token of the port is kept, for its owner alone.",
+  },
+} as const satisfies Record<string, AgentKeyRow>;
+
+const COMPATIBLE_KEYS = {
+  doRest: {
+    kind: "boolean",
+    default: false,
+    flag: "--do-rest",
+    help: "Whether programs built on Microsoft's Delivery Optimization SDK for Linux are served.",
+  },
+  doRunDirectory: {
+    kind: "path",
+    flag: "--do-rest-run",
+    defaultWords: "`/var/run/deliveryoptimization-agent`",
+    help: "Where those programs look for the port.",
+  },
+  doConfigDirectory: {
+    kind: "path",
+    flag: "--do-rest-config",
+    defaultWords: "`/etc/deliveryoptimization-agent`",
+    help: "Where those programs and their administrators keep admin-config.json and sdk-config.json.",
+  },
+} as const satisfies Record<string, AgentKeyRow>;
+
 const PROCESS_KEYS = {
   logLevel: {
     kind: "choice",
@@ -141,6 +194,8 @@ export const AGENT_KEYS = {
   ...PLACE_KEYS,
   ...PEER_KEYS,
   ...ORIGIN_KEYS,
+  ...API_KEYS,
+  ...COMPATIBLE_KEYS,
   ...PROCESS_KEYS,
 } as const satisfies Record<string, AgentKeyRow>;
 

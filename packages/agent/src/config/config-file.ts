@@ -103,7 +103,10 @@ function readDocument(document: Document.Parsed, reading: Reading): void {
     const name = isScalar(nameNode) ? String(nameNode.value) : "";
     const key = CONFIG_KEYS.get(name);
     if (key === undefined) {
-      reading.refuse(`there is no key "${name.slice(0, 100)}"${nameHint(name)}`, offset);
+      reading.refuse(
+        `there is no key "${name.slice(0, 100)}"${nameHint(name.slice(0, 100))}`,
+        offset,
+      );
       continue;
     }
     // A key without a value is as if it were not there.

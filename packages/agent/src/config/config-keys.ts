@@ -17,6 +17,7 @@ import {
   SETTINGS,
 } from "@shoal/core";
 import type { PolicyName, PolicyRow, SettingName, SettingRow } from "@shoal/core";
+import { nearestName } from "../cli/nearest-name.ts";
 import { AGENT_KEYS } from "./agent-keys.ts";
 import { BYTE_UNITS, parseAmount, parseSettingText, parseTruth } from "./value-texts.ts";
 
@@ -200,30 +201,9 @@ function parsePolicyOf({ name }: ConfigKey, text: string): ParsedText {
 }
 
 /** `: did you mean mdns?` for a name that is nearly one; else nothing. */
-export function nameHint(name: string, names: Iterable<string> = CONFIG_KEYS.keys()): string {
-  const wanted = name.toLowerCase();
-  let best: { readonly name: string; readonly distance: number } | undefined;
-  for (const candidate of names) {
-    const distance = editDistance(wanted, candidate.toLowerCase());
-    if (best === undefined || distance < best.distance) best = { name: candidate, distance };
-  }
-  const isNear = best !== undefined && best.distance <= Math.max(2, Math.floor(name.length / 4));
-  return isNear && name.length > 2 ? `: did you mean ${best?.name}?` : "";
+export function nameHint(name: string): string {
+  const names = [...CONFIG_KEYS.keys()];
+  const lower = name.toLowerCase();
+  const near = names.find((known) => known.toLowerCase() === lower) ?? nearestName(name, names);
+  return near === undefined ? "" : `: did you mean ${near}?`;
 }
-
-/** Insertions, deletions and replacements from one text to the other. */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 0; i < Math.min(from.length, NAME_LENGTH_MAX); i++) {
-    const next = [i + 1];
-    for (let j = 0; j < to.length; j++) {
-      const replaced = (row[j] ?? 0) + (from[i] === to[j] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-}
-
-/** Longer texts are no mistyped names. */
-const NAME_LENGTH_MAX = 100;

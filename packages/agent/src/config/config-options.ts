@@ -8,7 +8,11 @@ import { join } from "node:path";
 import { isPolicyName, POLICIES } from "@shoal/core";
 import type { Policies, PolicyPreset, PolicyRow, Settings } from "@shoal/core";
 import type { AgentOptions } from "../start-agent.ts";
+import { inheritedSocket } from "../daemon/supervisor.ts";
+import type { DoRestOptions } from "../do-rest/start-do-rest.ts";
 import { stateHome } from "../cli/state-place.ts";
+import type { ApiOptions } from "../rest/rest-options.ts";
+import { userSocketPath } from "../socket-path.ts";
 import type { AgentKeyName } from "./agent-keys.ts";
 import type { ConfigValue } from "./config-keys.ts";
 import { CONFIG_LAYERS } from "./load-config.ts";
@@ -34,8 +38,7 @@ export function stateDirectoryOf(config: Config, env: Environment): string {
 }
 
 export function agentOptionsOf(config: Config, env: Environment): ConfiguredOptions {
-  const given = <Name extends AgentKeyName>(name: Name): ConfigValue | undefined =>
-    config.entries.get(name)?.value;
+  const given: Given = (name) => config.entries.get(name)?.value;
   const options: Record<string, unknown> = {
     ...settingsAndPolicies(config),
     stateDirectory: stateDirectoryOf(config, env),
@@ -44,6 +47,9 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
     const value = given(name);
     if (value !== undefined) options[name] = value;
   }
+  const api = apiOf(given, env);
+  if (api !== undefined) options["api"] = api;
+  if (given("doRest") === true) options["doRest"] = doRestOf(given);
   const [http, https, noProxy] = [given("httpProxy"), given("httpsProxy"), given("noProxy")];
   const proxy = {
     ...(http !== undefined && { http: String(http) }),
@@ -52,6 +58,35 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
   };
   // Each name above is an option, and its value of the key's kind.
   return { ...(options as unknown as ConfiguredOptions), proxy };
+}
+
+/** A usual place that cannot be had is no reason not to run; one that was asked for is. */
+function apiOf(given: Given, env: Environment): ApiOptions | undefined {
+  if (given("api") === false) return undefined;
+  const fd = inheritedSocket(env);
+  const runtime = env["RUNTIME_DIRECTORY"];
+  const usualPath = runtime === undefined ? userSocketPath(env) : join(runtime, "agent.sock");
+  const usualMode = runtime === undefined ? undefined : 0o660;
+  const [path, mode, port] = [given("apiSocket"), given("apiSocketMode"), given("apiPort")];
+  const socketMode = mode ?? usualMode;
+  const tokenFile = given("apiTokenFile");
+  const tcp = { ...(tokenFile !== undefined && { tokenFile: String(tokenFile) }) };
+  return {
+    ...(fd === undefined ? { socketPath: String(path ?? usualPath) } : { fd }),
+    ...(fd === undefined && socketMode !== undefined && { socketMode: Number(socketMode) }),
+    ...(port !== undefined && { tcp: { ...tcp, port: Number(port) } }),
+    isOptional: path === undefined && port === undefined && fd === undefined,
+  };
+}
+
+type Given = (name: AgentKeyName) => ConfigValue | undefined;
+
+function doRestOf(given: Given): DoRestOptions {
+  const [run, config] = [given("doRunDirectory"), given("doConfigDirectory")];
+  return {
+    ...(run !== undefined && { runDirectory: String(run) }),
+    ...(config !== undefined && { configDirectory: String(config) }),
+  };
 }
 
 /** Keys that are options of `startAgent` under the same name. */

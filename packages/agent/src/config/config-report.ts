@@ -16,8 +16,11 @@ export interface ConfigReport {
   readonly name: string;
   /** Absent: nobody gives one, and the default is no fixed value. */
   readonly value?: ConfigValue;
-  /** `policy` and `preset`: a policy of Delivery Optimization sets it. */
-  readonly layer: ConfigLayer | "policy" | "preset";
+  /**
+   * `policy` and `preset`: a policy of Delivery Optimization sets it. `setting`: in an agent that
+   * runs, somebody has given it.
+   */
+  readonly layer: ConfigLayer | "policy" | "preset" | "setting";
   /** A file's line, a variable, a flag, or the policy. */
   readonly where?: string;
   /** Whether a reload changes it. */

@@ -28,6 +28,8 @@ export interface ApiOptions {
   /** A descriptor that listens already (socket activation), in place of `socketPath`. */
   readonly fd?: number;
   readonly tcp?: TcpOptions;
+  /** A place that cannot be had is a warning, and the agent runs without. Default false. */
+  readonly isOptional?: boolean;
 }
 
 export interface RestDeps {

@@ -29,7 +29,7 @@ export function contentStatus(
     ...(job && jobFields(content, job)),
     ...(path !== undefined && { path }),
     ...(length !== undefined && { length }),
-    heldBytes: content.heldBytes,
+    heldBytes: Math.max(content.heldBytes, entry?.length ?? 0),
     status: statusOf(content),
     downloadedBytes,
     httpBytes: originBytes + cacheServerBytes,

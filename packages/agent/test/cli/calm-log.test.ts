@@ -1,6 +1,6 @@
 import { Counters } from "@shoal/core";
 import { expect, test } from "vitest";
-import { CalmLog } from "../../src/cli/agent-command.ts";
+import { CalmLog } from "../../src/cli/calm-log.ts";
 
 function makeLog(): { log: CalmLog; lines: string[]; clock: { now: number } } {
   const lines: string[] = [];

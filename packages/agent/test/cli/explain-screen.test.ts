@@ -89,7 +89,7 @@ disk.iso: 80.0 MiB of 100.0 MiB. 60 % from the origin, 40 % from peers: the orig
 
 What you can do
     Raise the upload limits of the peers, or find more of them.
-    If it was a fault that is mended, lift the ban: shoal unban PEER.
+    If it was a fault that is mended, lift the ban: shoal peers unban PEER.
     Check that its agent runs and that firewalls let its port through.
 `);
 });

@@ -54,6 +54,7 @@ test("makes every cell and value harmless (R-API-07)", () => {
     ...fieldLines([["name", evil]], { width: Infinity }),
   ];
   expect(lines).toHaveLength(3);
+  // oxlint-disable-next-line no-control-regex -- these are what must not be there
   expect(lines.join("")).not.toMatch(/[\u0000-\u001f\u202e]/);
 });
 

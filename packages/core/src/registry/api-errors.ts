@@ -53,6 +53,13 @@ export const API_ERRORS = {
     404,
     "E_INVALIDARG",
   ),
+  ERR_CHECK_FAILED: row(
+    "The doctor has found faults",
+    "Do what is said beneath each fault, and run it again.",
+    1,
+    500,
+    "E_FAIL",
+  ),
   ERR_INTERNAL: row(
     "The agent has made a mistake",
     "Report it, with the agent's log.",

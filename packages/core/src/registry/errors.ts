@@ -4,7 +4,7 @@
  *
  * `exitCode` follows the CLI's table: 1 failed, 2 usage, 3 not found, 4 integrity, 5 network or
  * origin, 6 timeout, 7 cancelled or unfinished, 8 disk or quota, 9 daemon unreachable, 10 refused
- * by policy. `transient` errors may succeed if tried again without the user.
+ * by policy, 11 already running. `transient` errors may succeed if tried again without the user.
  */
 import { API_ERRORS } from "./api-errors.ts";
 import type { ErrorRow } from "./error-row.ts";

@@ -107,7 +107,7 @@ export const LOCAL_ERRORS = {
   ERR_STATE_LOCKED: row(
     "Another agent is using this state directory",
     "Stop the other agent, or choose another state directory.",
-    10,
+    11,
     409,
     "DO_E_NO_SERVICE",
   ),

@@ -78,11 +78,11 @@ export const REASONS = {
   disconnected: peer("the connection with it has ended"),
   banned: peer(
     "it is banned for what it did",
-    "If it was a fault that is mended, lift the ban: shoal unban PEER.",
+    "If it was a fault that is mended, lift the ban: shoal peers unban PEER.",
   ),
   addressBanned: peer(
     "its address is refused for what peers there did",
-    "If it was a fault that is mended, lift the ban: shoal unban ADDRESS.",
+    "If it was a fault that is mended, lift the ban: shoal peers unban ADDRESS.",
   ),
   notMember: peer("it is connected and takes no part in this content"),
   left: peer("it took part in this content and has left it"),

@@ -101,6 +101,8 @@ export interface HarnessOptions {
   readonly wallAt?: number;
   readonly cacheHosts?: readonly string[];
   readonly publishers?: readonly Publisher[];
+  /** Whether jobs of the earlier run wait to be resumed. */
+  readonly holdsJobs?: boolean;
   /** What earlier runs accepted of them. */
   readonly accepted?: readonly AcceptedManifest[];
   readonly announcements?: readonly StoredAnnouncement[];
@@ -123,6 +125,7 @@ export class Harness {
       selfId,
       ...(options.cacheHosts && { cacheHosts: options.cacheHosts }),
       ...(options.publishers && { publishers: options.publishers }),
+      ...(options.holdsJobs && { holdsJobs: true }),
     });
     this.#act(() => this.scheduler.start());
     const loaded = {

@@ -10,6 +10,7 @@
  */
 import { Agent, request as httpRequest } from "node:http";
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { ERRORS, LIMITS, ShoalError } from "@shoal/core";
 import type { ErrorCode, Millis } from "@shoal/core";
 
@@ -38,8 +39,8 @@ interface AskOptions extends CallOptions {
   /** On a connection of its own. */
   readonly isLong: boolean;
   readonly abort: AbortController;
-  /** It was asked before, on a connection that was lost. */
-  readonly isAgain?: boolean;
+  /** How often it was asked before, on connections that were lost. */
+  readonly attempts?: number;
 }
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
@@ -47,6 +48,10 @@ type Method = "GET" | "POST" | "PATCH" | "DELETE";
 /** Connections for calls; long answers have their own. */
 const CONNECTIONS_MAX = 16;
 const CONNECTIONS_IDLE_MAX = 4;
+/** How often and after what time something is asked again that the agent has not seen. */
+const ATTEMPTS_MAX = 100;
+const ATTEMPT_INTERVAL_MS = 50;
+const NARROW_MS = 1_000;
 const NOBODY_CODES: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ENOENT",
@@ -190,11 +195,13 @@ export class RestClient {
     } catch (error) {
       if (error instanceof ShoalError) throw error;
       if (signal.aborted) throw signal.reason as Error;
-      // The agent had closed a connection that we kept: it has seen nothing of this.
-      if (request.reusedSocket && method === "GET" && this.#over === undefined) {
-        return this.#ask(method, path, { ...options, isLong: true, isAgain: true });
+      const { attempts = 0 } = options;
+      const isUnseen = !request.reusedSocket || method === "GET";
+      if (isUnseen && isReset(error) && this.#over === undefined && attempts < ATTEMPTS_MAX) {
+        if (!request.reusedSocket) await this.#narrow();
+        return this.#ask(method, path, { ...options, attempts: attempts + 1 });
       }
-      throw this.#lost(options.isAgain === true ? undefined : error);
+      throw this.#lost(attempts > 0 ? undefined : error);
     }
   }
 
@@ -228,6 +235,20 @@ export class RestClient {
     return request;
   }
 
+  /**
+   * The agent has let a new connection in and closed it, as it does when it has too many or can open
+   * none: nothing was seen of what was asked. For a while those that are open must do.
+   */
+  async #narrow(): Promise<void> {
+    const { sockets, freeSockets } = this.#agent;
+    const lists = [...Object.values(sockets), ...Object.values(freeSockets)];
+    const openCount = lists.reduce((count, list = []) => count + list.length, 0);
+    this.#agent.maxSockets = Math.max(1, openCount);
+    const widen = (): void => void (this.#agent.maxSockets = CONNECTIONS_MAX);
+    setTimeout(widen, NARROW_MS).unref();
+    await delay(ATTEMPT_INTERVAL_MS);
+  }
+
   async #read(response: IncomingMessage): Promise<string> {
     try {
       const chunks: Buffer[] = [];
@@ -255,6 +276,11 @@ export class RestClient {
     if (over === "closed") return new ShoalError("ERR_AGENT_CLOSED");
     return new ShoalError("ERR_AGENT_UNREACHABLE", this.place);
   }
+}
+
+function isReset(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === "ECONNRESET" || code === "EPIPE";
 }
 
 function answered(request: ClientRequest, body: Buffer | undefined): Promise<IncomingMessage> {

@@ -2,10 +2,12 @@
 import { Option } from "commander";
 import { POLICY_PRESETS } from "@shoal/core";
 import type { Policies } from "@shoal/core";
+import { LOG_FORMATS, LOG_LEVELS } from "../../config/agent-keys.ts";
 import { DO_REST_CONFIG_DIRECTORY, DO_REST_RUN_DIRECTORY } from "../../do-rest/start-do-rest.ts";
 import type { AgentCommandOptions } from "../agent-command.ts";
-import { addNetworkOptions, listed, subcommand } from "../define-command.ts";
+import { addNetworkOptions, listed, subcommand, valued } from "../define-command.ts";
 import type { Register } from "../define-command.ts";
+import { parsePort } from "../parse-values.ts";
 import { parsePolicy } from "../policy-file.ts";
 
 export const addAgent: Register = (program, context) => {
@@ -33,7 +35,24 @@ export const addAgent: Register = (program, context) => {
         "do: what Delivery Optimization asks for by default",
       ).choices(POLICY_PRESETS),
     )
-    .option("--job-socket <PATH>", "let your programs use the job API here (`connectJobs`)")
+    .option("--config <FILE>", "read this configuration file in place of yours")
+    .addOption(listed("--set <KEY=VALUE>", "set any key of docs/configuration.md (repeatable)"))
+    .addOption(
+      new Option("--log-level <LEVEL>", "the least worth a line; default: info").choices(
+        LOG_LEVELS,
+      ),
+    )
+    .addOption(
+      new Option("--log-format <FORMAT>", "default: text on a terminal, else JSON").choices(
+        LOG_FORMATS,
+      ),
+    )
+    .option("--api-socket <PATH>", "let programs and commands of yours reach it here")
+    .option("--no-api", "let none reach it")
+    .addOption(
+      valued("--api-port <PORT>", "the API for token holders on 127.0.0.1, too", parsePort),
+    )
+    .addOption(new Option("--job-socket <PATH>").hideHelp())
     .option("--do-rest", "serve programs of Microsoft's DO SDK for Linux (docs/do-rest.md)")
     .option("--do-rest-run <DIR>", `their port file goes here (default: ${DO_REST_RUN_DIRECTORY})`)
     .option("--do-rest-config <DIR>", `their settings (default: ${DO_REST_CONFIG_DIRECTORY})`)

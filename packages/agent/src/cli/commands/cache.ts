@@ -1,5 +1,5 @@
 /** `shoal cache`: what the running agent keeps for peers, and for how long. */
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Command } from "commander";
 import { parseContentId, ShoalError } from "@shoal/core";
 import type { ContentId, Millis } from "@shoal/core";
@@ -126,7 +126,8 @@ function cacheLines(entries: readonly CacheEntry[], terminal: Terminal): string[
     { title: "EXPIRES", of: (one) => expiryOf(one, now), rank: 3 },
     { title: "USED", of: ({ usedAt }) => formatDistance(Math.min(usedAt, now - 1), now), rank: 4 },
     { title: "COPY", of: ({ isCopy }) => (isCopy ? "copy" : ""), rank: 5 },
-    { title: "FILE", of: ({ path }) => path, rank: 1, widthMin: 12 },
+    { title: "FILE", of: ({ path }) => basename(path), rank: 1, widthMin: 12 },
+    { title: "IN", of: ({ path }) => dirname(path), rank: 4 },
   ];
   return tableLines(columns, entries, tableStyle(terminal));
 }

@@ -34,6 +34,8 @@ function addReading(config: Command, context: CommandContext): void {
     .description("Prints every key that somebody has given, as a file would say it.")
     .option("--origin", "say who gave each value")
     .option("--all", "show keys at their default, too")
+    .option("--running", "show the settings that the running agent works with now")
+    .option("--socket <PATH>", "where it is (default: $SHOAL_SOCKET, yours, the system's)")
     .option(...FILE_OPTION)
     .option(...JSON_OPTION)
     .action(async (options: ConfigOptions) => (await load()).runConfigShow(options, context));

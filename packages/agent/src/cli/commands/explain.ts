@@ -10,6 +10,7 @@ import { explanationText } from "../explain-screen.ts";
 import { withAgent } from "../find-agent.ts";
 import { findJob } from "../find-job.ts";
 import { jobLines } from "../job-screen.ts";
+import { wrapLines } from "../wrap-lines.ts";
 
 export const addExplain: Register = (program, context) => {
   addAskOptions(
@@ -46,6 +47,6 @@ async function runExplain(
     const explanation = await jobs.explain(job.jobId);
     if (explanation === undefined) throw new ShoalError("ERR_JOB_NOT_FOUND", job.jobId);
     if (isJson) terminal.json({ type: "explanation", ...explanation });
-    else terminal.out(explanationText(explanation));
+    else terminal.out(wrapLines(explanationText(explanation), terminal.width));
   });
 }

@@ -44,7 +44,9 @@ async function runSeed(
   const found = isOwn ? undefined : await findAgent(options, context);
   if (found !== undefined) return await shareBy(found, files, { options, context });
   const { runAgentCommand } = await import("../agent-command.ts");
-  await runAgentCommand({ ...options, share: files }, context);
+  // One that runs beside another leaves the usual socket to it.
+  const api = options.agent;
+  await runAgentCommand({ logFormat: "text", ...options, api, share: files }, context);
 }
 
 interface Sharing {

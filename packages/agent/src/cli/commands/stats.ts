@@ -9,7 +9,7 @@ import type { CommandContext } from "../command-context.ts";
 import { addAskOptions, addWatchOptions, subcommand } from "../define-command.ts";
 import type { AskOptions, Register, WatchOptions } from "../define-command.ts";
 import { withAgent } from "../find-agent.ts";
-import { formatBytes, formatPercent, formatRate } from "../format-values.ts";
+import { formatBytes, formatCount, formatPercent, formatRate } from "../format-values.ts";
 import { allOptions, whenAlone } from "../group-command.ts";
 import { byClass, sumOf } from "../status-screen.ts";
 import { fieldLines } from "../table.ts";
@@ -73,20 +73,23 @@ function performanceLines(now: PerformanceSnapshot, terminal: Terminal): string[
       ["uploaded", byClass(now.sentBytes, formatBytes)],
     ],
     Now: [
-      ["down", formatRate(now.downloadBytesPerSec)],
-      ["up", formatRate(now.uploadBytesPerSec)],
-      ["foreground", `${now.foregroundDownloads}, waiting ${now.foregroundDownloadsPending}`],
-      ["background", `${now.backgroundDownloads}, waiting ${now.backgroundDownloadsPending}`],
-      ["origin connections", String(now.originConnections)],
-      ["cache server connections", String(now.cacheServerConnections)],
-      ["peer connections", byClass(now.peerConnections, String)],
-      ["peers", String(now.peerCount)],
+      [
+        "rates",
+        `down ${formatRate(now.downloadBytesPerSec)}, up ${formatRate(now.uploadBytesPerSec)}`,
+      ],
+      ["foreground", runningOf(now.foregroundDownloads, now.foregroundDownloadsPending)],
+      ["background", runningOf(now.backgroundDownloads, now.backgroundDownloadsPending)],
+      [
+        "connections",
+        `origin ${now.originConnections}, cache servers ${now.cacheServerConnections}`,
+      ],
+      ["peers", `${now.peerCount} known, connected ${byClass(now.peerConnections, String)}`],
+      ["download mode", String(now.downloadMode)],
     ],
     Limits: [
       ["foreground", limitOf(now.foregroundRateBytesPerSec)],
       ["background", limitOf(now.backgroundRateBytesPerSec)],
       ["upload", limitOf(now.uploadRateBytesPerSec)],
-      ["download mode", String(now.downloadMode)],
     ],
     Machine: [
       ["processor", `${now.processorPercent.toFixed(1)} %`],
@@ -124,6 +127,10 @@ function section(
 
 function formatPercentOf(part: number, whole: number): string | undefined {
   return whole === 0 ? undefined : formatPercent(part, whole);
+}
+
+function runningOf(running: number, waiting: number): string {
+  return `${formatCount(running, "download")}, ${waiting} waiting`;
 }
 
 function limitOf(bytesPerSec: number): string {

@@ -79,7 +79,7 @@ async function look(
   const contents = named === undefined ? all : matching(all, named);
   const lines =
     named === undefined
-      ? [...agentLines(facts, performance, Date.now()), "", ...contentLines(contents, terminal)]
+      ? [...agentLines(facts, performance, terminal), "", ...contentLines(contents, terminal)]
       : contents.flatMap((content) => contentDetailLines(content, terminal));
   const objects: object[] = named === undefined ? [{ type: "agent", ...facts }] : [];
   const countMax = options.peers === true ? PEERS_SHOWN : (options.peers ?? 0);

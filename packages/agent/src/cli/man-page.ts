@@ -2,13 +2,10 @@
  * The manual page `shoal(1)` in roff, from the definition of the program: what help says, in the
  * form of the system's manual. Nothing in it is written by hand but its frame.
  */
-import { createProgram } from "../../packages/agent/src/cli/program.ts";
-import type { CommandContext } from "../../packages/agent/src/cli/command-context.ts";
-import { exitCodeRows } from "../../packages/agent/src/cli/failure.ts";
-
-type Command = ReturnType<typeof createProgram>;
-type Option = Command["options"][number];
-type Argument = Command["registeredArguments"][number];
+import type { Argument, Command, Option } from "commander";
+import type { CommandContext } from "./command-context.ts";
+import { exitCodeRows } from "./failure.ts";
+import { createProgram } from "./program.ts";
 
 /** The page; the same sources give the same bytes. */
 export function manPage(version: string): string {

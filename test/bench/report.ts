@@ -1,0 +1,6 @@
+export async function describeRun(a: readonly string[]) {
+  return {};
+}
+export async function writeReport(a: readonly string[]) {
+  return 0;
+}
