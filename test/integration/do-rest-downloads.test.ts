@@ -62,7 +62,7 @@ async function useOwnSite(): Promise<void> {
 
 /** A file at an origin, slow enough to be met halfway. */
 async function slowFile(): Promise<{ content: TestContent; origin: TestOrigin }> {
-  const content = await site.publish("slow.bin", 3 * MiB + 11);
+  const content = await site.publish("slow.bin", 2 * MiB + 11);
   const origin = await site.site.serve(content, { rateBytesPerSec: 4 * MiB });
   return { content, origin };
 }
@@ -228,8 +228,8 @@ describe("the table of states", () => {
   });
 
   test("a pause at any moment leaves what the status says, and the file comes whole", async () => {
-    const content = await site.publish("slow.bin", 5 * MiB + 11);
-    const origin = await site.site.serve(content, { rateBytesPerSec: 5 * MiB });
+    const content = await site.publish("slow.bin", 3 * MiB + 11);
+    const origin = await site.site.serve(content, { rateBytesPerSec: 4 * MiB });
     const { id } = await begin(origin.url, site.path("x"));
     for (let i = 0; i < 12; i++) {
       expect(await client.verb("pause", id)).toBe(0);

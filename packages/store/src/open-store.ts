@@ -2,8 +2,8 @@
  * The store port as the engine sees it: a thin proxy that sends commands to the store's worker
  * thread and hands its events to the sink. Piece bytes are shared memory and cross without a copy.
  *
- * Owns payloads between `execute` and the worker's answer. Cost on the calling thread: one message
- * each way per command. Called by whoever composes an agent.
+ * Owns payloads between `execute` and the worker's answer. Cost on the calling thread: at most one
+ * message each way per command. Called by whoever composes an agent.
  */
 import { readFile, realpath } from "node:fs/promises";
 import { sep } from "node:path";
@@ -75,9 +75,11 @@ export async function openStore(deps: StoreDeps, options: StoreOptions): Promise
   const data: StoreWorkerData = { stateDirectory, ...(cache && { cache }) };
   const worker = startWorker("store-worker", data);
   const started = Promise.withResolvers<StartReport>();
-  const onMessage = (message: FromWorker): void => {
-    if (message.kind === "started") started.resolve(message.report);
-    else if (message.kind === "refused") started.reject(ShoalError.from(message.error));
+  const onMessage = (messages: readonly FromWorker[]): void => {
+    for (const message of messages) {
+      if (message.kind === "started") started.resolve(message.report);
+      else if (message.kind === "refused") started.reject(ShoalError.from(message.error));
+    }
   };
   const onError = (cause: Error): void =>
     started.reject(new ShoalError("ERR_STATE_UNUSABLE", cause.message, { cause }));
@@ -130,7 +132,9 @@ class WorkerStore implements Store {
     this.#deps = deps;
     this.#worker = worker;
     this.report = report;
-    worker.on("message", (message: FromWorker) => this.#take(message));
+    worker.on("message", (messages: readonly FromWorker[]) => {
+      for (const message of messages) this.#take(message);
+    });
     worker.on("error", (error: Error) => this.#ended(error.message));
     worker.on("exit", (code) => this.#ended(`exit code ${code}`));
   }

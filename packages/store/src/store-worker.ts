@@ -14,7 +14,24 @@ const port = parentPort;
 assert(port !== null, "this module runs in a worker thread");
 const { stateDirectory, cache } = workerData as StoreWorkerData;
 
-const send = (message: FromWorker): void => port.postMessage(message);
+/** What has not been said yet. An event goes with the answer to the command that it came of. */
+let unsent: FromWorker[] = [];
+let isFlushDue = false;
+
+function send(message: FromWorker): void {
+  unsent.push(message);
+  if (isFlushDue) return;
+  isFlushDue = true;
+  setImmediate(flush);
+}
+
+function flush(): void {
+  isFlushDue = false;
+  if (unsent.length === 0) return;
+  const messages = unsent;
+  unsent = [];
+  port?.postMessage(messages);
+}
 
 try {
   const opened = await openDiskStore({
@@ -38,6 +55,7 @@ async function take(
   if (message.kind === "command") {
     await store.execute(fromWireCommand(message.command), message.bytes);
     send({ kind: "done", id: message.id });
+    flush();
   } else if (message.kind === "share") {
     const { id, request } = message;
     try {
@@ -55,6 +73,7 @@ async function take(
     }
   } else {
     await close();
+    flush();
     port?.close();
   }
 }

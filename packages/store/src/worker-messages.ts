@@ -40,6 +40,7 @@ export type ToWorker =
   /** The worker commits, closes and ends. */
   | { readonly kind: "close" };
 
+/** Said in lists, in order: every message costs both threads a wake-up. */
 export type FromWorker =
   | { readonly kind: "started"; readonly report: StartReport }
   | { readonly kind: "refused"; readonly error: ErrorInfo }

@@ -62,7 +62,7 @@ export class LineProcess implements AsyncDisposable {
       if (leftMs <= 0) throw new Error(`${this.#name} did not say ${first.join(" or ")}`);
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      const timer = setTimeout(resolve, leftMs);
+      const timer = setTimeout(() => resolve(), leftMs);
       await promise;
       clearTimeout(timer);
     }

@@ -1,0 +1,80 @@
+/**
+ * What a MiB between two agents costs, counted and not timed: copies of its bytes, writes to
+ * sockets, events for what is read. These figures are the same on every machine; what moves them is
+ * a change to the data path, or to Node or libp2p below it.
+ */
+import { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { MiB } from "@shoal/core";
+import { expect, onTestFinished, test } from "vitest";
+import { connectedPair } from "./test-swarm.ts";
+
+const PIECES = 32;
+const AT_A_TIME = 8;
+
+interface Counts {
+  copiedBytes: number;
+  socketWrites: number;
+  /** Parts that TLS sockets handed on one by one. */
+  tlsReads: number;
+}
+
+type Method = (this: unknown, ...args: never[]) => unknown;
+
+/** Calls `count` before every call of a method, until the test has finished. */
+function watch(owner: object, name: string, count: (first: never) => void): void {
+  const before = Object.getOwnPropertyDescriptor(owner, name);
+  const method = Reflect.get(owner, name) as Method;
+  const counted: Method = function (this: unknown, ...args) {
+    count(args[0] as never);
+    return Reflect.apply(method, this, args);
+  };
+  Object.defineProperty(owner, name, { value: counted, configurable: true, writable: true });
+  onTestFinished(() => {
+    if (before === undefined) Reflect.deleteProperty(owner, name);
+    else Object.defineProperty(owner, name, before);
+  });
+}
+
+function startCounting(): Counts {
+  const counts = { copiedBytes: 0, socketWrites: 0, tlsReads: 0 };
+  const copied = ({ byteLength = 0 }: { byteLength?: number }): void => {
+    counts.copiedBytes += byteLength;
+  };
+  const typedArray = Object.getPrototypeOf(Uint8Array) as { readonly prototype: object };
+  watch(typedArray, "from", copied);
+  watch(typedArray.prototype, "set", copied);
+  watch(Buffer, "concat", (parts: readonly Uint8Array[]) => {
+    for (const part of parts) copied(part);
+  });
+  watch(Socket.prototype, "_writeGeneric", () => counts.socketWrites++);
+  watch(TLSSocket.prototype, "push", (part: Uint8Array | null) => {
+    if (part !== null) counts.tlsReads++;
+  });
+  return counts;
+}
+
+test("a MiB is copied once on its way, and costs at most nine socket writes", async () => {
+  const [a, b] = await connectedPair();
+  const source = b.payload(MiB, 1);
+  b.onEvent = (event) => {
+    if (event.type !== "pieceRequested") return;
+    const { peerId, requestId } = event;
+    b.sendPiece(peerId, requestId, { bytes: source.bytes, release: () => {} });
+  };
+  const counts = startCounting();
+  for (let i = 0; i < PIECES; i++) {
+    if (i >= AT_A_TIME) await a.next("peerPiece", i - AT_A_TIME + 1);
+    a.requestPiece(b.peerId, i, i, MiB);
+  }
+  await a.next("peerPiece", PIECES);
+  expect(a.pieces.get(PIECES - 1)).toEqual(source.bytes);
+  source.release();
+  // Once from the socket's memory to the piece's, and once by this test, which keeps the pieces.
+  expect(counts.copiedBytes / MiB / PIECES).toBeGreaterThanOrEqual(2);
+  expect(counts.copiedBytes / MiB / PIECES).toBeLessThan(2.05);
+  // Five slices, a request, leave to send more, and what did not fit into a turn.
+  expect(counts.socketWrites / PIECES).toBeLessThanOrEqual(9);
+  // Read into one piece of memory, and not a record at a time.
+  expect(counts.tlsReads).toBe(0);
+});
