@@ -89,6 +89,7 @@ const SECRETS = {
   urlQuery: "signature-in-query",
   header: "value-of-header",
   proxyPassword: "proxy-pw-9f2",
+  groupId: "{5d0c2f9e-0000-4000-8000-00000000beef}",
   groupKey: Buffer.alloc(32, "group!").toString("base64url"),
 };
 
@@ -99,7 +100,8 @@ describe("shoal support-bundle", () => {
     const proxy = { http: `http://me:${SECRETS.proxyPassword}@127.0.0.1:9` };
     const stateDirectory = join(site.directory, "state");
     const api = { socketPath: usualSocket(user), tcp: { port: 0 } };
-    const options = { groupKeyFiles: [groupFile], proxy, api };
+    const policies = { DODownloadMode: 2, DOGroupId: SECRETS.groupId };
+    const options = { groupKeyFiles: [groupFile], proxy, api, policies };
     const agent = site.use(await startUsualAgent(user, stateDirectory, options));
     const url = `http://origin.test/f.bin?s=${SECRETS.urlQuery}`;
     const request = {
