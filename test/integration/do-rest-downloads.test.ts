@@ -5,10 +5,13 @@
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -141,6 +144,33 @@ describe("start", () => {
       const { error: found } = await begin("http://127.0.0.1:9/x", join(directory, "x"));
       expect(found).toBe(0xc0d0000d);
     }
+  });
+
+  test("in place of the API's files and the configuration is forbidden (R-FS-03)", async () => {
+    await using other = await DoSite.create();
+    const home = join(other.site.directory, "home");
+    mkdirSync(home, { mode: 0o700 });
+    const reserved = join(home, "config.yaml");
+    const agent = await other.startAgent({
+      api: { socketPath: join(home, "agent.sock") },
+      rest: { reservedPaths: [reserved] },
+    });
+    const caller = await other.connect(agent);
+    symlinkSync(home, other.path("link"));
+    const places = ["agent.token", "agent.port", "config.yaml"].map((name) => join(home, name));
+    for (const path of [...places, join(other.path("link"), "agent.token"), join(home, "x")]) {
+      const found = await caller.verb("start", await caller.create("http://127.0.0.1:9/x", path));
+      expect([path, found]).toEqual([path, path.endsWith("/x") ? 0 : 0xc0d0000d]);
+    }
+  });
+
+  test("leaves a link in the place of its file alone when it is aborted (R-FS-04)", async () => {
+    const url = await site.serve(() => {});
+    const { id } = await begin(`${url}/never`, site.path("x"));
+    renameSync(site.path("x"), site.path("moved"));
+    symlinkSync(site.path("moved"), site.path("x"));
+    expect(await client.verb("abort", id)).toBe(0);
+    expect(readdirSync(site.downloads)).toEqual(["moved", "x"]);
   });
 
   test.skipIf(process.getuid?.() === 0)("without the right to write says so", async () => {

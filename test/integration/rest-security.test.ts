@@ -1,7 +1,17 @@
 /** The REST API against who has no business with it: every request is written by hand. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, lstat, mkdir, mkdtemp, readFile, rename, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { createServer } from "node:http";
 import { connect, createServer as createNetServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -44,6 +54,15 @@ describe("places and files (R-API-01, R-API-12, R-FS-01)", () => {
     const gone = { code: "ENOENT" };
     await expect(lstat(join(another.runDirectory, "agent.port"))).rejects.toMatchObject(gone);
     await expect(lstat(join(another.runDirectory, "agent.sock"))).rejects.toMatchObject(gone);
+  });
+
+  it("the token is no file to share, by whatever path (R-API-13)", async () => {
+    const link = join(rest.site.directory, "innocent.bin");
+    await symlink(join(rest.runDirectory, "agent.token"), link);
+    for (const path of [join(rest.runDirectory, "agent.token"), link]) {
+      const answer = await rest.ask({ method: "POST", path: "/v1/content", body: { path } });
+      expect(codeOf(answer)).toBe("ERR_FILE_UNREADABLE");
+    }
   });
 
   it("only 127.0.0.1 has the port (R-API-01)", async () => {
@@ -298,8 +317,10 @@ describe("from where a browser might ask (R-API-03, R-API-04, R-API-05)", () => 
       await rest.ask({ path: "/nothing" }),
       await rest.ask({ headers: { host: "a" } }),
       await rest.send("nonsense\r\n\r\n"),
+      await rest.ask({ headers: { expect: "the-impossible" } }),
+      await rest.ask({ headers: { expect: "the-impossible", authorization: null } }),
     ];
-    expect(answers.map(({ status }) => status)).toEqual([200, 404, 421, 400]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 421, 400, 400, 401]);
     for (const { headers } of answers) {
       expect(headers).toMatchObject({
         "x-content-type-options": "nosniff",
@@ -338,6 +359,25 @@ describe("what is asked (R-API-08, R-API-09, R-API-13, R-API-15)", () => {
     const answer = await rest.send(Buffer.concat([head, Buffer.from(body, "latin1")]));
     expect(codeOf(answer)).toBe(code);
   });
+
+  it.each<[string, string, object]>([
+    ["a job", "/v1/jobs", { files: [], startSuspended: true }],
+    ["an attribute of a job", "/v1/jobs", { files: [], attributes: {} }],
+    ["settings", "/v1/settings", {}],
+  ])(
+    "refuses %s with a field named __proto__, however written (R-PROC-06)",
+    async (_, path, body) => {
+      const method = path === "/v1/settings" ? "PATCH" : "POST";
+      for (const name of ["__proto__", String.raw`\u005f_proto__`]) {
+        const text = JSON.stringify(body)
+          .replace(/\}(?=\}?$)/, `,"${name}":"x"}`)
+          .replace("{,", "{");
+        const answer = await rest.ask({ method, path, body: text });
+        expect(codeOf(answer)).toBe("ERR_USAGE");
+        expect(answer.body).toContain("__proto__");
+      }
+    },
+  );
 
   it.each<[string, string, number]>([
     ["steps upwards", "/v1/../../etc/passwd", 404],

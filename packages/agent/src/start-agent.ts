@@ -35,6 +35,7 @@ import { logNotice, silentLogger } from "./logger.ts";
 import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
+import { apiFilesOf } from "./rest/rest-options.ts";
 import type { ApiOptions } from "./rest/rest-options.ts";
 import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
@@ -131,7 +132,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     assert(running !== undefined, "adapters speak after the engine is made");
     running.sink(event, payload);
   };
-  const store = await openStore({ pool, sink }, { stateDirectory, cache: settings });
+  const api = apiFilesOf(options.api ?? {});
+  const secretFiles = [...(options.groupKeyFiles ?? []), ...(api.tokenFile ? [api.tokenFile] : [])];
+  const store = await openStore(
+    { pool, sink },
+    { stateDirectory, cache: settings, secretFiles: secretFiles.map((file) => resolvePath(file)) },
+  );
   opened.adopt(store, () => store.close());
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
@@ -156,7 +162,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   opened.defer(() => engine.close());
   const machine = opened.use(await startMachine(engine, options, policies));
   await startEngine(engine, { store, origin, swarm });
-  const restOptions = { doRest: options.doRest, stateDirectory, settings, originOptions };
+  const own = { stateDirectory, apiFiles: Object.values(api) as string[] };
+  const restOptions = { doRest: options.doRest, ...own, settings, originOptions };
   const doRest = opened.use(await openDoRest({ host: engine, logger }, restOptions));
   const monitor = opened.use(new AgentMonitor({ act: (verb) => engine.act(verb), logger }));
   const open = opened.move();

@@ -46,6 +46,8 @@ export interface StoreOptions {
   readonly stateDirectory: string;
   /** Default: those of the settings table. */
   readonly cache?: CacheSettings;
+  /** Files that are never offered to peers, as those in the state directory never are. */
+  readonly secretFiles?: readonly string[];
 }
 
 /** The disk store. `close` commits what was stored and takes at most 10 seconds. */
@@ -71,7 +73,7 @@ export interface Store extends Port<StoreCommand, PieceBytes>, AsyncDisposable {
  * `ERR_STATE_UNUSABLE` or `ERR_DISK_FULL`.
  */
 export async function openStore(deps: StoreDeps, options: StoreOptions): Promise<Store> {
-  const { stateDirectory, cache } = options;
+  const { stateDirectory, cache, secretFiles = [] } = options;
   const data: StoreWorkerData = { stateDirectory, ...(cache && { cache }) };
   const worker = startWorker("store-worker", data);
   const started = Promise.withResolvers<StartReport>();
@@ -91,7 +93,7 @@ export async function openStore(deps: StoreDeps, options: StoreOptions): Promise
   try {
     const report = await started.promise;
     const home = await realpath(stateDirectory);
-    const store = new WorkerStore(deps, { worker, report, home });
+    const store = new WorkerStore(deps, { worker, report, home, secretFiles });
     worker.off("message", onMessage).off("error", onError);
     return store;
   } catch (error) {
@@ -111,6 +113,7 @@ class WorkerStore implements Store {
   readonly #deps: StoreDeps;
   readonly #worker: Worker;
   readonly #stateDirectory: string;
+  readonly #secretFiles: readonly string[];
   /** Commands on their way, by message id, with the payload that each lends to the worker. */
   readonly #outstanding = new Map<number, PieceBytes | undefined>();
   /** Buffers that the worker fills. */
@@ -126,9 +129,20 @@ class WorkerStore implements Store {
 
   constructor(
     deps: StoreDeps,
-    { worker, report, home }: { worker: Worker; report: StartReport; home: string },
+    {
+      worker,
+      report,
+      home,
+      secretFiles,
+    }: {
+      readonly worker: Worker;
+      readonly report: StartReport;
+      readonly home: string;
+      readonly secretFiles: readonly string[];
+    },
   ) {
     this.#stateDirectory = home;
+    this.#secretFiles = secretFiles;
     this.#deps = deps;
     this.#worker = worker;
     this.report = report;
@@ -195,7 +209,8 @@ class WorkerStore implements Store {
       throw new ShoalError("ERR_FILE_UNREADABLE", path, { cause });
     });
     // The agent's own files, its identity among them, are never anybody else's to read.
-    if (file.startsWith(this.#stateDirectory + sep)) {
+    const isSecret = (await realPathsOf(this.#secretFiles)).includes(file);
+    if (isSecret || file.startsWith(this.#stateDirectory + sep)) {
       throw new ShoalError("ERR_FILE_UNREADABLE", `${path} is the agent's own`);
     }
     const sidecar = await readFile(file + SIDECAR_SUFFIX, { signal: stop }).catch(() => undefined);
@@ -283,4 +298,9 @@ class WorkerStore implements Store {
   #post(message: ToWorker): void {
     this.#worker.postMessage(message);
   }
+}
+
+/** Of those that are there. */
+async function realPathsOf(paths: readonly string[]): Promise<readonly string[]> {
+  return await Promise.all(paths.map((path) => realpath(path).catch(() => path)));
 }

@@ -15,7 +15,7 @@ import type { ApiOptions } from "../rest/rest-options.ts";
 import { userSocketPath } from "../socket-path.ts";
 import type { AgentKeyName } from "./agent-keys.ts";
 import type { ConfigValue } from "./config-keys.ts";
-import { CONFIG_LAYERS } from "./load-config.ts";
+import { CONFIG_LAYERS, configPlaces } from "./load-config.ts";
 import type { Config, ConfigEntry, Environment } from "./load-config.ts";
 
 /** What `startAgent` is given of it; the rest is the process's. */
@@ -49,7 +49,7 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
   }
   const api = apiOf(given, env);
   if (api !== undefined) options["api"] = api;
-  if (given("doRest") === true) options["doRest"] = doRestOf(given);
+  if (given("doRest") === true) options["doRest"] = doRestOf(given, env);
   const [http, https, noProxy] = [given("httpProxy"), given("httpsProxy"), given("noProxy")];
   const proxy = {
     ...(http !== undefined && { http: String(http) }),
@@ -81,11 +81,13 @@ function apiOf(given: Given, env: Environment): ApiOptions | undefined {
 
 type Given = (name: AgentKeyName) => ConfigValue | undefined;
 
-function doRestOf(given: Given): DoRestOptions {
+function doRestOf(given: Given, env: Environment): DoRestOptions {
+  const { systemDirectory, userFile } = configPlaces(env);
   const [run, config] = [given("doRunDirectory"), given("doConfigDirectory")];
   return {
     ...(run !== undefined && { runDirectory: String(run) }),
     ...(config !== undefined && { configDirectory: String(config) }),
+    reservedPaths: [systemDirectory, userFile],
   };
 }
 

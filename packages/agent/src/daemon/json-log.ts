@@ -58,14 +58,19 @@ function toStderr(line: string): void {
 }
 
 const SECRET_NAME = /token|cookie|authorization|password|secret|privatekey|groupkey/i;
-const URL_IN_TEXT = /\bhttps?:\/\/[^\s"'<>]+/gi;
+/** Of a field that is one URL as somebody wrote it, blanks and all. */
+const URL_NAME = /(url|mirror)$/i;
+/** A path may hold quotes and brackets, so only a blank is sure to end it. */
+const URL_IN_TEXT = /\bhttps?:\/\/\S+/gi;
 
 /** R-LOG-01: the same fields without what must never be in a log. */
 export function withoutSecrets(fields: LogFields): LogFields {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => {
       if (SECRET_NAME.test(name)) return [name, "(hidden)"];
-      return [name, typeof value === "string" ? value.replaceAll(URL_IN_TEXT, plainUrl) : value];
+      if (typeof value !== "string") return [name, value];
+      const isUrl = URL_NAME.test(name) && URL.canParse(value);
+      return [name, isUrl ? plainUrl(value) : value.replaceAll(URL_IN_TEXT, plainUrl)];
     }),
   );
 }

@@ -6,7 +6,7 @@
  * Knows one path. Throws the system's errors as HRESULTs. Made by `RestDownload`.
  */
 import { constants } from "node:fs";
-import { open, readlink, realpath, stat, unlink } from "node:fs/promises";
+import { lstat, open, readlink, realpath, unlink } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
 import { basename, dirname, isAbsolute, join, sep } from "node:path";
@@ -41,7 +41,7 @@ export class DestinationFile {
     this.#identity = identity;
   }
 
-  /** Not in one of the `reserved` directories, which are the agent's own (R-FS-03). */
+  /** Neither in nor in place of what is `reserved`, which is the agent's own (R-FS-03). */
   static async create(path: string, reserved: readonly string[]): Promise<DestinationFile> {
     if (path.includes("\0")) throw HResultError.of("E_INVALIDARG", "the path holds a zero");
     // The agent is in no directory that its callers know.
@@ -49,8 +49,8 @@ export class DestinationFile {
     if (path.endsWith("/")) throw new HResultError(hresultOfErrno(EISDIR), "it is a directory");
     return await translated(async () => {
       await using directory = await holdDirectory(dirname(path));
-      const { realPath } = directory;
-      if (reserved.some((own) => isInside(realPath, own))) throw HResultError.of("EACCES");
+      const place = join(directory.realPath, basename(path));
+      if (reserved.some((own) => isInside(place, own))) throw HResultError.of("EACCES");
       const flags = O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_NOFOLLOW;
       const handle = await open(join(directory.path, basename(path)), flags, FILE_MODE);
       const { dev, ino } = await handle.stat({ bigint: true });
@@ -126,7 +126,10 @@ export class DestinationFile {
   async remove(): Promise<void> {
     await this.close().catch(() => {});
     try {
-      if (this.#isSame(await stat(this.path, { bigint: true }))) await unlink(this.path);
+      // The names on the way may be anybody's, and lead elsewhere by now (R-FS-04).
+      await using directory = await holdDirectory(dirname(this.path));
+      const path = join(directory.path, basename(this.path));
+      if (this.#isSame(await lstat(path, { bigint: true }))) await unlink(path);
     } catch {
       // It is gone, or stays.
     }
@@ -157,8 +160,8 @@ async function holdDirectory(path: string): Promise<HeldDirectory> {
   return { path: held, realPath: await readlink(held), [Symbol.asyncDispose]: close };
 }
 
-function isInside(directory: string, other: string): boolean {
-  return directory === other || directory.startsWith(other.endsWith(sep) ? other : other + sep);
+function isInside(path: string, other: string): boolean {
+  return path === other || path.startsWith(other.endsWith(sep) ? other : other + sep);
 }
 
 async function translated<Result>(action: () => Promise<Result>): Promise<Result> {

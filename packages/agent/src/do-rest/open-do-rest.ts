@@ -22,6 +22,8 @@ export interface OpenDoRestOptions {
   /** Absent: there is no listener. */
   readonly doRest: DoRestOptions | undefined;
   readonly stateDirectory: string;
+  /** Of the REST API, whether they are there or not. */
+  readonly apiFiles: readonly string[];
   readonly settings: Settings;
   readonly originOptions: OriginOptions;
 }
@@ -32,7 +34,7 @@ const CALLER: JobCaller = { name: "do-rest", isAdministrator: true };
 /** Rejects with `ERR_LISTEN_FAILED`. Whoever asked for it closes it before the engine. */
 export async function openDoRest(
   { host, logger }: OpenDoRestDeps,
-  { doRest, stateDirectory, settings, originOptions }: OpenDoRestOptions,
+  { doRest, stateDirectory, apiFiles, settings, originOptions }: OpenDoRestOptions,
 ): Promise<DoRest | undefined> {
   if (doRest === undefined) return undefined;
   await using opened = new AsyncDisposableStack();
@@ -49,7 +51,7 @@ export async function openDoRest(
       stateDirectory,
       settings,
     },
-    doRest,
+    { ...doRest, reservedPaths: [...apiFiles, ...(doRest.reservedPaths ?? [])] },
   );
   opened.use(listener);
   const open = opened.move();

@@ -25,9 +25,15 @@ export async function writePortFile(
   const path = join(directory, `${MARK}.${process.pid}`);
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
   await using file = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, FILE_MODE);
-  await file.writeFile(`${port}\n`);
-  // Whatever the umask takes away.
-  await file.chmod(FILE_MODE);
+  try {
+    await file.writeFile(`${port}\n`);
+    // Whatever the umask takes away.
+    await file.chmod(FILE_MODE);
+  } catch (error) {
+    // An empty one would lead the SDK nowhere.
+    await removePortFile(path);
+    throw error;
+  }
   return path;
 }
 

@@ -37,8 +37,8 @@ export interface DownloadStatus {
 
 export interface RestDownloadDeps
   extends Omit<JobFetchDeps, "file">, Pick<BodyFetchDeps, "reader"> {
-  /** Where no client may have files: directories of the agent's own, without links. */
-  readonly reservedDirectories: readonly string[];
+  /** Where no client may have files: directories and files of the agent's own, without links. */
+  readonly reservedPaths: readonly string[];
   /** Called before bytes are asked for: cache servers are told of. */
   readonly beforeFetching: () => Promise<void>;
   readonly noProgressTickMs: Millis;
@@ -198,8 +198,7 @@ export class RestDownload {
   async #startFirst(): Promise<void> {
     if (this.#uri === "") throw HResultError.of("DO_E_DOWNLOAD_NO_URI");
     if (this.#path === "") throw HResultError.of("DO_E_FILE_DOWNLOADSINK_UNSPECIFIED");
-    const { reservedDirectories } = this.#deps;
-    this.#file = await DestinationFile.create(this.#path, reservedDirectories);
+    this.#file = await DestinationFile.create(this.#path, this.#deps.reservedPaths);
     try {
       await this.#begin();
     } catch (error) {

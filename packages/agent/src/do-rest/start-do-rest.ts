@@ -9,6 +9,7 @@
  * Knows how the parts fit together. Called by `startAgent`.
  */
 import { mkdir, realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { ShoalError } from "@shoal/core";
 import type { Millis, Settings } from "@shoal/core";
 import type { JobService } from "@shoal/jobs";
@@ -41,6 +42,11 @@ export interface DoRestOptions {
   readonly runDirectory?: string;
   /** Default `/etc/deliveryoptimization-agent`. */
   readonly configDirectory?: string;
+  /**
+   * Directories and files of the agent beyond its own, which are closed to clients' files: who may
+   * call here needs no leave, and must not write the agent's configuration for it (R-FS-03).
+   */
+  readonly reservedPaths?: readonly string[];
   readonly listener?: RestListenerOptions;
   readonly times?: DoRestTimes;
 }
@@ -99,12 +105,13 @@ export async function startDoRest(deps: DoRestDeps, options: DoRestOptions = {})
     now,
   });
   const own = [stateDirectory, runDirectory, configDirectory];
-  const reservedDirectories = await realPathsOf(own);
+  const others = await Promise.all((options.reservedPaths ?? []).map(placeOf));
+  const reservedPaths = [...(await realPathsOf(own)), ...others];
   const kept = new KeptJobs({ ...deps, now });
   const parts = { service, reader, kept, now, retryDelays: times.retryDelays };
   const beforeFetching = cacheServerTeller(config, setCacheServers);
   const downloads = new RestDownloads(
-    { ...parts, reservedDirectories, beforeFetching, noProgressTickMs: times.noProgressTickMs },
+    { ...parts, reservedPaths, beforeFetching, noProgressTickMs: times.noProgressTickMs },
     { lookIntervalMs: times.lookIntervalMs },
   );
   await using opened = new AsyncDisposableStack();
@@ -154,4 +161,10 @@ async function realPathsOf(directories: readonly string[]): Promise<readonly str
     found.push(await realpath(directory).catch(() => directory));
   }
   return found;
+}
+
+/** Without links, also where it is not there yet. */
+async function placeOf(path: string): Promise<string> {
+  const parent = await realpath(dirname(path)).catch(() => dirname(path));
+  return await realpath(path).catch(() => join(parent, basename(path)));
 }

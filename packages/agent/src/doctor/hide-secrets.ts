@@ -11,9 +11,11 @@ export const HIDDEN = "(hidden)";
 
 const SECRET_NAME =
   /token$|passw|secret|authorization|cookie|credential|private_?key|^headers?$|groupId$|group_key$|proxy$/i;
+/** Of a value that is one URL as somebody wrote it, blanks and all. */
+const URL_NAME = /(url|mirror)s?$/i;
 const PATTERNS: ReadonlyArray<readonly [RegExp, string]> = [
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi, "$1"],
-  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s?#"'<>]*)[?#][^\s"'<>]*/gi, `$1?${HIDDEN}`],
+  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"]*@/gi, "$1"],
+  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s?#"]*)[?#][^\s"]*/gi, `$1?${HIDDEN}`],
   [/shoal-group-1:[\w-]+/g, HIDDEN],
   [/((?:proxy-)?authorization|(?:set-)?cookie)(\s*[:=]\s*)[^\r\n"]+/gi, `$1$2${HIDDEN}`],
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${HIDDEN}`],
@@ -39,7 +41,12 @@ export class SecretFilter {
 
   /** A copy of a JSON value. */
   value(value: unknown, name = ""): unknown {
-    if (typeof value === "string") return SECRET_NAME.test(name) ? HIDDEN : this.text(value);
+    if (typeof value === "string") {
+      if (SECRET_NAME.test(name)) return HIDDEN;
+      // With blanks and quotes encoded, so that its end is seen.
+      const url = URL_NAME.test(name) ? URL.parse(value) : null;
+      return this.text(url?.href ?? value);
+    }
     if (typeof value === "object" && /^headers?$/i.test(name)) return HIDDEN;
     if (Array.isArray(value)) return value.map((item: unknown) => this.value(item, name));
     if (typeof value !== "object" || value === null) return value;

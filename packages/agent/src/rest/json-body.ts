@@ -27,10 +27,21 @@ export function parseBody(bytes: Uint8Array, bounds: BodyBounds): unknown {
   if (bytes.length === 0) return {};
   checkStructure(bytes, bounds);
   try {
-    return JSON.parse(decoder.decode(bytes));
+    const text = decoder.decode(bytes);
+    // Looking at every name takes long, and few bodies can have this one.
+    return JSON.parse(text, PROTOTYPE_OR_ESCAPE.test(text) ? refusePrototype : undefined);
   } catch (cause) {
+    if (cause instanceof ShoalError) throw cause;
     throw new ShoalError("ERR_USAGE", "the body is no JSON", { cause });
   }
+}
+
+const PROTOTYPE_OR_ESCAPE = /__proto__|\\u/;
+
+/** Schemas pass over this name where they do not refuse it (R-PROC-06). */
+function refusePrototype(name: string, value: unknown): unknown {
+  if (name !== "__proto__") return value;
+  throw new ShoalError("ERR_USAGE", "no field is named __proto__");
 }
 
 /** Whether it is JSON is not looked at. */

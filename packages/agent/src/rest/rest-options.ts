@@ -2,6 +2,7 @@
  * Where the REST API is served, and what it is made of. Knows names alone, so that whoever starts an
  * agent without the API loads nothing of it. Used by `startAgent` and by the server.
  */
+import { dirname, join, resolve } from "node:path";
 import type { AgentService } from "../service/agent-service.ts";
 
 /** The API on 127.0.0.1, for those who have the token. */
@@ -30,6 +31,28 @@ export interface ApiOptions {
   readonly tcp?: TcpOptions;
   /** A place that cannot be had is a warning, and the agent runs without. Default false. */
   readonly isOptional?: boolean;
+}
+
+/** Where the API's files are, whether they are there or not; absolute. */
+export interface ApiFiles {
+  readonly socketPath?: string;
+  readonly tokenFile?: string;
+  readonly portFile?: string;
+}
+
+export function apiFilesOf({ socketPath, tcp = { port: 0 } }: ApiOptions): ApiFiles {
+  // A pipe of Windows has a path of its own kind.
+  const isPipe = socketPath?.startsWith("\\\\") === true;
+  const path = isPipe || socketPath === undefined ? socketPath : resolve(socketPath);
+  const beside = path === undefined ? undefined : join(dirname(path), "agent.token");
+  const token = tcp.tokenFile ?? beside;
+  const tokenFile = token === undefined ? undefined : resolve(token);
+  const port = tcp.portFile ?? (tokenFile && join(dirname(tokenFile), "agent.port"));
+  return {
+    ...(path !== undefined && { socketPath: path }),
+    ...(tokenFile !== undefined && { tokenFile }),
+    ...(port !== undefined && { portFile: resolve(port) }),
+  };
 }
 
 export interface RestDeps {

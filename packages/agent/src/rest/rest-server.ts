@@ -10,9 +10,8 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
-import { dirname, join, resolve as resolvePath } from "node:path";
 import type { Duplex } from "node:stream";
 import { LIMITS, ShoalError } from "@shoal/core";
 import { ConnectionGate } from "./connection-gate.ts";
@@ -22,6 +21,7 @@ import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 import { refusalOf, SECURITY_HEADER_TEXT, setSecurityHeaders } from "./request-guard.ts";
 import { createRestApp, describeApi } from "./rest-app.ts";
 import type { RestApp, RouteDeps } from "./rest-app.ts";
+import { apiFilesOf } from "./rest-options.ts";
 import type { ApiOptions, RestDeps, RestListener, TcpOptions } from "./rest-options.ts";
 import { addAgentRoutes } from "./routes/agent-routes.ts";
 import { addJobRoutes } from "./routes/job-routes.ts";
@@ -38,13 +38,15 @@ export async function openRest(deps: RestDeps, options: ApiOptions): Promise<Res
   await using opened = new AsyncDisposableStack();
   const hub = new EventHub(deps.service);
   opened.defer(() => hub.close());
-  const { socketPath, fd, tcp } = options;
-  const path = socketPath === undefined ? undefined : absolute(socketPath);
+  const { fd, tcp } = options;
+  const path = apiFilesOf(options).socketPath;
   try {
     if (fd !== undefined) opened.use(await listen({ ...deps, hub }, { fd }));
     else if (path !== undefined) await listenOnSocket({ ...deps, hub }, { options, path, opened });
     const url =
-      tcp === undefined ? undefined : await listenOnPort({ ...deps, hub }, { tcp, path, opened });
+      tcp === undefined
+        ? undefined
+        : await listenOnPort({ ...deps, hub }, { tcp, options, opened });
     const open = opened.move();
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> => (closed ??= open.disposeAsync());
@@ -56,10 +58,6 @@ export async function openRest(deps: RestDeps, options: ApiOptions): Promise<Res
 }
 
 type ListenDeps = RestDeps & { readonly hub: EventHub };
-
-function absolute(path: string): string {
-  return isPipe(path) ? path : resolvePath(path);
-}
 
 function isPipe(path: string): boolean {
   return path.startsWith("\\\\");
@@ -78,14 +76,13 @@ async function listenOnSocket(
 
 async function listenOnPort(
   deps: ListenDeps,
-  place: { tcp: TcpOptions; path: string | undefined; opened: AsyncDisposableStack },
+  place: { tcp: TcpOptions; options: ApiOptions; opened: AsyncDisposableStack },
 ): Promise<string> {
-  const { tcp, path, opened } = place;
-  if (tcp.tokenFile === undefined && path === undefined) {
+  const { tcp, options, opened } = place;
+  const { tokenFile, portFile } = apiFilesOf(options);
+  if (tokenFile === undefined || portFile === undefined) {
     throw new ShoalError("ERR_USAGE", "the API's port needs a token file");
   }
-  const tokenFile = resolvePath(tcp.tokenFile ?? join(dirname(path ?? ""), "agent.token"));
-  const portFile = resolvePath(tcp.portFile ?? join(dirname(tokenFile), "agent.port"));
   const token = await openToken(tokenFile);
   const address = { host: "127.0.0.1", port: tcp.port };
   const listener = opened.use(await listen(deps, address, token));
@@ -120,13 +117,18 @@ async function listen(
     token: token === undefined ? undefined : new TokenGate(token),
   };
   const app = createRestApp(routeDeps, (handler) => {
-    server.on("request", (request, response) => {
-      if (!gate.begin(request, response)) return;
-      setSecurityHeaders(response);
-      const refusal = refusalOf(request, guard);
-      if (refusal === undefined) handler(request, response);
-      else refuse(request, response, new ShoalError(refusal));
-    });
+    const answerBy =
+      (answer: RequestListener): RequestListener =>
+      (request, response) => {
+        if (!gate.begin(request, response)) return;
+        setSecurityHeaders(response);
+        const refusal = refusalOf(request, guard);
+        if (refusal === undefined) answer(request, response);
+        else refuse(request, response, new ShoalError(refusal));
+      };
+    server.on("request", answerBy(handler));
+    // Node would answer by itself, whoever asks.
+    server.on("checkExpectation", answerBy(refuseExpectation));
     return server;
   });
   await addRoutes(app, routeDeps);
@@ -205,6 +207,10 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: Shoal
     connection: "close",
   });
   response.end(body, () => request.socket.destroySoon());
+}
+
+function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+  refuse(request, response, new ShoalError("ERR_USAGE", "this expectation cannot be met"));
 }
 
 const BAD_BYTES: Readonly<Record<string, readonly [number, string]>> = {

@@ -84,8 +84,14 @@ export interface PortFacts {
 export async function writePortFile(path: string, facts: PortFacts): Promise<() => Promise<void>> {
   const text = `${JSON.stringify(facts)}\n`;
   const temporary = `${path}.${facts.instanceId}.tmp`;
-  await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
-  await rename(temporary, path);
+  try {
+    await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
+    await rename(temporary, path);
+  } catch (error) {
+    // Of a full disk nothing must stay behind that makes it fuller at each start.
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
   return async () => {
     const found = await readFile(path, "utf8").catch(() => undefined);
     if (found === text) await unlink(path);

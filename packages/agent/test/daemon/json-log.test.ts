@@ -59,4 +59,13 @@ describe("the log as JSON", () => {
     expect(shown).toMatchObject({ authToken: "(hidden)", cookie: "(hidden)", count: 7 });
     expect(shown["peerId"]).toBe("12D3KooW");
   });
+
+  test("hides the query of a URL whatever its path is made of (R-LOG-01)", () => {
+    const url = `https://host.example/it's a "<b>"?sig=abc`;
+    expect(withoutSecrets({ url })["url"]).toMatch(
+      /^https:\/\/host\.example\/it's[^?]*\?#[0-9a-f]{8}$/,
+    );
+    const text = withoutSecrets({ reason: "GET http://h/it's/<b>?sig=abc failed" })["reason"];
+    expect(text).toMatch(/^GET http:\/\/h\/it's[^?]*\?#[0-9a-f]{8} failed$/);
+  });
 });

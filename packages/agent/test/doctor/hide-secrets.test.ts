@@ -15,6 +15,18 @@ describe("SecretFilter", () => {
     );
   });
 
+  test("hides the query of a URL that has blanks and quotes in its path (R-LOG-01)", () => {
+    const url = `https://h/it's a "<b>"?sig=abc def`;
+    const shown = JSON.stringify(filter.value({ files: [{ url, mirrors: [url] }] }));
+    expect(shown).not.toMatch(/abc|def/);
+    expect(shown).toContain("https://h/it's%20a");
+  });
+
+  test("leaves JSON what it is when it filters it as text", () => {
+    const text = JSON.stringify({ url: "https://h/x?sig=abc", next: 1 });
+    expect(JSON.parse(filter.text(text))).toEqual({ url: "https://h/x?(hidden)", next: 1 });
+  });
+
   test("takes header values and group keys out of text", () => {
     const key = "A".repeat(43);
     expect(filter.text(`Authorization: Basic bWU6cHc=\r\nCookie: a=b`)).toBe(

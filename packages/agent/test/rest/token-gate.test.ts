@@ -1,7 +1,10 @@
 import { createHmac } from "node:crypto";
+import { mkdtempSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { LIMITS } from "@shoal/core";
-import { expect, test } from "vitest";
-import { proofOf, TokenGate } from "../../src/rest/token-gate.ts";
+import { expect, onTestFinished, test } from "vitest";
+import { proofOf, TokenGate, writePortFile } from "../../src/rest/token-gate.ts";
 
 const token = "ab".repeat(32);
 
@@ -33,4 +36,13 @@ test("proves the token over nonce and port (R-API-11)", () => {
   const nonce = "0".repeat(64);
   const wanted = createHmac("sha256", token).update(`server${nonce}7070`).digest("hex");
   expect(proofOf(token, nonce, 7_070)).toBe(wanted);
+});
+
+test("leaves nothing behind where the port file cannot be written (R-API-12)", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "shoal-port-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  mkdirSync(join(directory, "agent.port"));
+  const facts = { pid: 1, port: 2, startedAt: 3, instanceId: "4" };
+  await expect(writePortFile(join(directory, "agent.port"), facts)).rejects.toThrow();
+  expect(readdirSync(directory)).toEqual(["agent.port"]);
 });
