@@ -1,6 +1,11 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 const conditions = ["shoal-source"];
+/** Tests start hundreds of processes on our sources; each file is compiled once. */
+const NODE_COMPILE_CACHE =
+  process.env["NODE_COMPILE_CACHE"] ?? join(import.meta.dirname, "node_modules/.cache/compiled");
+const env = { NODE_COMPILE_CACHE };
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -15,7 +20,7 @@ const alone = ["pace", "memory", "memory-flat", "job-scale", "cold-start", "powe
 const measured = ["test/bench/**/*.test.ts"].concat(
   [...alone, "faults-disk"].map((name) => `test/integration/${name}.test.ts`),
 );
-const timeouts = { testTimeout: 60_000, hookTimeout: 60_000 };
+const timeouts = { testTimeout: 60_000, hookTimeout: 60_000, env };
 
 /**
  * `unit` and `tidy` are the fast loop of `pnpm check`; their files follow each other in the same

@@ -53,6 +53,7 @@ async function agentOf(name: string, options: Partial<AgentOptions> = {}): Promi
     logger: {
       debug() {},
       info() {},
+      error() {},
       warn: ({ code, offence }) => void warnings.push(String(code ?? offence)),
     },
     ...options,

@@ -4,21 +4,21 @@ import { join } from "node:path";
 import type { Agent } from "@shoal/agent";
 import { MiB } from "@shoal/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CliUser } from "./cli-process.ts";
-import type { CliProcess } from "./cli-process.ts";
+import { CliUserHere } from "./cli-here.ts";
+import type { CliRun } from "./cli-here.ts";
 import { startUsualAgent } from "./cli-running-agent.ts";
 import { sha256Of, TestSite, until } from "./harness.ts";
 import type { TestContent, TestOrigin } from "./harness.ts";
 
 let site: TestSite;
-let user: CliUser;
+let user: CliUserHere;
 let agent: Agent;
 let content: TestContent;
 let quick: TestOrigin;
 let slow: TestOrigin;
 beforeAll(async () => {
   site = await TestSite.create();
-  user = await CliUser.create(site.directory);
+  user = await CliUserHere.create(site.directory);
   content = await site.publish("disk.iso", 5 * MiB + 17);
   quick = await site.serve(content);
   slow = await site.serve(content, { rateBytesPerSec: MiB });
@@ -38,7 +38,7 @@ async function objectsOf(...args: string[]): Promise<readonly Record<string, unk
   return process.objects;
 }
 
-const isUnderWay = (process: CliProcess): Promise<void> =>
+const isUnderWay = (process: CliRun): Promise<void> =>
   until(() => Number(process.objects.at(-1)?.["transferredBytes"] ?? 0) > 0, "some of the file");
 
 describe("shoal get", () => {
@@ -77,7 +77,7 @@ describe("shoal get", () => {
     const args = ["get", slow.url, "-o", "later", "--limit", "2MiB"];
     await using process = user.startPlain(...args, "--json");
     await isUnderWay(process);
-    process.kill("SIGINT");
+    process.interrupt();
     expect((await process.ended()).exitCode).toBe(130);
     expect(process.objects.at(-1)).toMatchObject({
       code: "INTERRUPTED",
@@ -188,7 +188,7 @@ describe("what the agent has and does", () => {
     );
     await using process = watching;
     await until(() => process.objects.length > 2, "three looks");
-    process.kill("SIGINT");
+    process.interrupt();
     expect((await process.ended()).exitCode).toBe(0);
     expect(process.objects[1]).toMatchObject({ type: "status", contents: expect.any(Array) });
   });
@@ -237,7 +237,7 @@ describe("what the agent has and does", () => {
       await job.acknowledge();
       return process.objects.length > before;
     }, "a line of the log");
-    process.kill("SIGINT");
+    process.interrupt();
     expect((await process.ended()).exitCode).toBe(0);
   });
 });

@@ -6,16 +6,19 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { startAgent } from "@shoal/agent";
 import type { Agent, AgentOptions } from "@shoal/agent";
-import type { CliUser } from "./cli-process.ts";
+
+interface Home {
+  readonly home: string;
+}
 
 /** Where the user's commands look when they are told nothing. */
-export function usualSocket(user: CliUser): string {
+export function usualSocket(user: Home): string {
   return join(user.home, ".local", "state", "shoal", "agent.sock");
 }
 
 /** Commands other than `get` need no flag to reach it; `user.start` gives `get` flags of its own. */
 export async function startUsualAgent(
-  user: CliUser,
+  user: Home,
   stateDirectory: string,
   options: Partial<AgentOptions> = {},
 ): Promise<Agent> {

@@ -71,6 +71,7 @@ class Daemon implements AsyncDisposable {
       env: {
         PATH: process.env["PATH"],
         HOME: site.directory,
+        NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
         STATE_DIRECTORY: join(site.directory, "state"),
         SHOAL_CONFIG_DIRECTORY: join(site.directory, "etc"),
         ...env,
@@ -234,7 +235,8 @@ describe("the daemon", () => {
     await agent.reload();
     await agent.changeSettings({ downloadRateBytesPerSec: 1024 });
     agent.close();
-    const user = { PATH: process.env["PATH"], HOME: site.directory };
+    const { PATH, NODE_COMPILE_CACHE } = process.env;
+    const user = { PATH, NODE_COMPILE_CACHE, HOME: site.directory };
     const args = [...FLAGS, MAIN, "config", "show", "--running", "--origin"];
     const show = spawn(process.execPath, args, { env: user, timeout: 60_000 });
     let text = "";

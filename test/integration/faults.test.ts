@@ -113,7 +113,9 @@ describe("between a kill and the next run", () => {
     }
     const warnings: string[] = [];
     const warn = (_: LogFields, message: string): void => void warnings.push(message);
-    const agent = await start("victim", { logger: { debug: () => {}, info: () => {}, warn } });
+    const agent = await start("victim", {
+      logger: { debug: () => {}, info: () => {}, error: () => {}, warn },
+    });
     expect(await agent.jobs.list()).toEqual([]);
     expect(warnings).toEqual([
       expect.stringContaining("the identity was damaged"), // R-DB-07

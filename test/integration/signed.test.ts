@@ -54,7 +54,12 @@ async function agentOf(name: string, options: Partial<AgentOptions> = {}): Promi
     mdns: false,
     watchNetwork: false,
     trustedKeys: [ALICE.text],
-    logger: { debug() {}, info() {}, warn: ({ code }) => void warnings.push(String(code)) },
+    logger: {
+      debug() {},
+      info() {},
+      error() {},
+      warn: ({ code }) => void warnings.push(String(code)),
+    },
     ...options,
   });
   return site.use({ agent, warnings, [Symbol.asyncDispose]: () => agent.close() });

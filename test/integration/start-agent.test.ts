@@ -135,7 +135,7 @@ describe("an agent", () => {
       const lines: string[] = [];
       const log = (fields: LogFields, message: string): void =>
         void lines.push(`${message} ${String(fields["peerId"])}`);
-      const logger = { debug: log, info: log, warn: log };
+      const logger = { debug: log, info: log, warn: log, error: log };
       await using one = await start("one", { logger });
       one.onNotice(() => {
         throw new Error("a watcher's mistake");

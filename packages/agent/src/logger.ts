@@ -9,10 +9,16 @@ export interface Logger {
   debug(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
 }
 
 /** Writes nothing; the default of an embedded agent. */
-export const silentLogger: Logger = { debug: () => {}, info: () => {}, warn: () => {} };
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};
 
 /** Writes what is worth a line among the scheduler's notices. */
 export function logNotice(logger: Logger, notice: Notice): void {

@@ -7,6 +7,8 @@ const NEEDED = [24, 15];
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major > NEEDED[0]! || (major === NEEDED[0] && minor >= NEEDED[1]!)) {
+  const { keepCompiledCode } = await import("./cli/compiled-code.ts");
+  keepCompiledCode(process.env);
   const { runCli } = await import("./cli/run-cli.ts");
   await runCli(process.argv.slice(2));
 } else {

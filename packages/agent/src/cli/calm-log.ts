@@ -35,6 +35,10 @@ export class CalmLog implements Logger {
     this.#write(fields, message);
   }
 
+  error(fields: LogFields, message: string): void {
+    this.#write(fields, message);
+  }
+
   /** A line each about uploads, contents on offer and what was left unsaid, if there is news. */
   summarize(agent: Pick<Agent, "counters" | "connectedPeers" | "servedContents">): void {
     const contentCount = agent.servedContents.length;

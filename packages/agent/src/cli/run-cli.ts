@@ -31,7 +31,11 @@ const connect: ConnectAgent = async (address, options) => {
   return await connectAgent(address, options);
 };
 
-async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
+/** Runs the command in a process that lives on, such as a test's; returns its exit code. */
+export async function runCommand(
+  argv: readonly string[],
+  context: CommandContext,
+): Promise<number> {
   const { terminal } = context;
   const program = createProgram(context, readVersion());
   const json = argv.includes("--json");

@@ -5,7 +5,6 @@ import type { LogFields, Logger } from "../logger.ts";
 
 /** A log whose level can change while it is written. */
 export interface DaemonLog extends Logger {
-  error(fields: LogFields, message: string): void;
   setLevel(level: LogLevel): void;
 }
 
@@ -36,7 +35,7 @@ export class LevelledLog implements DaemonLog {
   }
 
   error(fields: LogFields, message: string): void {
-    this.#next.warn(fields, message);
+    this.#next.error(fields, message);
   }
 
   #takes(level: LogLevel): boolean {

@@ -19,7 +19,7 @@ import { EventHub } from "./event-hub.ts";
 import { preparePlace } from "./listen-place.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 import { refusalOf, SECURITY_HEADER_TEXT, setSecurityHeaders } from "./request-guard.ts";
-import { createRestApp, describeApi } from "./rest-app.ts";
+import { createRestApp } from "./rest-app.ts";
 import type { RestApp, RouteDeps } from "./rest-app.ts";
 import { apiFilesOf } from "./rest-options.ts";
 import type { ApiOptions, RestDeps, RestListener, TcpOptions } from "./rest-options.ts";
@@ -111,6 +111,7 @@ async function listen(
     streams,
     hidesSecrets: token !== undefined,
     prove: token === undefined ? undefined : (nonce) => proofOf(token, nonce, portOf()),
+    document: describeRoutes,
   };
   const guard = {
     hosts: SOCKET_HOSTS,
@@ -131,7 +132,8 @@ async function listen(
     server.on("checkExpectation", answerBy(refuseExpectation));
     return server;
   });
-  await addRoutes(app, routeDeps);
+  addRoutes(app, routeDeps);
+  await app.ready();
   try {
     server.listen(address);
     await once(server, "listening");
@@ -172,24 +174,31 @@ function serverOf(gate: ConnectionGate, token: string | undefined): Server {
   return server;
 }
 
-async function addRoutes(app: RestApp, deps: RouteDeps): Promise<void> {
-  await describeApi(app);
+function addRoutes(app: RestApp, deps: RouteDeps): void {
   addProbeRoutes(app, deps);
   addJobRoutes(app, deps);
   addStreamRoutes(app, deps);
   addEventRoutes(app, deps);
   addAgentRoutes(app, deps);
-  await app.ready();
 }
 
-/** The API's document, made of the routes as they would be served. */
-export async function describeRoutes(): Promise<object> {
+let described: Promise<object> | undefined;
+
+/** The API's document, which is the same on every listener: made when it is first asked for. */
+export function describeRoutes(): Promise<object> {
+  return (described ??= makeDocument());
+}
+
+/** Of the routes as they would be served, by an application that is bound to nothing. */
+async function makeDocument(): Promise<object> {
+  const { describeApi } = await import("./api-document.ts");
   // Nobody asks: what the routes would answer with is not looked at.
-  const deps = { streams: new ServedStreams(), gate: new ConnectionGate(), hidesSecrets: true };
-  const app = createRestApp({ ...deps } as unknown as RouteDeps, (handler) =>
-    createServer(handler),
-  );
-  await addRoutes(app, { ...deps, service: {} } as unknown as RouteDeps);
+  const nothing = { streams: new ServedStreams(), gate: new ConnectionGate(), hidesSecrets: true };
+  const deps = { ...nothing, service: {} } as unknown as RouteDeps;
+  const app = createRestApp(deps, (handler) => createServer(handler));
+  await describeApi(app);
+  addRoutes(app, deps);
+  await app.ready();
   const document = app.swagger();
   await app.close();
   return document;

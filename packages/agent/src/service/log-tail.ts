@@ -33,15 +33,13 @@ interface Kind {
   count: number;
 }
 
-type Write = (fields: LogFields, message: string) => void;
-
 export interface LogTailOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
 
 export class LogTail implements Logger {
-  readonly #next: Logger & { error?: Write };
+  readonly #next: Logger;
   readonly #now: () => number;
   readonly #records: LogRecord[] = [];
   readonly #kinds = new Map<string, Kind>();
@@ -123,9 +121,7 @@ export class LogTail implements Logger {
     this.#records.push({ sequence: ++this.#sequence, at: now, ...record });
     if (this.#records.length > RECORDS_MAX) this.#records.shift();
     try {
-      if (level !== "error") this.#next[level](fields, message);
-      else if (this.#next.error === undefined) this.#next.warn(fields, message);
-      else this.#next.error(fields, message);
+      this.#next[level](fields, message);
     } catch {
       // R-LOG-04
     }

@@ -15,6 +15,7 @@ class Lines implements Logger {
   warn(fields: LogFields, message: string): void {
     this.lines.push(`warn ${message} ${JSON.stringify(fields)}`);
   }
+  error(): void {}
 }
 
 test("uploads wait while too much memory is in use, and go on when it is well in bounds", () => {

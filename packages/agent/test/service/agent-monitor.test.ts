@@ -1,15 +1,14 @@
 import { Random, resolveSettings, Scheduler } from "@shoal/core";
 import { expect, it } from "vitest";
+import { silentLogger } from "../../src/logger.ts";
 import { AgentMonitor } from "../../src/service/agent-monitor.ts";
 import { LogTail } from "../../src/service/log-tail.ts";
-
-const silence = { debug: () => {}, info: () => {}, warn: () => {} };
 
 function monitored() {
   const settings = resolveSettings({});
   const scheduler = new Scheduler({ random: new Random(1), settings, selfId: "self" });
   const clock = { now: 0 };
-  const log = new LogTail(silence);
+  const log = new LogTail(silentLogger);
   const deps = {
     act: <Result>(verb: (machine: Scheduler, now: number) => Result) => verb(scheduler, clock.now),
     logger: log,

@@ -8,7 +8,12 @@ function tailAt(startAt = 0) {
   const clock = { now: startAt };
   const write = (level: string) => (fields: LogFields, message: string) =>
     void passed.push([level, fields, message]);
-  const next = { debug: write("debug"), info: write("info"), warn: write("warn") };
+  const next = {
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
+  };
   return { tail: new LogTail(next, { now: () => clock.now }), passed, clock };
 }
 
@@ -86,7 +91,7 @@ describe("the tail of the log", () => {
     const fail = (): never => {
       throw new Error("EPIPE");
     };
-    const next = { debug: fail, info: fail, warn: fail };
+    const next = { debug: fail, info: fail, warn: fail, error: fail };
     const tail = new LogTail(next, { now: () => clock.now });
     tail.error({}, "first");
     for (let count = 0; count < 12; count++) tail.warn({ peerId: "a" }, "again");

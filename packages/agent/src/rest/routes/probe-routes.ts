@@ -64,7 +64,7 @@ function addStates(app: RestApp, { service, metricsText }: RouteDeps): void {
   );
 }
 
-function addGreetings(app: RestApp, { prove }: RouteDeps): void {
+function addGreetings(app: RestApp, { prove, document }: RouteDeps): void {
   const version = z.strictObject({ name: z.literal("shoal"), apiVersion: z.number() });
   app.get(
     "/v1",
@@ -91,5 +91,5 @@ function addGreetings(app: RestApp, { prove }: RouteDeps): void {
       return { proof: prove(query.nonce) };
     },
   );
-  app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  app.get("/openapi.json", { schema: { hide: true } }, () => document());
 }
