@@ -24,6 +24,12 @@ import type { JobSaves } from "./job-saves.ts";
 import type { MachineDeps } from "./machine-deps.ts";
 import type { TransferTable } from "./transfer-table.ts";
 
+/**
+ * How often the end of one of a job's files is saved: what is saved is the whole job, and its part
+ * files say the same after a restart.
+ */
+const FILES_SAVE_INTERVAL_MS = 500;
+
 export class JobRunner {
   readonly #deps: MachineDeps;
   readonly #transfers: TransferTable;
@@ -31,6 +37,7 @@ export class JobRunner {
   /** Jobs that transfer or would like to, and jobs in `transientError`. */
   readonly #runnable = new Set<Job>();
   readonly #waiting = new Set<Job>();
+  readonly #filesSavedAt = new WeakMap<Job, Millis>();
   #network = USUAL_NETWORK;
   /** A lower bound of all deadlines; exact after `handleTimeout`. */
   #deadline: Millis = Infinity;
@@ -114,6 +121,10 @@ export class JobRunner {
     file.transferred(file.transfer, now);
     this.#deps.counters.add("shoal_files_downloaded_total");
     if (job.allTransferred) this.#allTransferred(job, now);
+    else if (now < (this.#filesSavedAt.get(job) ?? -Infinity) + FILES_SAVE_INTERVAL_MS) {
+      return this.#saves.changed(job, now);
+    }
+    this.#filesSavedAt.set(job, now);
     this.#saves.save(job, now);
   }
 
