@@ -2,18 +2,8 @@
  * Downloads of the DO-compatible listener: states, files, errors, retries and cache servers, as the
  * agent REST reference has them (sections 8 and 10 to 14), and where it is better.
  */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { KiB, MiB, SIGNED_SIDECAR_SUFFIX } from "@shoal/core";

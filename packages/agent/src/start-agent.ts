@@ -133,11 +133,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     running.sink(event, payload);
   };
   const api = apiFilesOf(options.api ?? {});
-  const secretFiles = [...(options.groupKeyFiles ?? []), ...(api.tokenFile ? [api.tokenFile] : [])];
-  const store = await openStore(
-    { pool, sink },
-    { stateDirectory, cache: settings, secretFiles: secretFiles.map((file) => resolvePath(file)) },
-  );
+  const secretFiles = secretFilesOf(options, api);
+  const store = await openStore({ pool, sink }, { stateDirectory, cache: settings, secretFiles });
   opened.adopt(store, () => store.close());
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
@@ -177,6 +174,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     open.defer(watchNetwork((isOnline) => agent.setNetwork({ isOnline })));
   }
   return agent;
+}
+
+/** What nobody may be given, whoever asks for it to be shared. */
+function secretFilesOf(
+  { groupKeyFiles = [] }: AgentOptions,
+  { tokenFile }: ReturnType<typeof apiFilesOf>,
+): string[] {
+  const files = [...groupKeyFiles, ...(tokenFile === undefined ? [] : [tokenFile])];
+  return files.map((file) => resolvePath(file));
 }
 
 /** What becomes of notices for watchers, from now on. */

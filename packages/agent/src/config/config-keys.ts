@@ -107,6 +107,7 @@ function policyKeys(): ConfigKey[] {
     isLive: row.sets.length > 0 && row.sets.every(isLiveSetting),
     variable: variableOf(name),
     help: row.help,
+    ...(row.isSecret === true && { isSecret: true }),
   }));
 }
 

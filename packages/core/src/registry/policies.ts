@@ -43,6 +43,8 @@ export interface PolicyRow {
   /** Settings and options it sets, for the page. */
   readonly sets: readonly string[];
   readonly help: string;
+  /** Whoever knows the value has what it protects, so it is never shown (R-API-13). */
+  readonly isSecret?: boolean;
   /** Called with a value in range. */
   effect(value: PolicyValue): PolicyEffect;
 }
@@ -134,6 +136,7 @@ const PEERING_POLICIES = {
     range: { pattern: GUID, form: "a GUID" },
     sets: ["group key"],
     help: "The peer group in mode 2. Whoever knows the GUID is a member: it is weaker than a key file.",
+    isSecret: true,
     effect: (value) => ({ options: { groupId: String(value) } }),
   },
   DOGroupIdSource: {

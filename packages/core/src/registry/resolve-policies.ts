@@ -26,8 +26,12 @@ export interface EffectiveSetting {
   readonly policy?: string;
 }
 
+/** What stands in place of a secret. */
+const HIDDEN = "(hidden)";
+
 export interface EffectivePolicy {
   readonly name: PolicyName;
+  /** `(hidden)` where it is a secret. */
   readonly value: PolicyValue;
   readonly provider: Extract<Provider, "policy" | "preset">;
   /** `overridden`: an explicit setting says otherwise. `none`: it can change nothing here. */
@@ -74,6 +78,7 @@ export function resolvePolicies(request: PolicyRequest): ResolvedPolicies {
       policies.push({
         name: name as PolicyName,
         ...choice,
+        ...(row.isSecret === true && { value: HIDDEN }),
         effect,
         ...(noEffect !== undefined && { reason: noEffect }),
       });
