@@ -188,7 +188,7 @@ describe("what is in force", () => {
     });
   });
 
-  test("never show the id of a group, which is what its members know (R-API-13)", () => {
+  it("never show the id of a group, which is what its members know (R-API-13)", () => {
     const id = "0f8fad5b-d9cb-469f-a165-70867728950e";
     const { policies, options } = resolvePolicies({ policies: { DOGroupId: id } });
     expect(options.groupId).toBe(id);
