@@ -50,7 +50,7 @@ export async function describeRun(args: readonly string[]): Promise<RunDescripti
     processor: cpus()[0]?.model ?? "unknown",
     cores: availableParallelism(),
     memoryMib: Math.round(totalmem() / MiB),
-    system: `${process.platform} ${release()}`,
+    system: `${process.platform} ${release().replace(/-.*/, "")}`,
     fileSystem: stdout.trim().split("\n").at(-1) ?? "unknown",
     load: loadavg()[0] ?? NaN,
     versions,

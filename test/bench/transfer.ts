@@ -31,6 +31,8 @@ export interface Transfer {
   /** Not of web servers, which are nobody's contender. */
   readonly uploaderCpuMs?: number;
   readonly uploaderRssBytes?: number;
+  /** How many there were. Default 1. */
+  readonly downloaders?: number;
 }
 
 /** What a contender is given for one run. */
@@ -95,7 +97,7 @@ async function runOnce(
       const isRight = !isDigested || (await sha256Of(path)) === content.sha256;
       if (size !== content.length || !isRight) throw new Error(`${path} is not the file`);
     }
-    return transfer;
+    return { ...transfer, downloaders };
   } finally {
     await rm(parent, { recursive: true, force: true });
   }
@@ -129,7 +131,7 @@ export interface Comparison {
   readonly theirs: string;
   /** Of the rates, at least. */
   readonly rate?: number;
-  /** Of processor time at both ends, at most; it is told wherever it is known. */
+  /** Of processor time at all ends, at most; it is told wherever it is known. */
   readonly cpu?: number;
 }
 
@@ -142,7 +144,7 @@ export function* compare(
     if (our.length === 0 || their.length === 0) continue;
     const value = rateOf(our, 1) / rateOf(their, 1);
     yield { name: `${ours} / ${theirs}: rate`, value, unit: "ratio", ...targetOf(rate) };
-    const cpuRatio = bothCpuMs(our) / bothCpuMs(their);
+    const cpuRatio = allCpuMs(our) / allCpuMs(their);
     const name = `${ours} / ${theirs}: CPU of all ends`;
     if (!Number.isNaN(cpuRatio)) yield { name, value: cpuRatio, unit: "ratio", ...targetOf(cpu) };
   }
@@ -156,10 +158,11 @@ function rateOf(all: readonly Transfer[], length: number): number {
   return ((length / MiB) * 1_000) / (medianOf(all, "ms") ?? NaN);
 }
 
-function bothCpuMs(all: readonly Transfer[]): number {
-  return median(
-    all.map(({ downloaderCpuMs, uploaderCpuMs = 0 }) => downloaderCpuMs + uploaderCpuMs),
-  );
+function allCpuMs(all: readonly Transfer[]): number {
+  const sums = all.map(({ downloaderCpuMs, uploaderCpuMs = 0, downloaders = 1 }) => {
+    return downloaders * downloaderCpuMs + uploaderCpuMs;
+  });
+  return median(sums);
 }
 
 function medianOf(all: readonly Transfer[], name: keyof Transfer): number | undefined {
