@@ -100,12 +100,15 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
   test("runs its service under a supervisor, reloads it, refuses a second one, and stops it", async () => {
     debian.run("install", "-d", "-o", "shoal", "-m", "0750", "/run/shoal");
     debian.run("install", "-d", "-o", "shoal", "-m", "0700", "/var/cache/shoal");
+    const [, prepare = ""] = /^\+\/bin\/sh -c "(.*)"$/.exec(unitValue("ExecStartPre")) ?? [];
+    expect(debian.run("/bin/sh", "-c", prepare)).toEqual({ exitCode: 0, output: "" });
     const command = unitValue("ExecStart").split(" ");
     const env = {
       STATE_DIRECTORY: "/var/lib/shoal",
       RUNTIME_DIRECTORY: "/run/shoal",
       HOME: "/var/lib/shoal",
       SHOAL_MDNS: "off",
+      SHOAL_DO_REST: "on",
     };
     const supervise = ["perl", "/site/supervise.pl", "shoal", "/run/notify", ...command];
     await using agent = debian.start(env, ...supervise);
@@ -117,6 +120,10 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
     const doctor = debian.run("shoal", "doctor", "--html", "/run/report.html");
     expect(doctor).toMatchObject({ exitCode: 0, output: expect.stringContaining(", and whole.") });
     expect(debian.run("grep", "-c", "uPlot", "/run/report.html").exitCode).toBe(0);
+    // Any user's program of the DO SDK finds the port.
+    const port =
+      "stat -c '%U %a' /run/deliveryoptimization-agent /run/deliveryoptimization-agent/*";
+    expect(debian.run("sh", "-c", port).output).toBe("shoal 755\nshoal 444\n");
     console.log(`ready after ${agent.stdout.split(" ")[0]} ms`);
     const setRate = "echo 'downloadRateBytesPerSec: 3MiB' >> /etc/shoal/config.yaml";
     debian.run("sh", "-c", setRate);
@@ -141,7 +148,8 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
     expect(debian.run("ls", "/usr/lib/shoal").exitCode).not.toBe(0);
     expect(debian.run("ls", "/etc/shoal/config.yaml", "/var/lib/shoal").exitCode).toBe(0);
     expect(debian.run("dpkg", "-P", "shoal")).toMatchObject({ exitCode: 0 });
-    for (const path of ["/etc/shoal", "/var/lib/shoal", "/var/cache/shoal"]) {
+    const made = ["/etc/shoal", "/var/lib/shoal", "/var/cache/shoal"];
+    for (const path of [...made, "/run/deliveryoptimization-agent"]) {
       expect({ path, isThere: debian.run("ls", "-d", path).exitCode === 0 }).toMatchObject({
         isThere: false,
       });

@@ -33,7 +33,7 @@ export function valueIn<Value extends ConfigValue>(
 
 /** Where the state lies: as configured, where systemd says, or in the user's home. */
 export function stateDirectoryOf(config: Config, env: Environment): string {
-  const usual = env["STATE_DIRECTORY"] ?? join(stateHome(env), "agent");
+  const usual = firstOf(env["STATE_DIRECTORY"]) ?? join(stateHome(env), "agent");
   return valueIn<string>(config, "stateDirectory", usual);
 }
 
@@ -60,11 +60,16 @@ export function agentOptionsOf(config: Config, env: Environment): ConfiguredOpti
   return { ...(options as unknown as ConfiguredOptions), proxy };
 }
 
+/** systemd names all directories of a unit; ours is the first, others were added to it. */
+function firstOf(directories: string | undefined): string | undefined {
+  return directories?.split(":")[0];
+}
+
 /** A usual place that cannot be had is no reason not to run; one that was asked for is. */
 function apiOf(given: Given, env: Environment): ApiOptions | undefined {
   if (given("api") === false) return undefined;
   const fd = inheritedSocket(env);
-  const runtime = env["RUNTIME_DIRECTORY"];
+  const runtime = firstOf(env["RUNTIME_DIRECTORY"]);
   const usualPath = runtime === undefined ? userSocketPath(env) : join(runtime, "agent.sock");
   const usualMode = runtime === undefined ? undefined : 0o660;
   const [path, mode, port] = [given("apiSocket"), given("apiSocketMode"), given("apiPort")];

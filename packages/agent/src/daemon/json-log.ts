@@ -20,7 +20,10 @@ export interface JsonLogOptions {
   readonly writeLine?: (line: string) => void;
 }
 
-export function createJsonLog({ level, writeLine = toStderr }: JsonLogOptions): DaemonLog {
+export function createJsonLog({
+  level,
+  writeLine = lineWriter((bytes) => fs.writeSync(STDERR_FD, bytes)),
+}: JsonLogOptions): DaemonLog {
   let lostLines = 0;
   const write = (line: string): void => {
     try {
@@ -53,8 +56,18 @@ export function createJsonLog({ level, writeLine = toStderr }: JsonLogOptions): 
   };
 }
 
-function toStderr(line: string): void {
-  fs.writeSync(STDERR_FD, line);
+/**
+ * Throws for a line of which not all could be written. `write` returns how many bytes it took; what
+ * it took of a line is ended before the next one, which would be lost with it.
+ */
+export function lineWriter(write: (bytes: Uint8Array) => number): (line: string) => void {
+  let isInside = false;
+  return (line) => {
+    const bytes = Buffer.from(isInside ? `\n${line}` : line);
+    const count = write(bytes);
+    if (count > 0) isInside = count < bytes.length;
+    if (count < bytes.length) throw new Error("a part of the line is missing");
+  };
 }
 
 const SECRET_NAME = /token|cookie|authorization|password|secret|privatekey|groupkey/i;

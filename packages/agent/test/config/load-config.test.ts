@@ -8,7 +8,7 @@ import type { ConfigKey } from "../../src/config/config-keys.ts";
 import { agentOptionsOf, settingsAndPolicies } from "../../src/config/config-options.ts";
 import { reportConfig, valueText } from "../../src/config/config-report.ts";
 import { editConfigFile } from "../../src/config/edit-config.ts";
-import { loadConfig, valueOfText } from "../../src/config/load-config.ts";
+import { configPlaces, loadConfig, valueOfText } from "../../src/config/load-config.ts";
 import type { Environment } from "../../src/config/load-config.ts";
 
 let directory = "";
@@ -96,11 +96,24 @@ describe("a value", () => {
       stateDirectory: join(directory, "state", "shoal", "agent"),
     });
     expect(reportConfig(config).every(({ layer }) => layer === "default")).toBe(true);
-    const own = { STATE_DIRECTORY: "/var/lib/shoal", RUNTIME_DIRECTORY: "/run/shoal" };
-    expect(agentOptionsOf(config, { ...env, ...own })).toMatchObject({
-      stateDirectory: "/var/lib/shoal",
-      api: { socketPath: "/run/shoal/agent.sock", socketMode: 0o660 },
-    });
+    // As systemd says them to a unit to which somebody has added another one.
+    for (const more of ["", ":/var/elsewhere"]) {
+      const own = {
+        STATE_DIRECTORY: `/var/lib/shoal${more}`,
+        RUNTIME_DIRECTORY: `/run/shoal${more}`,
+      };
+      expect(agentOptionsOf(config, { ...env, ...own })).toMatchObject({
+        stateDirectory: "/var/lib/shoal",
+        api: { socketPath: "/run/shoal/agent.sock", socketMode: 0o660 },
+      });
+    }
+  });
+
+  test("of a listener for the DO SDK keeps its clients out of the configuration (R-FS-03)", async () => {
+    const config = await loadConfig({ env: { ...env, SHOAL_DO_REST: "on" } });
+    const { doRest } = agentOptionsOf(config, env);
+    expect(doRest?.reservedPaths).toContain(configPlaces(env).userFile);
+    expect(doRest?.reservedPaths).toContain(configPlaces(env).systemDirectory);
   });
 
   test("names the place of the API, which then must be had", async () => {

@@ -1,5 +1,5 @@
 import { expect, describe, test } from "vitest";
-import { createJsonLog, withoutSecrets } from "../../src/daemon/json-log.ts";
+import { createJsonLog, lineWriter, withoutSecrets } from "../../src/daemon/json-log.ts";
 
 class Sheet {
   isFull = false;
@@ -41,6 +41,27 @@ describe("the log as JSON", () => {
       { message: "space again" },
       { level: "warn", lines: 3, message: "lines of the log could not be written" },
     ]);
+  });
+
+  test("begins a new line after one of which a part was written (R-LOG-04)", () => {
+    let text = "";
+    let room = Infinity;
+    const writeLine = lineWriter((bytes) => {
+      const part = bytes.subarray(0, room);
+      text += Buffer.from(part).toString();
+      return part.length;
+    });
+    const log = createJsonLog({ level: "info", writeLine });
+    room = 10;
+    log.info({}, "half");
+    room = 0;
+    log.info({}, "nothing");
+    room = Infinity;
+    log.info({}, "whole");
+    const [half = "", ...others] = text.trimEnd().split("\n");
+    expect(half).toHaveLength(10);
+    const messages = others.map((line) => (JSON.parse(line) as { message: string }).message);
+    expect(messages).toEqual(["whole", "lines of the log could not be written"]);
   });
 
   test("has no secrets of URLs and of fields that are named like one (R-LOG-01)", () => {
