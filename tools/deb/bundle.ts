@@ -5,6 +5,9 @@
  *
  * Knows the entries and vite. Called by `build-deb.ts`.
  */
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
@@ -15,6 +18,12 @@ const ENTRIES = {
   main: "packages/agent/src/main.ts",
   "store-worker": "packages/store/src/store-worker.ts",
   "describe-worker": "packages/store/src/describe-worker.ts",
+  "database-worker": "packages/agent/src/doctor/database-worker.ts",
+};
+
+/** Of packages, what is read as files: the doctor puts its chart library into its report. */
+const READ_AS_FILES = {
+  uplot: ["package.json", "LICENSE", "dist/uPlot.iife.min.js", "dist/uPlot.min.css"],
 };
 
 /** Writes the files into `directory`, which is emptied first. */
@@ -43,4 +52,11 @@ export async function bundle(directory: string): Promise<void> {
       },
     },
   });
+  const { resolve } = createRequire(join(root, "packages/agent/package.json"));
+  for (const [name, files] of Object.entries(READ_AS_FILES)) {
+    const found = dirname(resolve(`${name}/package.json`));
+    for (const file of files) {
+      fs.cpSync(join(found, file), join(directory, "node_modules", name, file));
+    }
+  }
 }
