@@ -36,7 +36,7 @@ import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
 import { apiFilesOf } from "./rest/rest-options.ts";
-import type { ApiOptions } from "./rest/rest-options.ts";
+import type { ApiFiles, ApiOptions } from "./rest/rest-options.ts";
 import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
 import { AgentEvents } from "./service/agent-events.ts";
@@ -133,11 +133,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     running.sink(event, payload);
   };
   const api = apiFilesOf(options.api ?? {});
-  const secretFiles = [...(options.groupKeyFiles ?? []), ...(api.tokenFile ? [api.tokenFile] : [])];
-  const store = await openStore(
-    { pool, sink },
-    { stateDirectory, cache: settings, secretFiles: secretFiles.map((file) => resolvePath(file)) },
-  );
+  const secretFiles = secretFilesOf(options, api);
+  const store = await openStore({ pool, sink }, { stateDirectory, cache: settings, secretFiles });
   opened.adopt(store, () => store.close());
   const privateKey = await loadIdentity(join(stateDirectory, "identity"), () =>
     logger.warn({}, "the identity was damaged; peers see a new agent"),
@@ -228,6 +225,12 @@ function startMachine(
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
+}
+
+/** They are never offered to peers (R-API-13, R-GRP-02). */
+function secretFilesOf({ groupKeyFiles = [] }: AgentOptions, { tokenFile }: ApiFiles): string[] {
+  const files = groupKeyFiles.map((file) => resolvePath(file));
+  return tokenFile === undefined ? files : [...files, tokenFile];
 }
 
 /** Key files say more than a group's id does, which many may know. */
