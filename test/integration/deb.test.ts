@@ -125,6 +125,13 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
       "stat -c '%U %a' /run/deliveryoptimization-agent /run/deliveryoptimization-agent/*";
     expect(debian.run("sh", "-c", port).output).toBe("shoal 755\nshoal 444\n");
     console.log(`ready after ${agent.stdout.split(" ")[0]} ms`);
+    // What these read and start must have come along.
+    const doctor = debian.run("shoal", "doctor", "--json", "--html", "/tmp/report.html");
+    expect(doctor.output).not.toContain("This is a bug");
+    expect(doctor.output).toMatch(/"title":"Database","result":"pass"/);
+    const bundled = debian.run("shoal", "support-bundle", "/tmp/bundle.tgz");
+    expect(bundled).toMatchObject({ exitCode: 0 });
+    expect(debian.run("grep", "-c", "uPlot", "/tmp/report.html").exitCode).toBe(0);
     const setRate = "echo 'downloadRateBytesPerSec: 3MiB' >> /etc/shoal/config.yaml";
     debian.run("sh", "-c", setRate);
     agent.signal("HUP");

@@ -140,12 +140,9 @@ describe("start", () => {
     await using other = await DoSite.create();
     const home = join(other.site.directory, "home");
     mkdirSync(home, { mode: 0o700 });
-    const reserved = join(home, "config.yaml");
-    const agent = await other.startAgent({
-      api: { socketPath: join(home, "agent.sock") },
-      rest: { reservedPaths: [reserved] },
-    });
-    const caller = await other.connect(agent);
+    const rest = { reservedPaths: [join(home, "config.yaml")] };
+    const api = { socketPath: join(home, "agent.sock") };
+    const caller = await other.connect(await other.startAgent({ api, rest }));
     symlinkSync(home, other.path("link"));
     const places = ["agent.token", "agent.port", "config.yaml"].map((name) => join(home, name));
     for (const path of [...places, join(other.path("link"), "agent.token"), join(home, "x")]) {

@@ -36,7 +36,7 @@ import type { Logger } from "./logger.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { machineProbe } from "./probes/machine-probe.ts";
 import { apiFilesOf } from "./rest/rest-options.ts";
-import type { ApiOptions } from "./rest/rest-options.ts";
+import type { ApiFiles, ApiOptions } from "./rest/rest-options.ts";
 import { guard, RunningAgent } from "./running-agent.ts";
 import type { Agent } from "./running-agent.ts";
 import { AgentEvents } from "./service/agent-events.ts";
@@ -176,15 +176,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return agent;
 }
 
-/** What nobody may be given, whoever asks for it to be shared. */
-function secretFilesOf(
-  { groupKeyFiles = [] }: AgentOptions,
-  { tokenFile }: ReturnType<typeof apiFilesOf>,
-): string[] {
-  const files = [...groupKeyFiles, ...(tokenFile === undefined ? [] : [tokenFile])];
-  return files.map((file) => resolvePath(file));
-}
-
 /** What becomes of notices for watchers, from now on. */
 function eventsOf(engine: Engine<PieceBytes>): AgentEvents {
   const events = new AgentEvents((jobId) => engine.act((scheduler) => scheduler.jobBrief(jobId)));
@@ -234,6 +225,12 @@ function startMachine(
 async function originOptionsOf({ caFile, proxy }: AgentOptions): Promise<OriginOptions> {
   const ca = caFile === undefined ? {} : { ca: await readCaFile(resolvePath(caFile)) };
   return { ...ca, ...(proxy && { proxy }) };
+}
+
+/** They are never offered to peers (R-API-13, R-GRP-02). */
+function secretFilesOf({ groupKeyFiles = [] }: AgentOptions, { tokenFile }: ApiFiles): string[] {
+  const files = groupKeyFiles.map((file) => resolvePath(file));
+  return tokenFile === undefined ? files : [...files, tokenFile];
 }
 
 /** Key files say more than a group's id does, which many may know. */

@@ -43,8 +43,6 @@ test("leaves nothing behind where the port file cannot be written (R-API-12)", a
   onTestFinished(() => rmSync(directory, { recursive: true }));
   mkdirSync(join(directory, "agent.port"));
   const facts = { pid: 1, port: 2, startedAt: 3, instanceId: "4" };
-  await expect(writePortFile(join(directory, "agent.port"), facts)).rejects.toThrow(
-    /EISDIR|ENOTEMPTY|EEXIST/,
-  );
+  await expect(writePortFile(join(directory, "agent.port"), facts)).rejects.toThrow("EISDIR");
   expect(readdirSync(directory)).toEqual(["agent.port"]);
 });
