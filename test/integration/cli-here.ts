@@ -72,9 +72,13 @@ export class CliUserHere {
 
   /** The test's process is in the user's working directory from now on. */
   static async create(directory: string): Promise<CliUserHere> {
-    const user = new CliUserHere(await CliUser.create(directory));
+    return CliUserHere.of(await CliUser.create(directory));
+  }
+
+  /** As `create`, for a user whose other commands are processes. */
+  static of(user: CliUser): CliUserHere {
     process.chdir(user.cwd);
-    return user;
+    return new CliUserHere(user);
   }
 
   /** Starts the command with these arguments alone. */
