@@ -6,10 +6,8 @@
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { connectAgent } from "@shoal/agent";
-import { Interruption } from "../../packages/agent/src/cli/failure.ts";
-import { runCommand } from "../../packages/agent/src/cli/run-cli.ts";
-import { createTerminal } from "../../packages/agent/src/cli/terminal.ts";
-import type { Output } from "../../packages/agent/src/cli/terminal.ts";
+import { createTerminal, Interruption, runCommand } from "@shoal/agent/command";
+import type { Output } from "@shoal/agent/command";
 import { CliUser } from "./cli-process.ts";
 import type { CliResult } from "./cli-process.ts";
 
