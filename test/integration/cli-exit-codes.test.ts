@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import type { Agent } from "@shoal/agent";
 import { MiB } from "@shoal/core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CliUserHere } from "./cli-here.ts";
 import { CliUser } from "./cli-process.ts";
 import type { CliResult } from "./cli-process.ts";
 import { startUsualAgent } from "./cli-running-agent.ts";
@@ -13,10 +14,13 @@ import { root, TestSite, until } from "./harness.ts";
 
 let site: TestSite;
 let user: CliUser;
+/** The same user, whose commands need no process of their own. */
+let here: CliUserHere;
 let agent: Agent;
 beforeAll(async () => {
   site = await TestSite.create();
   user = await CliUser.create(site.directory);
+  here = CliUserHere.of(user);
   agent = site.use(await startUsualAgent(user, join(site.directory, "state")));
 });
 afterAll(() => site[Symbol.asyncDispose]());
@@ -25,7 +29,15 @@ const seen = new Set<number>();
 
 /** Runs a command; one that fails says so in one line, and what to do in another. */
 async function ends(...args: string[]): Promise<CliResult> {
-  const result = await user.runPlain(...args);
+  return check(await here.runPlain(...args));
+}
+
+/** The same, as a process: for codes that processes end with. */
+async function exits(...args: string[]): Promise<CliResult> {
+  return check(await user.runPlain(...args));
+}
+
+function check(result: CliResult): CliResult {
   const { exitCode, stderr } = result;
   if (exitCode !== 0 && !/^shoal: .+[.)]\n.+\.\n$/.test(stderr)) throw new Error(stderr);
   seen.add(exitCode ?? -1);
@@ -37,7 +49,7 @@ function failed(exitCode: number, words: string): object {
 }
 
 test("0: it is done", async () => {
-  expect(await ends("jobs")).toEqual({ exitCode: 0, stdout: "There are no jobs.\n", stderr: "" });
+  expect(await exits("jobs")).toEqual({ exitCode: 0, stdout: "There are no jobs.\n", stderr: "" });
 });
 
 test("1: it failed, because the job's state does not allow it", async () => {
@@ -50,14 +62,16 @@ test("1: it failed, because the job's state does not allow it", async () => {
 });
 
 test("2: the command line is wrong", async () => {
-  expect(await ends("publsh")).toMatchObject(
+  expect(await exits("publsh")).toMatchObject(
     failed(2, "Unknown command 'publsh' (Did you mean publish?)"),
   );
   expect(await ends("key")).toMatchObject(failed(2, 'A command is missing after "shoal key"'));
 });
 
 test("3: there is no such thing", async () => {
-  expect(await ends("jobs", "show", "5f0c")).toMatchObject(failed(3, "There is no such job: 5f0c"));
+  expect(await exits("jobs", "show", "5f0c")).toMatchObject(
+    failed(3, "There is no such job: 5f0c"),
+  );
 });
 
 test("4: the bytes are not the ones asked for", async () => {
@@ -84,7 +98,7 @@ test("6: it took too long", async () => {
 
 test("7: the job was cancelled by somebody else", async () => {
   const url = await answering(undefined);
-  await using process = user.startPlain("get", url, "-o", "cancelled", "--json");
+  await using process = here.startPlain("get", url, "-o", "cancelled", "--json");
   await until(() => process.objects.length > 0, "the job");
   expect(await ends("jobs", "cancel", "cancelled")).toMatchObject({ exitCode: 0 });
   const { exitCode } = await process.ended();

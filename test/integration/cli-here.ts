@@ -6,10 +6,8 @@
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { connectAgent } from "@shoal/agent";
-import { Interruption } from "../../packages/agent/src/cli/failure.ts";
-import { runCommand } from "../../packages/agent/src/cli/run-cli.ts";
-import { createTerminal } from "../../packages/agent/src/cli/terminal.ts";
-import type { Output } from "../../packages/agent/src/cli/terminal.ts";
+import { createTerminal, Interruption, runCommand } from "@shoal/agent/command";
+import type { Output } from "@shoal/agent/command";
 import { CliUser } from "./cli-process.ts";
 import type { CliResult } from "./cli-process.ts";
 
@@ -72,9 +70,13 @@ export class CliUserHere {
 
   /** The test's process is in the user's working directory from now on. */
   static async create(directory: string): Promise<CliUserHere> {
-    const user = new CliUserHere(await CliUser.create(directory));
+    return CliUserHere.of(await CliUser.create(directory));
+  }
+
+  /** As `create`, for a user whose other commands are processes. */
+  static of(user: CliUser): CliUserHere {
     process.chdir(user.cwd);
-    return user;
+    return new CliUserHere(user);
   }
 
   /** Starts the command with these arguments alone. */

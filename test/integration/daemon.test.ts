@@ -1,20 +1,12 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
-  mkdirSync,
-  openSync,
-  closeSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, openSync, closeSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { AGENT_NODE_FLAGS, connectAgent } from "@shoal/agent";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { bundle } from "../../tools/deb/bundle.ts";
+import { CliRun } from "./cli-here.ts";
 import { root, TestSite, until } from "./harness.ts";
 
 const MAIN = join(root, "packages/agent/src/main.ts");
@@ -55,17 +47,15 @@ class Daemon implements AsyncDisposable {
     {
       env = {},
       stderr = "pipe",
-      command = [...FLAGS, MAIN],
       within = [],
     }: {
       /** A command that becomes the daemon. */
       readonly within?: readonly string[];
       readonly env?: Readonly<Record<string, string>>;
       readonly stderr?: number | "pipe";
-      readonly command?: readonly string[];
     } = {},
   ) {
-    const line = [process.execPath, ...command, "agent", "--json", ...LOCAL, ...args];
+    const line = [process.execPath, ...FLAGS, MAIN, "agent", "--json", ...LOCAL, ...args];
     const [program = "", ...rest] = [...within, ...line];
     this.child = spawn(program, rest, {
       env: {
@@ -151,8 +141,11 @@ describe("the daemon", () => {
     mkdirSync(state, { mode: 0o700 });
     const crash = JSON.stringify({ at: Date.now() - 1_000, fault: "Error" });
     writeFileSync(join(state, "crashes"), `${crash}\n`.repeat(5), { mode: 0o600 });
-    await using daemon = new Daemon();
-    expect(await daemon.ready()).toMatchObject({ isSafeMode: true, addresses: [] });
+    await using daemon = new Daemon(["--no-api"]);
+    const ready = await daemon.ready();
+    expect(ready).toMatchObject({ isSafeMode: true, addresses: [] });
+    expect(ready).not.toHaveProperty("jobSocket");
+    expect(daemon.logged("the API is not served")).toEqual([]);
     expect(daemon.stderr).toContain("safe mode after repeated crashes");
     expect(daemon.logged("peering is held back")[0]).toMatchObject({ reasons: "safeMode" });
     await daemon.stop();
@@ -174,9 +167,15 @@ describe("the daemon", () => {
     expect(look()).toEqual(before);
     // Killed from outside, it leaves no record of a crash, and the next one starts.
     await first.stop("SIGKILL");
+    const content = await site.publish("disk.iso", 1_000_000);
+    writeConfig(`share: [${join(site.directory, "gone.iso")}, ${content.path}]\n`);
     await using third = new Daemon();
-    expect(await third.ready()).not.toHaveProperty("isSafeMode");
+    const ready = await third.ready();
+    expect(ready).not.toHaveProperty("isSafeMode");
     expect(readdirSync(state)).not.toContain("crashes");
+    // It offers the files of its configuration, but for one that is gone.
+    expect(ready).toMatchObject({ contents: [content.contentId] });
+    expect(third.logged("a file cannot be offered")).toHaveLength(1);
   });
 
   test("runs on while its log cannot be written: full disk, nobody reading (R-LOG-04)", async () => {
@@ -221,9 +220,6 @@ describe("the daemon", () => {
     expect(await other.ready()).not.toHaveProperty("jobSocket");
     expect(other.logged("the API is not served")).toHaveLength(1);
     expect(await statusOf(path, "/healthz")).toBe(200);
-    await using without = new Daemon(["--state", join(site.directory, "third"), "--no-api"]);
-    expect(await without.ready()).not.toHaveProperty("jobSocket");
-    expect(without.logged("the API is not served")).toEqual([]);
   });
 
   test("says by shoal config what it works with after changes, and reloads by its API", async () => {
@@ -235,27 +231,14 @@ describe("the daemon", () => {
     await agent.reload();
     await agent.changeSettings({ downloadRateBytesPerSec: 1024 });
     agent.close();
-    const { PATH, NODE_COMPILE_CACHE } = process.env;
-    const user = { PATH, NODE_COMPILE_CACHE, HOME: site.directory };
-    const args = [...FLAGS, MAIN, "config", "show", "--running", "--origin"];
-    const show = spawn(process.execPath, args, { env: user, timeout: 60_000 });
-    let text = "";
-    show.stdout.on("data", (bytes: Buffer) => (text += bytes.toString()));
-    await once(show, "close");
+    const args = ["config", "show", "--running", "--origin"];
+    await using show = new CliRun(args, site.directory);
+    const { stdout: text } = await show.ended();
     expect(text.split("\n").slice(0, -1).toSorted()).toEqual([
       "cacheAgeMs: 1min  # policy: DOMaxCacheAge",
       "downloadRateBytesPerSec: 1KiB  # setting",
       "uploadRateBytesPerSec: 2MiB  # setting",
     ]);
-  });
-
-  test("offers the files of its configuration, but for one that is gone", async () => {
-    const content = await site.publish("disk.iso", 1_000_000);
-    writeConfig(`share: [${join(site.directory, "gone.iso")}, ${content.path}]\n`);
-    await using daemon = new Daemon();
-    expect(await daemon.ready()).toMatchObject({ contents: [content.contentId] });
-    expect(daemon.logged("a file cannot be offered")).toHaveLength(1);
-    await daemon.stop();
   });
 });
 
@@ -269,48 +252,3 @@ async function statusOf(socketPath: string, path: string): Promise<number | unde
   asked.on("error", reject).end();
   return await promise;
 }
-
-/** CPU seconds that a process has used, and MiB that it takes. */
-function usageOf(pid: number | undefined): {
-  readonly cpuSec: number;
-  readonly residentMiB: number;
-} {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  const ticksPerSec = 100;
-  return {
-    cpuSec: (Number(fields[11]) + Number(fields[12])) / ticksPerSec,
-    residentMiB: Number(kib) / 1024,
-  };
-}
-
-test.skipIf(process.platform !== "linux")(
-  "as it is installed, it starts, idles and stops with little",
-  async () => {
-    // Bundled, as packages have it; the sources cost as much again to be stripped of their types.
-    const app = join(site.directory, "app");
-    await bundle(app);
-    const manifest = readFileSync(join(root, "packages/agent/package.json"));
-    writeFileSync(join(site.directory, "package.json"), manifest);
-    const command = [...AGENT_NODE_FLAGS, join(app, "main.js")];
-    await using daemon = new Daemon([], { command });
-    await daemon.ready();
-    const readyMs = performance.now() - daemon.startedAt;
-    const started = usageOf(daemon.child.pid);
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    const { cpuSec, residentMiB } = usageOf(daemon.child.pid);
-    const idlePercent = ((cpuSec - started.cpuSec) / 3) * 100;
-    const { code, ms: stopMs } = await daemon.stop();
-    console.log(
-      `ready after ${Math.round(readyMs)} ms and ${started.cpuSec} s of CPU; idle: ` +
-        `${Math.round(residentMiB)} MiB, ${idlePercent.toFixed(1)} % of a CPU; ` +
-        `stopped after ${Math.round(stopMs)} ms`,
-    );
-    expect(code).toBe(0);
-    // Times of the machine say little while others use it; what the agent itself takes is bounded.
-    expect(started.cpuSec).toBeLessThan(1.5);
-    expect(residentMiB).toBeLessThan(150);
-    expect(idlePercent).toBeLessThan(5);
-    expect(stopMs).toBeLessThan(10_000);
-  },
-);

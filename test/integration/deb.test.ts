@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   copyFileSync,
@@ -8,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { AGENT_NODE_FLAGS } from "@shoal/agent";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { packDeb, stageDeb } from "../../tools/deb/build-deb.ts";
 import { DebRoot, whyNoDebRoot } from "./deb-root.ts";
@@ -53,6 +55,68 @@ describe.skipIf(!hasAnalyzer)("the systemd units", () => {
   });
 });
 
+/** CPU seconds that a process has used, and MiB that it takes. */
+function usageOf(pid: number | undefined): {
+  readonly cpuSec: number;
+  readonly residentMiB: number;
+} {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  const ticksPerSec = 100;
+  return {
+    cpuSec: (Number(fields[11]) + Number(fields[12])) / ticksPerSec,
+    residentMiB: Number(kib) / 1024,
+  };
+}
+
+let staged: TestSite;
+/** What packages hold, ready to be packed. */
+let tree: string;
+beforeAll(async () => {
+  staged = await TestSite.create();
+  chmodSync(staged.directory, 0o755);
+  tree = join(staged.directory, "tree");
+  await stageDeb(tree);
+}, 180_000);
+afterAll(() => staged[Symbol.asyncDispose]());
+
+test.skipIf(process.platform !== "linux")(
+  "as it is installed, it starts, idles and stops with little",
+  async () => {
+    const startedAt = performance.now();
+    const main = join(tree, "usr/lib/shoal/app/main.js");
+    const args = ["--json", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
+    const agent = spawn(process.execPath, [...AGENT_NODE_FLAGS, main, "agent", ...args], {
+      env: { PATH: process.env["PATH"], HOME: staged.directory },
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 60_000,
+    });
+    const ended = once(agent, "close");
+    await once(agent.stdout, "data");
+    const readyMs = performance.now() - startedAt;
+    const started = usageOf(agent.pid);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const { cpuSec, residentMiB } = usageOf(agent.pid);
+    const idlePercent = ((cpuSec - started.cpuSec) / 3) * 100;
+    const stoppingAt = performance.now();
+    agent.kill("SIGTERM");
+    await ended;
+    const stopMs = performance.now() - stoppingAt;
+    console.log(
+      `ready after ${Math.round(readyMs)} ms and ${started.cpuSec} s of CPU; idle: ` +
+        `${Math.round(residentMiB)} MiB, ${idlePercent.toFixed(1)} % of a CPU; ` +
+        `stopped after ${Math.round(stopMs)} ms`,
+    );
+    expect(agent.exitCode).toBe(0);
+    // Times of the machine say little while others use it; what the agent itself takes is bounded.
+    expect(started.cpuSec).toBeLessThan(1.5);
+    expect(residentMiB).toBeLessThan(130);
+    // Among them what it takes to give back the memory of the start.
+    expect(idlePercent).toBeLessThan(10);
+    expect(stopMs).toBeLessThan(10_000);
+  },
+);
+
 const why = whyNoDebRoot();
 if (why !== undefined) console.log(`the package is not installed: ${why}`);
 
@@ -63,8 +127,6 @@ describe.skipIf(why !== undefined)("the Debian package", () => {
   beforeAll(async () => {
     site = await TestSite.create();
     chmodSync(site.directory, 0o755);
-    const tree = join(site.directory, "tree");
-    await stageDeb(tree);
     packages = ["0.0.9", "0.1.0"].map((version) =>
       packDeb(tree, { directory: site.directory, version, compression: "none" }),
     );

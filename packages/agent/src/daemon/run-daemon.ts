@@ -14,6 +14,7 @@ import type { FaultSource } from "./crash-record.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { checkDescriptors, MemoryWatch } from "./process-limits.ts";
 import { openSupervisor } from "./supervisor.ts";
+import { settleMemory } from "./settle-memory.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { AGENT_KEYS } from "../config/agent-keys.ts";
 import type { LogLevel } from "../config/agent-keys.ts";
@@ -55,6 +56,9 @@ export interface DaemonOptions {
   readonly reloadsOnHangUp: boolean;
 }
 
+/** Peers that are there at the start are connected by then. */
+const SETTLE_AFTER_MS = 1_000;
+
 /** Resolves when the agent is closed. Rejects as `startAgent` does. */
 export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promise<void> {
   const { log } = deps;
@@ -95,6 +99,7 @@ export async function runDaemon(deps: DaemonDeps, options: DaemonOptions): Promi
     deps.process.on("SIGHUP", () => void reload().catch(() => {}));
   }
   await supervisor.ready(statusText(agent));
+  setTimeout(settleMemory, SETTLE_AFTER_MS).unref();
   try {
     await deps.running(agent, { stateDirectory, isSafeMode });
   } finally {

@@ -21,8 +21,8 @@ export interface AgentMonitorDeps {
 const INTERVAL_MS = 10_000;
 /** An hour of points. */
 const POINTS_MAX = 360;
-/** How often the event loop is looked at; what is beyond it is delay. */
-const LOOP_RESOLUTION_MS = 50;
+/** How often the event loop is looked at, most of what wakes an idle agent; beyond it is delay. */
+const LOOP_RESOLUTION_MS = 100;
 /** R-PROC-05 */
 const LOOP_DELAY_MS_MAX = 200;
 

@@ -45,7 +45,7 @@ it("tells what was going on when the event loop was held up (R-PROC-05)", async 
   const { log, monitor } = monitored();
   using _monitor = monitor;
   expect(monitor.loopDelayP99Ms).toBeLessThan(200);
-  const turn = () => new Promise((resolve) => void setTimeout(resolve, 60));
+  const turn = () => new Promise((resolve) => void setTimeout(resolve, 120));
   await turn();
   const until = performance.now() + 500;
   while (performance.now() < until);
