@@ -159,7 +159,9 @@ export class CliUser {
       readdir(this.home, { recursive: true }),
       readdir(this.cwd, { recursive: true }),
     ]);
-    const own = butStandard ? home.filter((name) => !STANDARD.has(name)) : home;
+    // Compiled code is no download's, and stays.
+    const made = home.filter((name) => name !== ".cache" && !name.startsWith(".cache/shoal"));
+    const own = butStandard ? made.filter((name) => !STANDARD.has(name)) : made;
     return [...own.map((name) => `home/${name}`), ...cwd];
   }
 }

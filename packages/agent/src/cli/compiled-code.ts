@@ -14,6 +14,7 @@ import { isAbsolute, join } from "node:path";
 /** The environment, as far as it says where. */
 export interface CacheEnvironment {
   readonly XDG_CACHE_HOME?: string | undefined;
+  readonly NODE_COMPILE_CACHE?: string | undefined;
 }
 
 const OTHERS_WRITE_MODE = 0o022;
@@ -23,6 +24,7 @@ const OTHERS_WRITE_MODE = 0o022;
  * where there is no directory that is surely the user's.
  */
 export function keepCompiledCode(env: CacheEnvironment): void {
+  if (env.NODE_COMPILE_CACHE !== undefined) return;
   const directory = compiledCodeDirectory(env);
   if (directory !== undefined) enableCompileCache(directory);
 }
