@@ -16,7 +16,15 @@ const system = ["test/{integration,contract,simulation,bench}/**/*.test.ts"];
  * Tests of rates, times and memory get the machine to themselves. So do those that unmount disks:
  * processes in network namespaces, which other tests start, hold what is mounted meanwhile.
  */
-const alone = ["pace", "memory", "memory-flat", "job-scale", "cold-start", "power-loss"];
+const alone = [
+  "pace",
+  "memory",
+  "memory-flat",
+  "job-scale",
+  "cold-start",
+  "power-loss",
+  "no-peers",
+];
 const measured = ["test/bench/**/*.test.ts"].concat(
   [...alone, "faults-disk"].map((name) => `test/integration/${name}.test.ts`),
 );

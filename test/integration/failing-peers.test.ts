@@ -1,6 +1,6 @@
 /**
- * Jobs whose peers are none, or all bad, or honest until they die in the middle: what each costs
- * beside HTTP alone. Honest peers are agents in processes of their own, so that they can be ended
+ * Jobs whose peers are all bad, or honest until they die in the middle: what each costs beside HTTP
+ * alone; what it costs to have none is `no-peers.test.ts`'s. Honest peers are agents in processes of their own, so that they can be ended
  * as machines end: killed, or frozen with their connections open.
  */
 import { MiB } from "@shoal/core";
@@ -25,11 +25,6 @@ import type { Outcome, SiegeOptions } from "./siege.ts";
 
 const LENGTH = scale(16, 32) * MiB;
 const ORIGIN_BYTES_PER_SEC = 16 * MiB;
-/** Pairs of runs with and without a swarm, in turns. */
-const PAIRS = scale(3, 11);
-const LONG_MS = scale(60_000, 300_000);
-/** Nobody listens there. */
-const GHOST = "/ip4/127.0.0.1/tcp/1024/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 
 let site: TestSite;
 let content: TestContent;
@@ -58,10 +53,6 @@ async function download(options: SiegeOptions = { listen: [] }): Promise<Outcome
   return outcome;
 }
 
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
-}
-
 function tell({ elapsedMs, snapshot }: Outcome): void {
   const { wastedBytes, originBytes } = snapshot;
   const name = expect.getState().currentTestName;
@@ -70,18 +61,6 @@ function tell({ elapsedMs, snapshot }: Outcome): void {
     `${(originBytes / LENGTH).toFixed(2)} copies, ${(wastedBytes / LENGTH).toFixed(3)} wasted`,
   );
 }
-
-test("a job without peers takes no longer than HTTP alone", { timeout: LONG_MS }, async () => {
-  const [without, withSwarm]: [number[], number[]] = [[], []];
-  for (let pair = 0; pair < PAIRS; pair++) {
-    without.push((await download()).elapsedMs);
-    withSwarm.push((await download({ honest: [GHOST] })).elapsedMs);
-  }
-  const ratio = median(withSwarm) / median(without);
-  console.log(`no peers: ${ratio.toFixed(3)} × HTTP alone, ${PAIRS} pairs`);
-  // The bound is 1.02; a loaded machine adds noise of its own to so short a job.
-  expect(ratio).toBeLessThan(1.02 + scale(0.1, 0.02));
-});
 
 test("a mob of liars and idlers hides neither an honest peer nor the end", async () => {
   await using people = new AsyncDisposableStack();
