@@ -57,6 +57,8 @@ export const LIMITS = {
   smallFilesUnderWayMax: 16,
   /** A file that is not longer may be fetched beside others of its job. */
   smallFileLengthMax: MiB,
+  /** Files that are searched for the pieces of a small one, which is soon fetched. */
+  reuseSourcesOfSmallMax: 64,
   /** Four times what BITS allows. */
   rangesPerFileMax: 2_000,
   /** Further URLs of one file. */
