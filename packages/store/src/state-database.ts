@@ -170,17 +170,12 @@ export class StateDatabase {
 
   /**
    * Like `transaction`, together with whatever else is to be written by the end of this turn, so
-   * that all share one commit. `committed` is called once that is durable, before anything else is
-   * written. `work` may run again, alone, where the others' fails; it must write and do nothing
-   * else.
+   * that all share one commit; resolves when that is durable. `work` may run again, alone, where
+   * the others' fails; it must write and do nothing else.
    */
-  grouped(work: () => void, committed?: () => void): Promise<void> {
+  grouped(work: () => void): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const settle = (): void => {
-      committed?.();
-      resolve();
-    };
-    this.#group.push({ work, settle, reject });
+    this.#group.push({ work, settle: resolve, reject });
     this.#groupTimer ??= setImmediate(() => this.#commitGroup());
     return promise;
   }

@@ -41,8 +41,8 @@ export class StateTables {
   }
 
   /** What `work` writes shares a commit with others' (`StateDatabase.grouped`). */
-  grouped(work: () => void, committed?: () => void): Promise<void> {
-    return this.#database.grouped(work, committed);
+  grouped(work: () => void): Promise<void> {
+    return this.#database.grouped(work);
   }
 
   /** Saves jobs, all of them or none. */
