@@ -281,7 +281,7 @@ describe("acknowledging", () => {
     for (const [index, transferId] of order.toReversed().entries()) {
       expect(h.take("endJob")).toEqual([]);
       h.send({ type: "contentPublished", transferId });
-      expect(flags(h).filter((flag) => flag === "published")).toHaveLength(index + 1);
+      expect(flags(h)?.filter((flag) => flag === "published")).toHaveLength(index + 1);
     }
     const { job } = h.takeOne("endJob");
     expect(job.state).toBe("acknowledged");
