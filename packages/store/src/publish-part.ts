@@ -47,9 +47,7 @@ export async function publishPart(
     await part.finish(context.publishedMode, modifiedAt);
     // Some file systems move the time of birth when the modification time is set before it.
     const partIdentity = part.identity;
-    const { tables } = context;
-    const intent = { state: "finalizing", partIdentity } as const;
-    await tables.grouped(() => tables.updateContent(record, intent));
+    context.tables.updateContent(record, { state: "finalizing", partIdentity });
     move(context, part, { record, overwrite });
   }
   const stats = directory.statDestination(record.destination);
@@ -128,7 +126,7 @@ async function finishPublication(
   const publishedStamp = stamp(published);
   const { contentId, destination: path, layout } = record;
   const manifest = contentId === undefined ? undefined : tables.manifest(contentId);
-  await tables.grouped(() => {
+  tables.transaction(() => {
     const change = { state: "published", mustRecheck: false, mustReadBack: false } as const;
     tables.updateContent(record, { ...change, stamp: publishedStamp ?? "" });
     if (manifest === undefined || isSharedByHand(context, manifest.contentId)) return;
