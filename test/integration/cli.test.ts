@@ -319,9 +319,9 @@ test("shoal agent lets programs of its user use its job API at the socket it is 
   await chmod(user.home, 0o700);
   const content = await site.publish("disk.iso", MiB);
   const { url } = await site.serve(content);
-  await using process = user.start("agent", "--json", "--job-socket", path);
+  await using process = user.start("agent", "--json", "--api-socket", path);
   await until(() => process.objects.length > 0, "the agent is ready");
-  expect(process.objects[0]).toMatchObject({ type: "ready", jobSocket: path });
+  expect(process.objects[0]).toMatchObject({ type: "ready", socketPath: path });
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   await using jobs = await connectJobs({ socketPath: path });
   const job = await jobs.createJob({ files: [{ url, destination: inCwd("f.iso") }] });

@@ -144,7 +144,7 @@ describe("the daemon", () => {
     await using daemon = new Daemon(["--no-api"]);
     const ready = await daemon.ready();
     expect(ready).toMatchObject({ isSafeMode: true, addresses: [] });
-    expect(ready).not.toHaveProperty("jobSocket");
+    expect(ready).not.toHaveProperty("socketPath");
     expect(daemon.logged("the API is not served")).toEqual([]);
     expect(daemon.stderr).toContain("safe mode after repeated crashes");
     expect(daemon.logged("peering is held back")[0]).toMatchObject({ reasons: "safeMode" });
@@ -214,10 +214,10 @@ describe("the daemon", () => {
   test("is reached at the usual place of its user, which a second one leaves alone", async () => {
     await using daemon = new Daemon();
     const path = join(site.directory, ".local/state/shoal/agent.sock");
-    expect(await daemon.ready()).toMatchObject({ jobSocket: path });
+    expect(await daemon.ready()).toMatchObject({ socketPath: path });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     await using other = new Daemon(["--state", join(site.directory, "other")]);
-    expect(await other.ready()).not.toHaveProperty("jobSocket");
+    expect(await other.ready()).not.toHaveProperty("socketPath");
     expect(other.logged("the API is not served")).toHaveLength(1);
     expect(await statusOf(path, "/healthz")).toBe(200);
   });
@@ -225,8 +225,8 @@ describe("the daemon", () => {
   test("says by shoal config what it works with after changes, and reloads by its API", async () => {
     writeConfig("uploadRateBytesPerSec: 1MiB\n");
     await using daemon = new Daemon();
-    const { jobSocket } = await daemon.ready();
-    const agent = await connectAgent({ socketPath: String(jobSocket) });
+    const { socketPath } = await daemon.ready();
+    const agent = await connectAgent({ socketPath: String(socketPath) });
     writeConfig("uploadRateBytesPerSec: 2MiB\nDOMaxCacheAge: 60\nuploadsMax: 1\n");
     await agent.reload();
     await agent.changeSettings({ downloadRateBytesPerSec: 1024 });

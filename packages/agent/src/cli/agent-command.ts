@@ -32,8 +32,6 @@ export interface AgentCommandOptions {
   readonly trust?: readonly string[];
   readonly groupKey?: readonly string[];
   readonly share?: readonly string[];
-  /** The same as `apiSocket`. */
-  readonly jobSocket?: string;
   readonly apiSocket?: string;
   readonly apiPort?: number;
   /** `--no-api` says false. */
@@ -152,7 +150,7 @@ function announceAsJson(
     addresses,
     stateDirectory,
     contents,
-    ...(socketPath !== undefined && { jobSocket: socketPath }),
+    ...(socketPath !== undefined && { socketPath }),
     ...(apiUrl !== undefined && { apiUrl }),
     ...(doRest !== undefined && { doRestPort: doRest.port }),
     ...(isSafeMode && { isSafeMode }),

@@ -41,7 +41,7 @@ function apiFlags(options: AgentCommandOptions): Readonly<Record<string, ConfigV
   return {
     // Left alone, `--no-api` says true.
     api: options.api === false ? false : undefined,
-    apiSocket: options.apiSocket ?? options.jobSocket,
+    apiSocket: options.apiSocket,
     apiPort: options.apiPort,
   };
 }

@@ -52,7 +52,6 @@ export const addAgent: Register = (program, context) => {
     .addOption(
       valued("--api-port <PORT>", "the API for token holders on 127.0.0.1, too", parsePort),
     )
-    .addOption(new Option("--job-socket <PATH>").hideHelp())
     .option("--do-rest", "serve programs of Microsoft's DO SDK for Linux (docs/do-rest.md)")
     .option("--do-rest-run <DIR>", `their port file goes here (default: ${DO_REST_RUN_DIRECTORY})`)
     .option("--do-rest-config <DIR>", `their settings (default: ${DO_REST_CONFIG_DIRECTORY})`)
