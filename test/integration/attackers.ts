@@ -59,7 +59,7 @@ export interface Attack {
 /** PIECE_DATA frames with these bytes. */
 function data(id: number, bytes: Uint8Array): Buffer {
   const slices: Buffer[] = [];
-  const sliceLength = LIMITS.dataFrameBytesMax - 4;
+  const sliceLength = LIMITS.sliceBytesMax;
   for (let at = 0; at < bytes.length; at += sliceLength) {
     slices.push(frame(FRAME.pieceData, words(id), bytes.subarray(at, at + sliceLength)));
   }

@@ -149,13 +149,23 @@ export class AskedRequests {
       return;
     }
     asked.buffer ??= this.#pool.take(length);
-    asked.buffer.bytes.set(bytes, asked.receivedBytes);
+    copyInto(asked.buffer.bytes, asked.receivedBytes, bytes);
   }
 
   #end(id: number, asked: Asked): void {
     this.#asked.delete(id);
     if (!asked.isCancelled) this.#idByRequest.delete(asked.requestId);
   }
+}
+
+/**
+ * The same as `target.set(bytes, at)`, for which V8 copies word by word into memory that threads
+ * share; Node's copy of a part of a buffer is the system's `memmove`. Measured with 256 KiB: a
+ * quarter of the time.
+ */
+function copyInto(target: Uint8Array, at: number, bytes: Uint8Array): void {
+  const { buffer, byteOffset, length } = bytes;
+  Buffer.from(buffer).copy(target, at, byteOffset, byteOffset + length);
 }
 
 function dropBuffers(asked: Asked): void {

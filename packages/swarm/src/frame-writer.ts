@@ -6,7 +6,7 @@
  *   answers, in turns ▶│ turn │ ──send──▶│ stream │ ──────────▶ last slice it held are done
  *                      └──────┘          └────────┘
  *
- * One turn at a time is in the stream, at most 256 KiB of slices and 64 KiB of control frames. The
+ * One turn at a time is in the stream, at most 512 KiB of slices and 64 KiB of control frames. The
  * next is made when the stream is empty and may be written; that is tested by state, because
  * libp2p's drain event alone says neither. By then the bytes have been encrypted, so a payload may
  * be given back. A peer that takes longer for a turn than the least rate allows has stalled
@@ -17,7 +17,7 @@
 import type { Stream } from "@libp2p/interface";
 import { assert, LIMITS } from "@shoal/core";
 import { Uint8ArrayList } from "uint8arraylist";
-import { encodePieceDataHeader, SLICE_LENGTH_MAX } from "./frames.ts";
+import { encodePieceDataHeader } from "./frames.ts";
 
 /** An answer on its way out. The writer only reads `bytes`; the link owns them. */
 export interface Answer {
@@ -103,7 +103,7 @@ export class FrameWriter {
     if (this.#state === "closed") return this.#observer.answerFinished(answer, 0);
     const { length } = answer.bytes;
     assert(length > 0, "an answer has bytes");
-    const slices = Math.ceil(length / SLICE_LENGTH_MAX);
+    const slices = Math.ceil(length / LIMITS.sliceBytesMax);
     const rateMs = (length / LIMITS.uploadRateBytesPerSecMin) * 1_000;
     this.#outgoing.set(answer.id, {
       answer,
@@ -185,7 +185,7 @@ export class FrameWriter {
     }
     this.#control.splice(0, taken);
     this.#controlBytes -= turn.length;
-    let room: number = LIMITS.dataFrameBytesMax;
+    let room: number = LIMITS.sliceBytesMax;
     for (const outgoing of this.#outgoing.values()) {
       const { answer } = outgoing;
       if (performance.now() > outgoing.deadlineAt) {

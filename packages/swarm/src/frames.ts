@@ -14,8 +14,6 @@ import { PROOF_LENGTH } from "./group-proof.ts";
 /** Version of the protocol, in HELLO. */
 export const WIRE_VERSION = 1;
 export const FRAME_HEADER_LENGTH = 8;
-/** Bytes of piece data or manifest that fit into one frame. */
-export const SLICE_LENGTH_MAX = LIMITS.dataFrameBytesMax - 4;
 /** What every HELLO has; in groups a nonce follows. */
 export const HELLO_LENGTH = 8;
 const CONTROL_BODY_MAX = LIMITS.controlFrameBytesMax - FRAME_HEADER_LENGTH;
@@ -47,7 +45,7 @@ export const FRAMES = {
   manifestRequest: row(8, DIGEST_LENGTH + 4),
   cancel: row(9, 4),
   refuse: row(10, 5),
-  pieceData: row(11, 5, LIMITS.dataFrameBytesMax),
+  pieceData: row(11, 5, 4 + LIMITS.sliceBytesMax),
   manifest: row(12, 8),
   proof: row(13, PROOF_LENGTH),
   announcementRequest: row(14, DIGEST_LENGTH + 4),

@@ -19,7 +19,7 @@ const READ_AT_ONCE = new WeakSet<Stream>();
 /**
  * Lets the peer send `bytes` ahead from the start. Yamux begins with 256 KiB and doubles that by a
  * measured round trip; measured with pieces of 1 MiB, that costs a seventh of the speed. It also
- * gives back what it has taken with every frame: here when a quarter has been taken, because each
+ * gives back what it has taken with every frame: here when half of it has been taken, because each
  * time is a write at this end and a wake-up at the other. The fields are private to yamux: where
  * they are missing, transfers are slower and all else works.
  */
@@ -32,7 +32,7 @@ export function allowReadAhead(stream: Stream, bytes: number): void {
   if (sendWindowUpdate === undefined || yamux.recvWindowCapacity === undefined) return;
   yamux.sendWindowUpdate = () => {
     const { recvWindow = 0, recvWindowCapacity = 0, state } = yamux;
-    if (state !== ESTABLISHED || recvWindowCapacity <= 0.75 * recvWindow) sendWindowUpdate();
+    if (state !== ESTABLISHED || recvWindowCapacity <= 0.5 * recvWindow) sendWindowUpdate();
   };
 }
 

@@ -53,7 +53,7 @@ export interface SwarmOptions {
   readonly idleTimeoutMs?: number;
   /** Memory that all peers together may hold, in bytes. Default and most: 256 MiB (R-PEER-20). */
   readonly peerBufferBytesMax?: number;
-  /** Time a peer may take for 256 KiB. Default: by the least rate of R-PEER-27, 16 s. */
+  /** Time a peer may take for 512 KiB. Default: by the least rate of R-PEER-27, 32 s. */
   readonly stallTimeoutMs?: number;
 }
 
@@ -66,7 +66,7 @@ export function resolveSwarmOptions(options: SwarmOptions): ResolvedSwarmOptions
   const listensOnLoopback = listen.some((text) =>
     isLoopbackHost(parsePeerAddress(text)?.host ?? ""),
   );
-  const turnMs = (LIMITS.dataFrameBytesMax / LIMITS.uploadRateBytesPerSecMin) * 1_000;
+  const turnMs = (LIMITS.sliceBytesMax / LIMITS.uploadRateBytesPerSecMin) * 1_000;
   return {
     listen,
     groupKeys: options.groupKeys ?? [],

@@ -234,7 +234,7 @@ const REFUSED: ReadonlyArray<readonly [string, string]> = [
   ["type zero", "00000000 00000000"],
   ["reserved bytes that are not zero", `00000020 02000100 ${DIGEST}`],
   ["a frame of 4 GiB", "ffffffff 0b000000"],
-  ["piece data one byte too long", "00040001 0b000000"],
+  ["piece data one byte too long", "00080005 0b000000"],
   ["piece data without a byte", "00000004 0b000000 00000001"],
   ["a HAVE longer than a control frame", "00010000 05000000"],
   ["a HAVE without a piece", `00000020 05000000 ${DIGEST}`],

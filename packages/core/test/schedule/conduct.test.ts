@@ -430,9 +430,11 @@ describe("requests by address", () => {
     seed(h, "honest", "10.0.0.6", of);
     collect();
     for (let turn = 0; turn < 40; turn++) {
-      const [next] = owed.get("a") ?? [];
+      const [[peerId, [next, ...rest]] = ["", []]] = [...owed]
+        .filter(([id]) => id !== "honest")
+        .toSorted(([, one], [, other]) => other.length - one.length);
       if (next === undefined) break;
-      owed.set("a", (owed.get("a") ?? []).slice(1));
+      owed.set(peerId, rest);
       h.deliver(next);
       collect();
     }

@@ -17,6 +17,7 @@ function linkOf(peerId: string, drawn: string): Link {
     requestsMax: 8,
     outstanding: 0,
     yielding: 0,
+    isFull: false,
     unverified: 0,
     goodPieces: drawn.endsWith("!") ? 2 : 0,
     busyUntil: 0,
