@@ -46,7 +46,11 @@ export interface AgentProcessOptions extends Partial<AgentOptions> {
   readonly onReport?: (report: AgentReport) => void;
   /** A command that runs the agent in its own place. Default: none. */
   readonly within?: readonly string[];
+  /** The process's program. Default: from the sources. */
+  readonly script?: URL;
 }
+
+const AGENT_SCRIPT = new URL("../../examples/main-job/agent-process.ts", import.meta.url);
 
 /** The place of one test. Everything it makes ends and is removed when it is disposed of. */
 export class TestSite implements AsyncDisposable {
@@ -110,7 +114,7 @@ export class TestSite implements AsyncDisposable {
   /** An agent process; its state directory has its name. */
   startAgent(
     name: string,
-    { onReport, within = [], ...options }: AgentProcessOptions = {},
+    { onReport, within = [], script = AGENT_SCRIPT, ...options }: AgentProcessOptions = {},
   ): AgentProcess {
     const argument: AgentOptions = {
       stateDirectory: join(this.directory, `state-${name}`),
@@ -119,7 +123,6 @@ export class TestSite implements AsyncDisposable {
       allowLoopbackPeers: true,
       ...options,
     };
-    const script = new URL("../../examples/main-job/agent-process.ts", import.meta.url);
     const report = onReport === undefined ? {} : { onReport };
     return this.use(new Child(script, { name, argument, within, ...report }));
   }

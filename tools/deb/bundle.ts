@@ -3,7 +3,7 @@
  * command itself, and the workers that it starts beside it. Nothing is left to be resolved on the
  * machine where they are installed.
  *
- * Knows the entries and vite. Called by `build-deb.ts`.
+ * Knows the entries and vite. Called by `build-deb.ts` and by benchmarks.
  */
 import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -23,8 +23,11 @@ const ENTRIES = {
 /** What the doctor's report reads as text: where the package is looked for beside the command. */
 const CHART_FILES = ["package.json", "LICENSE", "dist/uPlot.iife.min.js", "dist/uPlot.min.css"];
 
-/** Writes the files into `directory`, which is emptied first. */
-export async function bundle(directory: string): Promise<void> {
+/** Writes the files into `directory`, which is emptied first; `others` are further commands. */
+export async function bundle(
+  directory: string,
+  others: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await build({
     root,
     configFile: false,
@@ -39,7 +42,7 @@ export async function bundle(directory: string): Promise<void> {
       emptyOutDir: true,
       minify: false,
       rolldownOptions: {
-        input: ENTRIES,
+        input: { ...ENTRIES, ...others },
         // Beside each other: a worker is found by its name next to who starts it.
         output: {
           format: "esm",

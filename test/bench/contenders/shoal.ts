@@ -2,6 +2,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import type { AgentProcess, AgentProcessOptions } from "../../integration/harness.ts";
+import { bundledAgent } from "../bundled-agent.ts";
 import { ProcessMeter } from "../process-meter.ts";
 import type { Contender, Transfer, Turn } from "../transfer.ts";
 import { RUN_TIMEOUT_MS } from "../transfer.ts";
@@ -31,9 +32,10 @@ interface Sources {
 
 async function download(turn: Turn, sources: Sources): Promise<Transfer> {
   const { site, content, directories, ready } = turn;
+  const script = await bundledAgent(site);
   const start = async (): Promise<AgentProcess> => {
     const stateDirectory = await mkdtemp(join(site.directory, "state-"));
-    return site.startAgent("bench", { ...sources.agent, stateDirectory });
+    return site.startAgent("bench", { ...sources.agent, stateDirectory, script });
   };
   await using stack = new AsyncDisposableStack();
   const seed = sources.peers === true ? stack.use(await start()) : undefined;
