@@ -70,9 +70,9 @@ export class NoiseConnection extends AbstractMessageStream {
   #received(bytes: Uint8Array): void {
     try {
       for (const parts of this.#opener.open(bytes)) {
+        if (this.status !== "open") return;
         const isTaken = this.readStatus === "readable" && this.listenerCount("message") > 0;
         this.onData(new Uint8ArrayList(...parts));
-        if (this.status !== "open") return;
         if (isTaken && this.#slab !== undefined) giveBack(parts);
       }
     } catch (error) {
