@@ -89,7 +89,9 @@ export class FrameSealer {
 }
 
 function prefixOf(length: number): Uint8Array {
-  return Uint8Array.of(length >>> 8, length & 0xff);
+  const prefix = Buffer.allocUnsafe(PREFIX_LENGTH);
+  prefix.writeUInt16BE(length);
+  return prefix;
 }
 
 /** Of what we receive. */
