@@ -14,6 +14,7 @@
 import type { Stream, StreamMuxerFactory } from "@libp2p/interface";
 import { yamux } from "@libp2p/yamux";
 import type { YamuxMuxerInit } from "@libp2p/yamux";
+import { NoiseConnection } from "./noise-connection.ts";
 import { PartwiseDecoder } from "./partwise-decoder.ts";
 import type { BufferHolder, PeerBuffers } from "./peer-buffers.ts";
 import { isReadAtOnce } from "./read-ahead.ts";
@@ -44,7 +45,8 @@ export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => 
       if (typeof internals.decoder?.emitFrames === "function") {
         const keeps = (id: number): boolean => !isReadAtOnce(streamOf(muxer.streams, id));
         internals.decoder = new PartwiseDecoder(keeps);
-        if (connection instanceof TlsConnection) connection.lendBytes();
+        if (connection instanceof TlsConnection || connection instanceof NoiseConnection)
+          connection.lendBytes();
       }
       const end = (reason: string): void => {
         const error = new Error(reason);

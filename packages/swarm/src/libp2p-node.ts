@@ -6,19 +6,20 @@
  *
  * Knows libp2p's options. Knows nothing of frames. Called by the swarm.
  */
-import { noise } from "@chainsafe/libp2p-noise";
+import type { noise } from "@chainsafe/libp2p-noise";
 import { identify } from "@libp2p/identify";
 import type { ConnectionEncrypter, ConnectionGater, Libp2p } from "@libp2p/interface";
+import { tcp } from "@libp2p/tcp";
 import { LIMITS } from "@shoal/core";
 import { createLibp2p } from "libp2p";
 import { hostOf } from "./address-rules.ts";
 import type { AddressRules } from "./address-rules.ts";
-import { corkedTcp } from "./corked-tcp.ts";
 import type { DiscoveryFactory } from "./discovery.ts";
 import type { Gossip } from "./gossip.ts";
 import type { Group } from "./group.ts";
 import { guardedYamux } from "./guarded-yamux.ts";
 import type { PrivateKey } from "./identity.ts";
+import { nativeNoise, NOISE_PROTOCOL } from "./native-noise.ts";
 import { nativeTls, TLS_PROTOCOL } from "./native-tls.ts";
 import type { PeerBuffers } from "./peer-buffers.ts";
 import { createTlsIdentity } from "./tls-certificate.ts";
@@ -115,13 +116,11 @@ async function encrypters(
   { groups, transports }: Libp2pNodeOptions,
 ): Promise<Encrypter[]> {
   const identity = transports === "noise" ? undefined : await createTlsIdentity(privateKey);
-  if (groups.length === 0) return [...tlsOf(identity, TLS_PROTOCOL), noise()];
+  if (groups.length === 0)
+    return [...tlsOf(identity, TLS_PROTOCOL), nativeNoise({ protocol: NOISE_PROTOCOL })];
   return groups.flatMap(({ tlsProtocol, tlsProofKey, noiseProtocol, noisePrologue }) => [
     ...tlsOf(identity, tlsProtocol, tlsProofKey),
-    (components) =>
-      Object.assign(noise({ prologueBytes: noisePrologue })(components), {
-        protocol: noiseProtocol,
-      }),
+    nativeNoise({ protocol: noiseProtocol, prologue: noisePrologue }),
   ]);
 }
 
@@ -133,13 +132,13 @@ function tlsOf(
   return identity === undefined ? [] : [nativeTls({ identity, protocol, proofKey })];
 }
 
-function transport(options: Libp2pNodeOptions): ReturnType<typeof corkedTcp> {
+function transport(options: Libp2pNodeOptions): ReturnType<typeof tcp> {
   const socketOptions = {
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
   };
-  return corkedTcp({
+  return tcp({
     inboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
     outboundSocketInactivityTimeout: LIMITS.connectionIdleTimeoutMs,
     maxConnections: options.connectionsMax + LIMITS.pendingConnectionsMax,

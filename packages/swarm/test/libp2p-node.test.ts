@@ -88,7 +88,6 @@ test("agents speak TLS with each other, on the same addresses", async () => {
 
 test("what we use of libp2p beyond its interface is there", async () => {
   const [, { maConn, muxer }] = await connect();
-  expect(Object.hasOwn(maConn, "sendData")).toBe(true); // corked, for Noise
   expect(maConn.socket).toBeInstanceOf(Socket); // taken over by TLS
   expect(Object.hasOwn(maConn, "sendClose")).toBe(true); // TLS says goodbye
   expect(Object.getPrototypeOf(maConn)).toHaveProperty("sendClose");
