@@ -156,15 +156,27 @@ class Handshake {
     const proofKey = this.#proofKey!;
     const ours = channelProof(proofKey, isDialler, keying);
     await ending.or(new Promise((resolve) => void socket.write(ours, resolve)));
-    let proof: Buffer | null = socket.read(PROOF_LENGTH);
-    while (proof === null) {
-      await ending.or(new Promise((resolve) => void socket.once("readable", resolve)));
-      proof = socket.read(PROOF_LENGTH);
-    }
+    const proof = await ending.or(readExactly(socket, PROOF_LENGTH));
     if (!isChannelProof(proof, channelProof(proofKey, !isDialler, keying))) {
       throw new Error(NO_MEMBER);
     }
   }
+}
+
+/**
+ * The next bytes, however they come in parts. One listener throughout: a new one would be told at
+ * once, and for ever, of a part that is there already.
+ */
+function readExactly(socket: Socket, length: number): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const read = (): void => {
+      const bytes = socket.read(length) as Buffer | null;
+      if (bytes === null) return;
+      socket.off("readable", read);
+      resolve(bytes);
+    };
+    socket.on("readable", read);
+  });
 }
 
 /** The end of a handshake before its time: by the socket or by the signal. */

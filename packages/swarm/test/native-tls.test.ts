@@ -301,6 +301,21 @@ test("R-GRP-01: who knows the handshake's name and not the group's key gets no f
   expect(a.events).toEqual([]);
 });
 
+test("R-GRP-01: half a proof keeps nobody but its sender waiting", async () => {
+  const a = await TestSwarm.start({ groupKeys: [key] });
+  const socket = await negotiate(a.swarm.addresses, group!.tlsProtocol);
+  const tls = speakTls(socket, { ...(await newIdentity()) });
+  await readUntil(tls, 32);
+  tls.write(randomBytes(16));
+  // The agent shares this thread: were it to look for the rest again and again, no timer would fire.
+  const ended = bytesUntilEnd(tls);
+  await new Promise((resolve) => void setTimeout(resolve, 0));
+  expect(await isWell(await TestSwarm.start())).toBe(true);
+  tls.write(randomBytes(16));
+  expect(await ended).toEqual(Buffer.alloc(0));
+  expect(a.events).toEqual([]);
+});
+
 /** What a member says to whoever answers at the address that it dials. */
 async function diallersProof(): Promise<Buffer> {
   const heard = Promise.withResolvers<Buffer>();

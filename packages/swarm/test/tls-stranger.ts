@@ -3,7 +3,6 @@
  * version, any bytes. Knows nothing of our code but how a right certificate is made.
  */
 import { createPrivateKey, sign } from "node:crypto";
-import { once } from "node:events";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -70,12 +69,15 @@ async function rejectLate(): Promise<never> {
 }
 
 export async function readUntil(socket: Socket, length: number): Promise<Buffer> {
-  const signal = AbortSignal.timeout(WAIT_MS);
-  for (;;) {
+  const { promise, resolve } = Promise.withResolvers<Buffer>();
+  const read = (): void => {
     const bytes = socket.read(length) as Buffer | null;
-    if (bytes !== null) return bytes;
-    await once(socket, "readable", { signal });
-  }
+    if (bytes === null) return;
+    socket.off("readable", read);
+    resolve(bytes);
+  };
+  socket.on("readable", read);
+  return Promise.race([promise, rejectLate()]);
 }
 
 /** The certificate with its body changed by `change`, and signed anew with its own key. */
