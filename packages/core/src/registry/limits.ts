@@ -53,6 +53,12 @@ export const LIMITS = {
   jobsOverMax: 1_000,
   /** R-DB-06 */
   filesPerJobMax: 1_000,
+  /** Files of one job that are fetched, or published, at the same time when they are small. */
+  smallFilesUnderWayMax: 16,
+  /** A file that is not longer may be fetched beside others of its job. */
+  smallFileLengthMax: MiB,
+  /** Files that are searched for the pieces of a small one, which is soon fetched. */
+  reuseSourcesOfSmallMax: 64,
   /** Four times what BITS allows. */
   rangesPerFileMax: 2_000,
   /** Further URLs of one file. */

@@ -2,7 +2,7 @@
  * How jobs end: acknowledged by their user, cancelled, grown too old, or dropped because they were
  * volatile. What is published stays and is served; everything else of the job goes.
  *
- *   acknowledge: publish file after file ─▶ all done ─▶ acknowledged
+ *   acknowledge: publish file after file, small ones side by side ─▶ all done ─▶ acknowledged
  *                     └─ one fails ─▶ the verb fails, the job is as it was, published files stay
  *
  * Knows jobs, wall-clock ages and publication. Called by `JobTable`.
@@ -84,17 +84,21 @@ export class JobEnds {
   proceed(job: Job, now: Millis): void {
     const verb = job.acknowledging;
     if (verb === undefined) return;
-    const index = job.files.findIndex((file) => file.isTransferred && !file.isPublished);
-    const file = job.files[index];
-    if (file === undefined) {
-      if (job.files.some((other) => !other.isTransferred && other.transfer !== undefined)) return;
-      job.acknowledging = undefined;
-      this.#end(job, { state: "acknowledged", ...verb }, now);
-    } else if (file.spec.toStream === true) {
-      file.isPublished = true;
-      this.proceed(job, now);
-    } else if (file.transfer === undefined) this.#parts.runner.openFile(job, index, now);
-    else if (file.transfer.phase === "transferred") this.#publish(job, file);
+    let underWay = 0;
+    for (const [index, file] of job.files.entries()) {
+      if (!file.isTransferred || file.isPublished) continue;
+      if (file.spec.toStream === true) file.isPublished = true;
+      else {
+        if (file.transfer === undefined) this.#parts.runner.openFile(job, index, now);
+        else if (file.transfer.phase === "transferred") this.#publish(job, file);
+        const isSmall = (file.length ?? Infinity) <= LIMITS.smallFileLengthMax;
+        if (++underWay >= LIMITS.smallFilesUnderWayMax || !isSmall) return;
+      }
+    }
+    if (underWay > 0) return;
+    if (job.files.some((file) => !file.isTransferred && file.transfer !== undefined)) return;
+    job.acknowledging = undefined;
+    this.#end(job, { state: "acknowledged", ...verb }, now);
   }
 
   /** The acknowledgement under way, if any, has failed; that of a part leaves a suspended job. */

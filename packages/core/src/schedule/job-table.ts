@@ -216,6 +216,8 @@ export class JobTable {
     if (file === undefined || file.transfer !== transfer) return;
     this.#saves.changed(job, now);
     switch (report.type) {
+      case "resolved":
+        break;
       case "transferred":
         if (file.spec.toStream === true) this.sinks.pump(file, now);
         else this.#runner.fileTransferred(job, file, now);
@@ -225,9 +227,7 @@ export class JobTable {
         this.#runner.fileFailed(job, file, report, now);
         break;
       case "published":
-        file.isPublished = true;
-        file.seal();
-        this.#saves.save(job, now);
+        this.#runner.filePublished(job, file, now);
         break;
       case "publishFailed":
         // Opened again, by the next acknowledge, it fetches what was damaged.

@@ -5,9 +5,15 @@
  */
 import type { ContentId, Millis, PeerId, RequestId } from "../units.ts";
 import type { MachineDeps } from "./machine-deps.ts";
+import type { PeerEvent } from "./stage.ts";
+
+/** How long nobody is asked after a peer had too many requests of ours: a few round trips. */
+const BUSY_PAUSE_MS = 20;
 
 /** Peers asked for one manifest at a time; beyond it the one asked first is given up. */
 const ASKED_MAX = 4;
+
+type Refusal = Extract<PeerEvent, { type: "requestRefused" }>;
 
 export class ManifestPeers {
   readonly #deps: MachineDeps;
@@ -16,6 +22,7 @@ export class ManifestPeers {
   readonly #asked = new Map<RequestId, PeerId>();
   readonly #candidates = new Set<PeerId>();
   #askAgainAt: Millis = Infinity;
+  #pausedUntil: Millis = 0;
 
   /** Without a content id nobody is asked. */
   constructor(deps: MachineDeps, contentId: ContentId | undefined) {
@@ -51,12 +58,20 @@ export class ManifestPeers {
     return peerId;
   }
 
+  /** A peer that has too much to do for now is asked once more, after the others. */
+  refused({ requestId, reason }: Refusal, now: Millis): void {
+    const peerId = this.answered(requestId);
+    if (peerId === undefined || reason !== "busy") return;
+    this.#candidates.add(peerId);
+    this.#pausedUntil = now + BUSY_PAUSE_MS;
+  }
+
   /** Asks the next, if it is time. */
   ask(now: Millis): void {
     const [peerId] = this.#candidates;
     const contentId = this.#contentId;
     if (contentId === undefined || peerId === undefined) return;
-    if (this.#asked.size > 0 && now < this.#askAgainAt) return;
+    if (now < this.pollDeadline()) return;
     const { outbox, settings } = this.#deps;
     this.#candidates.delete(peerId);
     const [oldest] = this.#asked;
@@ -72,7 +87,9 @@ export class ManifestPeers {
 
   /** When `ask` may have somebody to ask. */
   pollDeadline(): Millis {
-    return this.#candidates.size > 0 ? this.#askAgainAt : Infinity;
+    if (this.#candidates.size === 0) return Infinity;
+    const askAgainAt = this.#asked.size > 0 ? this.#askAgainAt : 0;
+    return Math.max(askAgainAt, this.#pausedUntil);
   }
 
   cancelAll(): void {

@@ -293,6 +293,7 @@ export class Transfer {
   #open(now: Millis): void {
     if (this.#resolution === undefined || this.#job === undefined) return;
     this.#enter({ name: "opening" });
+    this.#report = { type: "resolved" };
     this.#isOpen = true;
     const onceKey = `once ${this.#deps.wallClock.at(now)} ${this.transferId}`;
     const spec = openSpec(this.#resolution, { ...this.#job, onceKey });
