@@ -122,6 +122,11 @@ export class Transfer {
     return this.#resolution?.layout.contentLength ?? 0;
   }
 
+  /** The store has been told to put the file in its place, and has not answered. */
+  get isPublishing(): boolean {
+    return this.#state.name === "publishing";
+  }
+
   /** Published, nothing to report: only peers' requests concern it. */
   get isIdle(): boolean {
     return this.#state.name === "published" && this.#report === undefined;

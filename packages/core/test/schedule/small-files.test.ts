@@ -34,6 +34,17 @@ function finishAll(h: Harness): void {
   }
 }
 
+/** A job of so many files that is being acknowledged; returns the transfers that are published. */
+function publishing(count: number): { h: Harness; ids: readonly number[] } {
+  const h = jobOf(count);
+  while (probeAll(h, 0) > 0) finishAll(h);
+  expect(h.verb("acknowledge")).toBeUndefined();
+  return { h, ids: publishedNow(h) };
+}
+
+const publishedNow = (h: Harness): number[] =>
+  h.take("publishContent").map(({ transferId }) => transferId);
+
 const phases = (h: Harness): string[] | undefined => h.job?.files.map(({ phase }) => phase);
 
 describe("the files of a job", () => {
@@ -100,5 +111,53 @@ describe("a small file that fails beside an earlier one", () => {
     failSecond(h);
     h.verb("cancel");
     expect(h.takeOne("endJob").job).toMatchObject({ jobId: JOB_ID, state: "cancelled" });
+  });
+});
+
+describe("a small file that cannot be published", () => {
+  const error = { code: "ERR_DESTINATION_EXISTS", message: "there" } as const;
+  const done = (h: Harness, transferId: number | undefined): void =>
+    h.send({ type: "contentPublished", transferId: transferId ?? NaN });
+  const fail = (h: Harness, transferId: number | undefined): void =>
+    h.send({ type: "publishFailed", transferId: transferId ?? NaN, error });
+
+  test("fails the verb when those beside it have ended, which keep their places", () => {
+    const { h, ids } = publishing(3);
+    const before = h.settled.length;
+    fail(h, ids[1]);
+    done(h, ids[0]);
+    expect(h.settled).toHaveLength(before);
+    expect(h.verb("acknowledge")).toBe("ERR_JOB_STATE");
+    done(h, ids[2]);
+    expect(h.settled.at(-1)).toMatchObject({ error });
+    expect(h.settled).toHaveLength(before + 1);
+    expect(h.job?.state).toBe("transferred");
+    expect(phases(h)).toEqual(["published", "transferred", "published"]);
+    expect(h.verb("acknowledge")).toBeUndefined();
+    expect(publishedNow(h)).toEqual([ids[1]]);
+  });
+
+  test("lets none begin after it", () => {
+    const { h, ids } = publishing(LIMITS.smallFilesUnderWayMax + 1);
+    fail(h, ids[0]);
+    for (const id of ids.slice(1)) done(h, id);
+    expect(publishedNow(h)).toEqual([]);
+    expect(h.settled.at(-1)).toMatchObject({ error });
+  });
+
+  test("is told of, where several cannot, if it is the first", () => {
+    const { h, ids } = publishing(2);
+    fail(h, ids[1]);
+    const other = { code: "ERR_DISK_FULL", message: "full" } as const;
+    h.send({ type: "publishFailed", transferId: ids[0] ?? NaN, error: other });
+    expect(h.settled.at(-1)).toMatchObject({ error });
+  });
+
+  test("waits for no other where the store is lost", () => {
+    const { h, ids } = publishing(2);
+    fail(h, ids[0]);
+    const lost = { code: "ERR_DISK_IO", message: "gone" } as const;
+    h.send({ type: "stateFailed", error: lost });
+    expect(h.settled.at(-1)).toMatchObject({ error: lost });
   });
 });
