@@ -112,6 +112,8 @@ export const LIMITS = {
   requestsPerPeerMax: 8,
   /** R-PEER-16 */
   requestsTotalMax: 64,
+  /** Manifests asked of one peer at a time: half of its places, so that pieces come as well. */
+  manifestsPerPeerMax: 4,
   /** R-PEER-17: requests of one peer that are not answered in full, at once and then a second. */
   requestBurstMax: 128,
   requestsPerSecMax: 64,

@@ -72,7 +72,7 @@ export class Resolver implements Stage {
 
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     if (event.type === "peerBitfield") {
-      this.#peers.offered(link.peerId);
+      this.#peers.offered(link);
       this.#askPeer(now);
     } else if (event.type === "peerManifest") {
       this.#peerManifest(event.requestId, event.bytes, now);
