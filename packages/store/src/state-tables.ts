@@ -41,8 +41,8 @@ export class StateTables {
   }
 
   /** What `work` writes shares a commit with others' (`StateDatabase.grouped`). */
-  grouped(work: () => void): Promise<void> {
-    return this.#database.grouped(work);
+  grouped(work: (tables: StateTables) => void): Promise<void> {
+    return this.#database.grouped(() => work(this));
   }
 
   /** Saves jobs, all of them or none. */

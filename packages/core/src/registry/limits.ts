@@ -58,7 +58,7 @@ export const LIMITS = {
   /** A file that is not longer may be fetched beside others of its job. */
   smallFileLengthMax: MiB,
   /** Files that are searched for the pieces of a small one, which is soon fetched. */
-  reuseSourcesOfSmallMax: 64,
+  reuseSourcesOfSmallMax: 16,
   /** Four times what BITS allows. */
   rangesPerFileMax: 2_000,
   /** Further URLs of one file. */

@@ -102,11 +102,15 @@ export class Job implements Urgency {
   }
 
   networkNeeds(): NetworkNeeds {
-    const open = this.files.filter((file) => !file.isTransferred);
+    const { files } = this;
     return {
       networkCosts: this.#networkCosts,
       allowsCellular: this.values.allowsCellular,
-      isLocal: open.every(({ spec }) => spec.url !== undefined && isLocalUrl(spec.url)),
+      // Seldom asked for, and not free.
+      get isLocal() {
+        const open = files.filter((file) => !file.isTransferred);
+        return open.every(({ spec }) => spec.url !== undefined && isLocalUrl(spec.url));
+      },
     };
   }
 

@@ -127,9 +127,10 @@ export class Transfer {
     return this.#state.name === "publishing";
   }
 
-  /** Published, nothing to report: only peers' requests concern it. */
+  /** All there, nothing to report: only peers' requests and verbs concern it. */
   get isIdle(): boolean {
-    return this.#state.name === "published" && this.#report === undefined;
+    const { name } = this.#state;
+    return (name === "complete" || name === "published") && this.#report === undefined;
   }
 
   get memberCount(): number {
