@@ -175,7 +175,7 @@ class Life {
   readonly #parts: LifeParts;
   /** Ids of jobs the agent has spoken of, which it must not lose. */
   readonly #seen = new Map<string, string>();
-  /** Names of jobs whose publication was reported, which must be there whatever happens. */
+  /** Names of jobs whose publication was reported or recorded, which must be there from then on. */
   readonly #published = new Set<string>();
 
   #isStruck = false;
@@ -227,6 +227,10 @@ class Life {
       else if (this.#published.has(name) && job.state !== "acknowledged") {
         say(`${name} was acknowledged and is ${job.state}`);
       }
+    }
+    // A stroke may fall between the end of a job and the report of it.
+    for (const [name, { state }] of left.jobs) {
+      if (state === "acknowledged") this.#published.add(name);
     }
     for (const { name, files } of plan) {
       for (const file of files) await this.#checkFile(file, this.#published.has(name), say);

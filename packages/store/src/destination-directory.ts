@@ -15,6 +15,21 @@ import { hasIdentity, identityOf, isSameFile } from "./file-identity.ts";
 
 const { O_DIRECTORY, O_RDONLY } = fs.constants;
 
+interface DirectorySyncs {
+  readonly running: Promise<void>;
+  /** Begins when `running` has ended. */
+  next?: Promise<void>;
+}
+
+/** Of each directory, by its identity, while there are any. */
+const SYNCS = new WeakMap<Disk, Map<string, DirectorySyncs>>();
+
+function syncsOf(disk: Disk): Map<string, DirectorySyncs> {
+  const syncs = SYNCS.get(disk) ?? new Map<string, DirectorySyncs>();
+  SYNCS.set(disk, syncs);
+  return syncs;
+}
+
 export class DestinationDirectory {
   readonly path: string;
   /** As stored; compare with `hasIdentity`. */
@@ -103,9 +118,31 @@ export class DestinationDirectory {
     this.#disk.checkWritable(this.child(""));
   }
 
-  /** Makes names in it durable. */
-  sync(): Promise<void> {
-    return this.#disk.sync(this.#fd);
+  /**
+   * Makes names in it durable. Files that ask while a sync runs share the next one: a sync covers
+   * what was done before it began, and nothing else.
+   */
+  async sync(): Promise<void> {
+    const syncs = syncsOf(this.#disk);
+    const before = syncs.get(this.identity);
+    if (before?.next !== undefined) return before.next;
+    const sync = async (): Promise<void> => {
+      // How the one before ended is for those to hear who asked for it.
+      if (before !== undefined) await before.running.catch(() => {});
+      const running = this.#disk.sync(this.#fd);
+      const own: DirectorySyncs = { running };
+      syncs.set(this.identity, own);
+      try {
+        await running;
+      } finally {
+        if (syncs.get(this.identity) === own && own.next === undefined) {
+          syncs.delete(this.identity);
+        }
+      }
+    };
+    if (before === undefined) return sync();
+    before.next = sync();
+    return before.next;
   }
 
   close(): void {

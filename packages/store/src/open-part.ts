@@ -199,7 +199,7 @@ async function create(context: StoreContext, parts: Parts): Promise<PartContent>
       mustRecheck: false,
       mustReadBack: false,
     };
-    tables.insertContent(record, manifest?.bytes);
+    await tables.grouped(() => tables.insertContent(record, manifest?.bytes));
     return new PartContent(context, { ...parts, record, part });
   } catch (error) {
     if (part !== undefined) abandon(context, part);
@@ -232,7 +232,7 @@ async function createPart(
   for (let i = 0; i < PART_NAME_TRIES_MAX; i++) {
     const name = newPartName(spec.jobId);
     const leftover = leftoverOf(directory, name);
-    context.tables.addLeftover(leftover);
+    await context.tables.grouped(() => context.tables.addLeftover(leftover));
     try {
       const part = await PartFile.create(context.disk, directory, { name, length });
       if (part !== undefined) return part;

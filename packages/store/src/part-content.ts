@@ -137,9 +137,7 @@ export class PartContent {
   commit(): void {
     if (this.#state.kind === "failed") return this.#answer(this.#state.error);
     this.#commitsAsked++;
-    this.#syncs ??= this.#runSyncs().finally(() => {
-      this.#syncs = undefined;
-    });
+    this.#syncs ??= this.#runSyncs().finally(() => void (this.#syncs = undefined));
   }
 
   /** Fills `bytes` with a claimed piece, verified; false, and no claim, when that fails. */
@@ -253,7 +251,9 @@ export class PartContent {
         return this.#fail(error);
       }
       try {
-        this.#context.tables.updateContent(this.record, { have: this.#claims.bytesWithSynced() });
+        await this.#context.tables.grouped((tables) =>
+          tables.updateContent(this.record, { have: this.#claims.bytesWithSynced() }),
+        );
       } catch (error) {
         return this.#fail(error);
       }

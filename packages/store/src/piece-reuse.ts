@@ -14,7 +14,7 @@
  */
 import { dirname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { DIGEST_LENGTH, PieceSet } from "@shoal/core";
+import { DIGEST_LENGTH, LIMITS, PieceSet } from "@shoal/core";
 import type { Manifest, PieceIndex } from "@shoal/core";
 import type { CommandLane } from "./command-lane.ts";
 import { closeQuietly, readFully } from "./disk.ts";
@@ -90,8 +90,10 @@ export class PieceReuse {
     if (have === undefined) return undefined;
     const finder = new Finder(context.disk, manifest, have);
     finder.look({ path, manifest, have });
+    const isSmall = manifest.layout.contentLength <= LIMITS.smallFileLengthMax;
+    let sourcesLeft = isSmall ? LIMITS.reuseSourcesOfSmallMax : Infinity;
     for (const source of context.tables.reuseSources(record)) {
-      if (finder.isDone) break;
+      if (finder.isDone || sourcesLeft-- <= 0) break;
       finder.look(source);
     }
     const found = finder.findings();

@@ -47,7 +47,9 @@ export async function publishPart(
     await part.finish(context.publishedMode, modifiedAt);
     // Some file systems move the time of birth when the modification time is set before it.
     const partIdentity = part.identity;
-    context.tables.updateContent(record, { state: "finalizing", partIdentity });
+    const { tables } = context;
+    const intent = { state: "finalizing", partIdentity } as const;
+    await tables.grouped(() => tables.updateContent(record, intent));
     move(context, part, { record, overwrite });
   }
   const stats = directory.statDestination(record.destination);
@@ -126,7 +128,7 @@ async function finishPublication(
   const publishedStamp = stamp(published);
   const { contentId, destination: path, layout } = record;
   const manifest = contentId === undefined ? undefined : tables.manifest(contentId);
-  tables.transaction(() => {
+  await tables.grouped(() => {
     const change = { state: "published", mustRecheck: false, mustReadBack: false } as const;
     tables.updateContent(record, { ...change, stamp: publishedStamp ?? "" });
     if (manifest === undefined || isSharedByHand(context, manifest.contentId)) return;

@@ -102,10 +102,19 @@ export interface OpenedDatabase {
   readonly damagedPath?: string;
 }
 
+interface Grouped {
+  readonly work: () => void;
+  readonly settle: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class StateDatabase {
   readonly #database: DatabaseSync;
   readonly #ballast: Ballast;
   readonly #statements = new Map<string, StatementSync>();
+  /** Bounded by `LIMITS.storeCommandsMax`. */
+  #group: Grouped[] = [];
+  #groupTimer: NodeJS.Immediate | undefined;
 
   private constructor(database: DatabaseSync, ballast: Ballast) {
     this.#database = database;
@@ -155,18 +164,63 @@ export class StateDatabase {
       work();
       return;
     }
+    this.#commitGroup();
+    this.#commit(work);
+  }
+
+  /**
+   * Like `transaction`, together with whatever else is to be written by the end of this turn, so
+   * that all share one commit; resolves when that is durable. `work` may run again, alone, where
+   * the others' fails; it must write and do nothing else.
+   */
+  grouped(work: () => void): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#group.push({ work, settle: resolve, reject });
+    this.#groupTimer ??= setImmediate(() => this.#commitGroup());
+    return promise;
+  }
+
+  /** Closes; afterwards `state.db` is complete without its log. */
+  close(): void {
+    this.#commitGroup();
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  #commitGroup(): void {
+    clearImmediate(this.#groupTimer);
+    this.#groupTimer = undefined;
+    const group = this.#group;
+    if (group.length === 0) return;
+    this.#group = [];
+    try {
+      this.#commit(() => {
+        for (const { work } of group) work();
+      });
+    } catch {
+      for (const each of group) this.#commitAlone(each);
+      return;
+    }
+    for (const { settle } of group) settle();
+  }
+
+  #commitAlone({ work, settle, reject }: Grouped): void {
+    try {
+      this.#commit(work);
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    settle();
+  }
+
+  #commit(work: () => void): void {
     try {
       this.#attempt(work);
     } catch (error) {
       if (!isDatabaseFull(error) || !this.#ballast.release()) throw error;
       this.#attempt(work);
     }
-  }
-
-  /** Closes; afterwards `state.db` is complete without its log. */
-  close(): void {
-    this.#statements.clear();
-    this.#database.close();
   }
 
   #attempt(work: () => void): void {

@@ -29,6 +29,8 @@ export class StateTables {
   readonly #database: StateDatabase;
   /** Manifests that were searched last, decoded: jobs open many contents one after the other. */
   #searched = new Map<ContentId, StoredManifest>();
+  /** The job that was read last: each of its files asks for it, and it may have many. */
+  #readJob: JobSave | undefined;
 
   constructor(database: StateDatabase) {
     this.#database = database;
@@ -36,6 +38,11 @@ export class StateTables {
 
   transaction(work: () => void): void {
     this.#database.transaction(work);
+  }
+
+  /** What `work` writes shares a commit with others' (`StateDatabase.grouped`). */
+  grouped(work: (tables: StateTables) => void): Promise<void> {
+    return this.#database.grouped(() => work(this));
   }
 
   /** Saves jobs, all of them or none. */
@@ -60,8 +67,15 @@ export class StateTables {
 
   /** One job; `undefined` when it is not recorded. */
   job(jobId: JobId): JobRecord | undefined {
+    const [latest] = this.#database.all("SELECT revision FROM jobs WHERE job_id = ?", jobId);
+    if (latest === undefined) return undefined;
+    const revision = Number(latest["revision"]);
+    const read = this.#readJob;
+    if (read?.revision === revision && revision > 0 && read.job.jobId === jobId) return read.job;
     const [row] = this.#database.all("SELECT * FROM jobs WHERE job_id = ?", jobId);
-    return row && parseJobRow(row);
+    const job = row && parseJobRow(row);
+    if (job !== undefined) this.#readJob = { job, revision };
+    return job;
   }
 
   /** Saves a job that is over and forgets its contents; returns the part files left over. */

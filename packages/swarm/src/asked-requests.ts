@@ -80,11 +80,14 @@ export class AskedRequests {
     return id;
   }
 
-  /** The length of a manifest we asked for. */
+  /** The length of a manifest we asked for; all that have begun are bounded together (R-PEER-14). */
   manifestBegins(id: number, length: number): void {
     const asked = this.#find(id);
     if (asked.kind !== "manifest" || asked.length !== undefined) {
       throw new FrameError(`MANIFEST for request ${id}, which has a length`);
+    }
+    if (this.manifestBytes + length > LIMITS.manifestBytesMax) {
+      throw new FrameError(`MANIFEST of ${length} bytes beside others`, "surplusBytes");
     }
     asked.length = length;
     if (!asked.isCancelled) asked.manifest = new Uint8Array(length);

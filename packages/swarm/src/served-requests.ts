@@ -9,6 +9,7 @@
  * is in an answer. Used by the link, which tells it what the peer and the writer do, and for core's
  * answers.
  */
+import { LIMITS } from "@shoal/core";
 import type { PeerId, PieceBytes, RequestId, SwarmEvent } from "@shoal/core";
 import type { AskedKind } from "./asked-requests.ts";
 import type { Answer, FrameWriter } from "./frame-writer.ts";
@@ -20,6 +21,8 @@ import type { RequestRates } from "./request-rates.ts";
 interface Served {
   readonly kind: AskedKind;
   phase: "asked" | "sending";
+  /** Of a manifest in the writer. */
+  manifestBytes: number;
 }
 
 interface ServedRequestsDeps {
@@ -41,7 +44,7 @@ export class ServedRequests {
     this.#requestsMax = options.requestsMax;
   }
 
-  /** Admits a request of the peer, or refuses it (R-PEER-14, R-PEER-16, R-PEER-17). */
+  /** Admits a request of the peer, or refuses it (R-PEER-16, R-PEER-17). */
   admit(id: number, kind: AskedKind): boolean {
     if (id <= this.#lastId) throw new FrameError(`request number ${id} does not grow`);
     this.#lastId = id;
@@ -50,12 +53,7 @@ export class ServedRequests {
       this.#reportFlood();
       return false;
     }
-    const hasManifest = [...this.#served.values()].some((served) => served.kind === "manifest");
-    if (kind === "manifest" && hasManifest) {
-      this.#send({ type: "refuse", id, reason: "busy" });
-      return false;
-    }
-    this.#served.set(id, { kind, phase: "asked" });
+    this.#served.set(id, { kind, phase: "asked", manifestBytes: 0 });
     this.#deps.rates.admitted();
     return true;
   }
@@ -75,8 +73,14 @@ export class ServedRequests {
     this.#answer("piece", answer);
   }
 
-  /** `uploadFinished` follows in every case. */
+  /**
+   * Refused as busy where those under way would be more than one of the largest (R-PEER-14).
+   * `uploadFinished` follows in every case.
+   */
   sendManifest(id: RequestId, bytes: Uint8Array): void {
+    let underWay = bytes.length;
+    for (const { manifestBytes } of this.#served.values()) underWay += manifestBytes;
+    if (underWay > LIMITS.manifestBytesMax) this.refuse(id, "busy");
     this.#answer("manifest", { id, bytes, release: () => {} });
   }
 
@@ -124,6 +128,7 @@ export class ServedRequests {
     }
     served.phase = "sending";
     if (kind === "manifest") {
+      served.manifestBytes = answer.bytes.length;
       this.#send({ type: "manifest", id: answer.id, length: answer.bytes.length });
     }
     this.#deps.writer.sendAnswer(answer);

@@ -119,6 +119,19 @@ test("late data after our CANCEL is dropped without offence, but only as much as
   expect(await dropped(a, peer)).toEqual(byOffence("surplusBytes"));
 });
 
+test("R-PEER-14: drops a peer that begins manifests of more than 16 MiB together", async () => {
+  const a = await TestSwarm.start();
+  const peer = await RawPeer.greet(a);
+  const { peerId } = await a.next("peerConnected");
+  for (const requestId of [1, 2]) {
+    a.execute({ type: "requestManifest", peerId, requestId, contentId });
+  }
+  await peer.next("manifestRequest", 2);
+  peer.send({ type: "manifest", id: 1, length: LIMITS.manifestBytesMax });
+  peer.send({ type: "manifest", id: 2, length: 1 });
+  expect(await dropped(a, peer)).toEqual(byOffence("surplusBytes"));
+});
+
 test("drops a peer that answers a manifest request with data alone, or with two lengths", async () => {
   for (const answer of [
     dataFrame(1, 10),

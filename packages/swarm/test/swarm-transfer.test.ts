@@ -192,19 +192,29 @@ test("hundreds of requests, cancelled at random moments, leave nothing behind", 
   await expectNothingBorrowed(a, b);
 }, 20_000);
 
-test("delivers a manifest of 5 MiB, and serves one at a time (R-PEER-14)", async () => {
+test("delivers manifests side by side, of 16 MiB together (R-PEER-14)", async () => {
   const [a, b] = await connectedPair();
-  const bytes = someBytes(5 * MiB, 1);
-  a.execute({ type: "requestManifest", peerId: b.peerId, requestId: 1, contentId });
-  a.execute({ type: "requestManifest", peerId: b.peerId, requestId: 2, contentId });
-  const { requestId } = await b.next("manifestRequested");
-  expect(await a.next("requestRefused")).toMatchObject({ requestId: 2, reason: "busy" });
-  b.execute({ type: "sendManifest", peerId: a.peerId, requestId, bytes });
-  const answer = await a.next("peerManifest");
-  expect(answer).toMatchObject({ peerId: b.peerId, requestId: 1 });
-  expect(Buffer.compare(answer.bytes, bytes)).toBe(0);
-  expect((await b.next("uploadFinished")).sentBytes).toBe(5 * MiB);
-  expect(b.all("manifestRequested")).toHaveLength(1);
+  const lengths = [5 * MiB, 12 * MiB, 11 * MiB, MiB];
+  for (const [requestId] of lengths.entries()) {
+    a.execute({ type: "requestManifest", peerId: b.peerId, requestId, contentId });
+  }
+  await b.next("manifestRequested", lengths.length);
+  for (const [i, { requestId }] of b.all("manifestRequested").entries()) {
+    const bytes = someBytes(lengths[i] ?? 0, i);
+    b.execute({ type: "sendManifest", peerId: a.peerId, requestId, bytes });
+  }
+  await b.next("uploadFinished", lengths.length);
+  await a.next("peerManifest", 2);
+  for (const { requestId, bytes } of a.all("peerManifest")) {
+    expect(Buffer.compare(bytes, someBytes(lengths[requestId] ?? 0, requestId))).toBe(0);
+  }
+  expect(a.all("peerManifest").map(({ requestId }) => requestId)).toEqual([0, 2]);
+  const refused = a.all("requestRefused");
+  expect(refused.map(({ requestId, reason }) => [requestId, reason])).toEqual([
+    [1, "busy"],
+    [3, "busy"],
+  ]);
+  expect(a.all("peerOffended").concat(b.all("peerOffended"))).toEqual([]);
 });
 
 test("losing the peer in the middle of everything releases every buffer on both sides (R-PEER-24)", async () => {

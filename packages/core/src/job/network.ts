@@ -46,7 +46,11 @@ export interface NetworkNeeds {
 
 /** Why the job may not use the network; `undefined` when it may. */
 export function networkBlock(network: NetworkState, needs: NetworkNeeds): ErrorCode | undefined {
-  if (needs.isLocal) return undefined;
+  const block = blockOf(network, needs);
+  return block === undefined || needs.isLocal ? undefined : block;
+}
+
+function blockOf(network: NetworkState, needs: NetworkNeeds): ErrorCode | undefined {
   if (!network.isOnline) return "ERR_NETWORK_DOWN";
   if (network.isCellular && !needs.allowsCellular) return "ERR_NETWORK_CELLULAR";
   return (NETWORK_COSTS[network.cost] & needs.networkCosts) === 0 ? "ERR_NETWORK_COST" : undefined;

@@ -53,6 +53,12 @@ export const LIMITS = {
   jobsOverMax: 1_000,
   /** R-DB-06 */
   filesPerJobMax: 1_000,
+  /** Files of one job that are fetched, or published, at the same time when they are small. */
+  smallFilesUnderWayMax: 16,
+  /** A file that is not longer may be fetched beside others of its job. */
+  smallFileLengthMax: MiB,
+  /** Files that are searched for the pieces of a small one, which is soon fetched. */
+  reuseSourcesOfSmallMax: 16,
   /** Four times what BITS allows. */
   rangesPerFileMax: 2_000,
   /** Further URLs of one file. */
@@ -106,6 +112,8 @@ export const LIMITS = {
   requestsPerPeerMax: 8,
   /** R-PEER-16 */
   requestsTotalMax: 64,
+  /** Manifests asked of one peer at a time: half of its places, so that pieces come as well. */
+  manifestsPerPeerMax: 4,
   /** R-PEER-17: requests of one peer that are not answered in full, at once and then a second. */
   requestBurstMax: 128,
   requestsPerSecMax: 64,

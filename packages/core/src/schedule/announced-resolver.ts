@@ -78,7 +78,7 @@ export class AnnouncedResolver implements Stage {
     } else if (event.type === "requestRefused" && this.#search?.owns(event.requestId) === true) {
       this.#search.refused(event.requestId);
     } else if (this.#announced === undefined) this.#resolver.peerEvent(event, link, now);
-    else this.#manifestEvent(this.#announced, event, now);
+    else this.#manifestEvent(this.#announced, event, link, now);
     this.#advance(now);
     return true;
   }
@@ -154,16 +154,18 @@ export class AnnouncedResolver implements Stage {
     this.#search?.stop();
     const { settings } = this.#deps;
     const peers = new ManifestPeers(this.#deps, contentId);
-    if (peerId !== undefined && this.#deps.peers.links.has(peerId)) peers.offered(peerId);
+    const link = peerId === undefined ? undefined : this.#deps.peers.links.get(peerId);
+    if (link !== undefined) peers.offered(link);
     peers.ask(now);
     const idleUntil = now + settings.announcementTimeoutMs;
     const giveUpAt = Math.max(idleUntil, now + settings.stallTimeoutMs);
     return { contentId, peers, idleUntil, giveUpAt };
   }
 
-  #manifestEvent({ contentId, peers }: Announced, event: PeerEvent, now: Millis): void {
-    if (event.type === "peerBitfield") peers.offered(event.peerId);
-    else if (event.type === "requestRefused") peers.answered(event.requestId);
+  #manifestEvent(announced: Announced, event: PeerEvent, link: Link, now: Millis): void {
+    const { contentId, peers } = announced;
+    if (event.type === "peerBitfield") peers.offered(link);
+    else if (event.type === "requestRefused") peers.refused(event, now);
     else if (event.type === "peerManifest") {
       const peerId = peers.answered(event.requestId);
       if (peerId !== undefined && contentIdOf(event.bytes) === contentId) {

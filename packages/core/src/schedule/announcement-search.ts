@@ -155,7 +155,8 @@ export class AnnouncementSearch {
   #canAsk(link: Link): boolean {
     const { announcements } = this.#deps.publishers;
     // One place is left to pieces, which do not look at what is asked here (R-PEER-16).
-    if (link.outstanding + 1 >= link.requestsMax || announcements.isBusy(link.peerId)) return false;
+    const taken = link.outstanding + link.manifests.asked;
+    if (taken + 1 >= link.requestsMax || announcements.isBusy(link.peerId)) return false;
     return this.#mayAsk(link.peerId);
   }
 

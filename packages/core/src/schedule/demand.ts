@@ -15,6 +15,8 @@ export class Demand {
   /** Jobs that transfer now. */
   foregroundJobs = 0;
   backgroundJobs = 0;
+  /** How often a peer's place has come free: whoever waits for one looks again. */
+  placesFreed = 0;
 
   /** Whether work of this urgency must leave room for other work. */
   yields({ isForeground }: Urgency): boolean {

@@ -191,6 +191,7 @@ export class Fetcher implements Stage {
     else if (from === "origin") this.#origin.pieceStored(piece);
     else {
       this.#deps.peers.credit(from.peerId, now);
+      this.#deps.demand.placesFreed++;
       this.#swarm.proved(from.peerId);
       this.#origin.peerPieceStored(length, now);
     }

@@ -2,8 +2,9 @@
  * How jobs end: acknowledged by their user, cancelled, grown too old, or dropped because they were
  * volatile. What is published stays and is served; everything else of the job goes.
  *
- *   acknowledge: publish file after file ─▶ all done ─▶ acknowledged
- *                     └─ one fails ─▶ the verb fails, the job is as it was, published files stay
+ *   acknowledge: publish file after file, small ones side by side ─▶ all done ─▶ acknowledged
+ *           └─ one fails ─▶ none begins, those under way end ─▶ the verb fails, the job is as it
+ *                             was, published files stay
  *
  * Knows jobs, wall-clock ages and publication. Called by `JobTable`.
  */
@@ -84,21 +85,39 @@ export class JobEnds {
   proceed(job: Job, now: Millis): void {
     const verb = job.acknowledging;
     if (verb === undefined) return;
-    const index = job.files.findIndex((file) => file.isTransferred && !file.isPublished);
-    const file = job.files[index];
-    if (file === undefined) {
-      if (job.files.some((other) => !other.isTransferred && other.transfer !== undefined)) return;
-      job.acknowledging = undefined;
-      this.#end(job, { state: "acknowledged", ...verb }, now);
-    } else if (file.spec.toStream === true) {
-      file.isPublished = true;
-      this.proceed(job, now);
-    } else if (file.transfer === undefined) this.#parts.runner.openFile(job, index, now);
-    else if (file.transfer.phase === "transferred") this.#publish(job, file);
+    if (verb.error !== undefined) {
+      const isUnderWay = job.files.some(({ transfer }) => transfer?.isPublishing);
+      if (!isUnderWay) this.abort(job, verb.error, now);
+      return;
+    }
+    let underWay = 0;
+    for (const [index, file] of job.files.entries()) {
+      if (!file.isTransferred || file.isPublished) continue;
+      if (file.spec.toStream === true) file.isPublished = true;
+      else {
+        if (file.transfer === undefined) this.#parts.runner.openFile(job, index, now);
+        else if (file.transfer.phase === "transferred") this.#publish(job, file);
+        const isSmall = (file.length ?? Infinity) <= LIMITS.smallFileLengthMax;
+        if (++underWay >= LIMITS.smallFilesUnderWayMax || !isSmall) return;
+      }
+    }
+    if (underWay > 0) return;
+    if (job.files.some((file) => !file.isTransferred && file.transfer !== undefined)) return;
+    job.acknowledging = undefined;
+    this.#end(job, { state: "acknowledged", ...verb }, now);
   }
 
-  /** The acknowledgement under way, if any, has failed; that of a part leaves a suspended job. */
-  failed(job: Job, error: ErrorInfo, now: Millis): void {
+  /**
+   * A file has failed, and with it the acknowledgement under way, if any. The verb ends when nothing
+   * is being published any more: whoever hears of it finds in place what will be. Of several
+   * failures the first is told.
+   */
+  failed({ acknowledging }: Job, error: ErrorInfo): void {
+    if (acknowledging !== undefined) acknowledging.error ??= error;
+  }
+
+  /** The acknowledgement under way, if any, ends now; that of a part leaves a suspended job. */
+  abort(job: Job, error: ErrorInfo, now: Millis): void {
     const verb = job.acknowledging;
     if (verb === undefined) return;
     job.acknowledging = undefined;
@@ -144,7 +163,7 @@ export class JobEnds {
 
   #expire(job: Job, now: Millis): void {
     const error = errorInfo("ERR_JOB_TOO_OLD");
-    this.failed(job, error, now);
+    this.abort(job, error, now);
     const ticket = this.#parts.saves.newTicket();
     this.#end(job, { state: "cancelled", ticket, isPartial: false, error }, now);
   }

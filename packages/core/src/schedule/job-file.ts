@@ -25,6 +25,8 @@ export class JobFile {
   /** What was found out about the content; kept so that a resumed job need not ask again. */
   resolution: Resolution | undefined;
   transfer: Transfer | undefined;
+  /** It has failed beside an earlier file, and runs again when it is the first that is missing. */
+  waitsForTurn = false;
   /** Only for files that go to a stream. */
   sink: SinkDelivery | undefined;
   /** What an origin answered last, before the present transfer. */

@@ -1,7 +1,8 @@
 /**
- * Runs jobs: which of them may transfer now, which file is next, and what follows when a transfer
- * fails, the network goes away or nothing moves. The files of a job run strictly in order, and at
- * most `activeJobsMax` jobs at a time, by priority and then age (job-API reference, section 12).
+ * Runs jobs: which of them may transfer now, which files are next, and what follows when a transfer
+ * fails, the network goes away or nothing moves. The files of a job run in order, several at a time
+ * only while they are small (`nextFiles`), and at most `activeJobsMax` jobs at a time, by priority
+ * and then age (job-API reference, section 12).
  *
  *   queued ─place free─▶ connecting ─bytes─▶ transferring ─all there─▶ transferred
  *     ▲                        └───failed, blocked───▶ transientError ─too long─▶ error
@@ -22,6 +23,7 @@ import type { Job } from "./job.ts";
 import type { JobFile } from "./job-file.ts";
 import type { JobSaves } from "./job-saves.ts";
 import type { MachineDeps } from "./machine-deps.ts";
+import { hasEarlierFile, nextFiles } from "./next-files.ts";
 import type { TransferTable } from "./transfer-table.ts";
 
 /**
@@ -57,7 +59,7 @@ export class JobRunner {
     this.#deadline = Math.min(this.#deadline, this.#deadlineOf(job));
   }
 
-  /** Gives free places to queued jobs, and every running job its next file. */
+  /** Gives free places to queued jobs, and every running job its next files. */
   schedule(now: Millis): void {
     let places = this.#deps.settings.activeJobsMax;
     const queued: Job[] = [];
@@ -82,7 +84,7 @@ export class JobRunner {
     const { demand } = this.#deps;
     demand.foregroundJobs = active.filter((job) => job.isForeground).length;
     demand.backgroundJobs = active.length - demand.foregroundJobs;
-    for (const job of active) this.#runFile(job, now);
+    for (const job of active) this.#runFiles(job, now);
   }
 
   openFile(job: Job, fileIndex: number, now: Millis): void {
@@ -121,11 +123,15 @@ export class JobRunner {
     file.transferred(file.transfer, now);
     this.#deps.counters.add("shoal_files_downloaded_total");
     if (job.allTransferred) this.#allTransferred(job, now);
-    else if (now < (this.#filesSavedAt.get(job) ?? -Infinity) + FILES_SAVE_INTERVAL_MS) {
-      return this.#saves.changed(job, now);
-    }
-    this.#filesSavedAt.set(job, now);
+    else return this.#saveFiles(job, now);
     this.#saves.save(job, now);
+  }
+
+  /** The file is in its place; the end of the acknowledgement saves the whole job. */
+  filePublished(job: Job, file: JobFile, now: Millis): void {
+    file.isPublished = true;
+    file.seal();
+    this.#saveFiles(job, now);
   }
 
   fileFailed(
@@ -134,6 +140,12 @@ export class JobRunner {
     { error, transient }: { readonly error: ErrorInfo; readonly transient: boolean },
     now: Millis,
   ): void {
+    // Small files fail in their turn, as if each had been alone: those before it come first.
+    if (hasEarlierFile(job.files, file)) {
+      file.waitsForTurn = true;
+      file.transfer?.close("keep");
+      return;
+    }
     job.error = { ...error, fileIndex: job.files.indexOf(file) };
     file.resolution ??= file.transfer?.resolution;
     // A manifest or a stored state that proved wrong must not be believed again.
@@ -210,13 +222,20 @@ export class JobRunner {
     this.schedule(now);
   }
 
-  #runFile(job: Job, now: Millis): void {
-    const index = job.files.findIndex((file) => !file.isTransferred);
-    const file = job.files[index];
-    if (file === undefined) {
+  #runFiles(job: Job, now: Millis): void {
+    const { next, isDone } = nextFiles(job.files);
+    if (isDone) {
       this.#allTransferred(job, now);
       this.#saves.save(job, now);
-    } else if (file.transfer === undefined) this.openFile(job, index, now);
+    }
+    for (const index of next) this.openFile(job, index, now);
+  }
+
+  #saveFiles(job: Job, now: Millis): void {
+    const savedAt = this.#filesSavedAt.get(job) ?? -Infinity;
+    if (now < savedAt + FILES_SAVE_INTERVAL_MS) return this.#saves.changed(job, now);
+    this.#filesSavedAt.set(job, now);
+    this.#saves.save(job, now);
   }
 
   #allTransferred(job: Job, now: Millis): void {

@@ -216,23 +216,23 @@ export class JobTable {
     if (file === undefined || file.transfer !== transfer) return;
     this.#saves.changed(job, now);
     switch (report.type) {
+      case "resolved":
+        break;
       case "transferred":
         if (file.spec.toStream === true) this.sinks.pump(file, now);
         else this.#runner.fileTransferred(job, file, now);
         break;
       case "failed":
-        this.#ends.failed(job, report.error, now);
+        this.#ends.failed(job, report.error);
         this.#runner.fileFailed(job, file, report, now);
         break;
       case "published":
-        file.isPublished = true;
-        file.seal();
-        this.#saves.save(job, now);
+        this.#runner.filePublished(job, file, now);
         break;
       case "publishFailed":
         // Opened again, by the next acknowledge, it fetches what was damaged.
         if (report.error.code === "ERR_CONTENT_MISMATCH") transfer.close("keep");
-        this.#ends.failed(job, report.error, now);
+        this.#ends.failed(job, report.error);
         break;
       case "closed":
         file.closed(transfer, now);
@@ -259,7 +259,7 @@ export class JobTable {
 
   /** The store cannot keep jobs: no verb waits for it any longer, and none was created (R-DB-02). */
   storeFailed(error: ErrorInfo, now: Millis): void {
-    for (const job of this.#index.all()) this.#ends.failed(job, error, now);
+    for (const job of this.#index.all()) this.#ends.abort(job, error, now);
     for (const jobId of this.#unsaved) {
       const job = this.#index.get(jobId);
       if (job !== undefined) this.#ends.drop(job, now);

@@ -8,11 +8,20 @@ import type { JobError, JobRecord, JobValues } from "../job/record.ts";
 import { isActiveState, JOB_FACT_TABLE } from "../job/states.ts";
 import type { JobFact, JobState } from "../job/states.ts";
 import { errorInfo } from "../registry/errors.ts";
+import type { ErrorInfo } from "../registry/errors.ts";
 import type { Settings } from "../registry/settings.ts";
 import type { JobId, Millis, UnixMillis } from "../units.ts";
 import type { Urgency } from "./demand.ts";
 import { JobFile } from "./job-file.ts";
 import type { JobFacts, JobSnapshot, JobStateFields, JobSummary } from "./snapshot.ts";
+
+/** The verb `acknowledge` while it is under way. */
+interface Acknowledging {
+  readonly ticket: number;
+  readonly isPartial: boolean;
+  /** Why it is going to fail, once no file is being published any more. */
+  error?: ErrorInfo;
+}
 
 /** What never changes in a job's life. */
 type JobOrigin = Pick<
@@ -42,7 +51,7 @@ export class Job implements Urgency {
   /** It waits for its owner's `resume` after crashes of the agent (R-PROC-04). */
   isHeld = false;
   /** The verb `acknowledge` is under way; publication takes a while. */
-  acknowledging: { readonly ticket: number; readonly isPartial: boolean } | undefined;
+  acknowledging: Acknowledging | undefined;
   #state: JobState;
   #stateChanges = 0;
 
@@ -93,11 +102,15 @@ export class Job implements Urgency {
   }
 
   networkNeeds(): NetworkNeeds {
-    const open = this.files.filter((file) => !file.isTransferred);
+    const { files } = this;
     return {
       networkCosts: this.#networkCosts,
       allowsCellular: this.values.allowsCellular,
-      isLocal: open.every(({ spec }) => spec.url !== undefined && isLocalUrl(spec.url)),
+      // Seldom asked for, and not free.
+      get isLocal() {
+        const open = files.filter((file) => !file.isTransferred);
+        return open.every(({ spec }) => spec.url !== undefined && isLocalUrl(spec.url));
+      },
     };
   }
 

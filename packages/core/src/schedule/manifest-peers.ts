@@ -5,16 +5,20 @@
  */
 import type { ContentId, Millis, PeerId, RequestId } from "../units.ts";
 import type { MachineDeps } from "./machine-deps.ts";
+import type { Link } from "./peer-link.ts";
+import type { PeerEvent } from "./stage.ts";
 
 /** Peers asked for one manifest at a time; beyond it the one asked first is given up. */
 const ASKED_MAX = 4;
+
+type Refusal = Extract<PeerEvent, { type: "requestRefused" }>;
 
 export class ManifestPeers {
   readonly #deps: MachineDeps;
   readonly #contentId: ContentId | undefined;
   /** The peers asked now, by request, the latest last. */
-  readonly #asked = new Map<RequestId, PeerId>();
-  readonly #candidates = new Set<PeerId>();
+  readonly #asked = new Map<RequestId, Link>();
+  readonly #candidates = new Set<Link>();
   #askAgainAt: Millis = Infinity;
 
   /** Without a content id nobody is asked. */
@@ -33,52 +37,91 @@ export class ManifestPeers {
   }
 
   /** The peer holds some of the content, and so has its manifest. */
-  offered(peerId: PeerId): void {
-    if (![...this.#asked.values()].includes(peerId)) this.#candidates.add(peerId);
+  offered(link: Link): void {
+    if (![...this.#asked.values()].includes(link)) this.#candidates.add(link);
   }
 
   gone(peerId: PeerId): void {
-    this.#candidates.delete(peerId);
-    for (const [requestId, asked] of this.#asked) {
-      if (asked === peerId) this.#asked.delete(requestId);
+    for (const link of this.#candidates) if (link.peerId === peerId) this.#drop(link);
+    for (const [requestId, link] of this.#asked) {
+      if (link.peerId === peerId) this.#end(requestId);
     }
   }
 
   /** The request is over; returns who was asked. */
   answered(requestId: RequestId): PeerId | undefined {
-    const peerId = this.#asked.get(requestId);
-    this.#asked.delete(requestId);
-    return peerId;
+    return this.#end(requestId)?.peerId;
   }
 
-  /** Asks the next, if it is time. */
+  /** A peer that has too much to do for now is asked once more, after the others. */
+  refused({ requestId, reason }: Refusal, now: Millis): void {
+    const link = this.#end(requestId);
+    if (link === undefined || reason !== "busy") return;
+    link.manifests.refused(now);
+    this.#candidates.add(link);
+  }
+
+  /** Asks the next that has a place, if it is time. */
   ask(now: Millis): void {
-    const [peerId] = this.#candidates;
     const contentId = this.#contentId;
-    if (contentId === undefined || peerId === undefined) return;
-    if (this.#asked.size > 0 && now < this.#askAgainAt) return;
+    if (contentId === undefined || now < this.#dueAt) return;
+    const candidates = [...this.#candidates];
+    const link = candidates.find((each) => each.manifests.readyAt(each) <= now);
+    for (const each of candidates) {
+      if (link === undefined) each.manifests.wait(this);
+      else each.manifests.leave(this);
+    }
+    if (link === undefined) return;
     const { outbox, settings } = this.#deps;
-    this.#candidates.delete(peerId);
-    const [oldest] = this.#asked;
-    if (oldest !== undefined && this.#asked.size >= ASKED_MAX) {
-      this.#asked.delete(oldest[0]);
-      outbox.swarm({ type: "cancelRequest", requestId: oldest[0], peerId: oldest[1] });
-    }
+    this.#drop(link);
+    const [oldest] = this.#asked.keys();
+    if (oldest !== undefined && this.#asked.size >= ASKED_MAX) this.#cancel(oldest);
     const requestId = outbox.nextRequestId();
-    this.#asked.set(requestId, peerId);
+    this.#asked.set(requestId, link);
+    link.manifests.begun();
     this.#askAgainAt = now + settings.stallTimeoutMs;
-    outbox.swarm({ type: "requestManifest", peerId, requestId, contentId });
+    outbox.swarm({ type: "requestManifest", peerId: link.peerId, requestId, contentId });
   }
 
-  /** When `ask` may have somebody to ask. */
+  /** When `ask` has somebody to ask, unless other transfers take the places. */
   pollDeadline(): Millis {
-    return this.#candidates.size > 0 ? this.#askAgainAt : Infinity;
+    if (this.#contentId === undefined) return Infinity;
+    const dueAt = this.#dueAt;
+    let readyAt = Infinity;
+    for (const link of this.#candidates) {
+      readyAt = Math.min(readyAt, link.manifests.readyAt(link));
+      if (readyAt <= dueAt) break;
+    }
+    return Math.max(dueAt, readyAt);
   }
 
+  /** Asks nobody any more. */
   cancelAll(): void {
-    for (const [requestId, peerId] of this.#asked) {
-      this.#deps.outbox.swarm({ type: "cancelRequest", peerId, requestId });
-    }
-    this.#asked.clear();
+    for (const requestId of this.#asked.keys()) this.#cancel(requestId);
+    for (const link of this.#candidates) this.#drop(link);
+  }
+
+  get #dueAt(): Millis {
+    return this.#asked.size > 0 ? this.#askAgainAt : 0;
+  }
+
+  #drop(link: Link): void {
+    this.#candidates.delete(link);
+    link.manifests.leave(this);
+  }
+
+  #cancel(requestId: RequestId): void {
+    const peerId = this.#end(requestId)?.peerId;
+    if (peerId === undefined) return;
+    this.#deps.outbox.swarm({ type: "cancelRequest", peerId, requestId });
+  }
+
+  #end(requestId: RequestId): Link | undefined {
+    const link = this.#asked.get(requestId);
+    this.#asked.delete(requestId);
+    if (link === undefined) return undefined;
+    link.manifests.ended();
+    this.#deps.demand.placesFreed++;
+    return link;
   }
 }

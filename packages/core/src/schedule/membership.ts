@@ -146,6 +146,9 @@ export class Membership {
     // What is wanted and served follows from the transfers' states, and those rarely change.
     const { moves } = this.#transfers;
     if (moves === this.#settledMoves) return;
+    // A content that is not wanted any more has moved, unless policy has.
+    const moved = this.#transfers.takeMoved();
+    const mayLeave = this.#settledMoves < 0 ? this.#joined : moved;
     this.#settledMoves = moves;
     const wanted = this.#wanted;
     // Kept as it is where at most one is wanted, and it is the same as before: that is usual.
@@ -159,10 +162,10 @@ export class Membership {
       if (!this.#introduced.has(transfer)) this.#introduce(transfer, contentId, now);
     }
     if (count === 0 && wanted.size > 0) wanted.clear();
-    for (const contentId of this.#joined) {
+    for (const contentId of mayLeave) {
       // Complete contents stay joined, so that nobody takes a seed for one that has left.
       if (wanted.has(contentId) || this.#largestServed(contentId) !== undefined) continue;
-      this.#joined.delete(contentId);
+      if (!this.#joined.delete(contentId)) continue;
       this.#presence.left(contentId);
       for (const peerId of this.#peers.links.keys()) {
         this.#outbox.swarm({ type: "sendLeave", peerId, contentId });

@@ -7,6 +7,7 @@
 import type { Millis, PeerId } from "../units.ts";
 import type { PeerClass } from "../policy/peer-class.ts";
 import type { Proximity } from "../policy/proximity.ts";
+import { ManifestPlaces } from "./manifest-places.ts";
 import { RateMeter } from "./pace.ts";
 import { TrafficMeter } from "./traffic-meter.ts";
 
@@ -21,12 +22,14 @@ export interface Link {
   readonly slot: number;
   /** Requests the peer accepts at a time. */
   readonly requestsMax: number;
-  /** Requests of ours, of all transfers, not yet answered. */
+  /** Requests of ours for pieces, of all transfers, not yet answered. */
   outstanding: number;
   /** Those of them that leave room for others: at most one, which takes nobody's place. */
   yielding: number;
   /** It owes all that it may, or did a moment ago: the next requests wait to be made together. */
   isFull: boolean;
+  /** Those for manifests, which `outstanding` does not count. */
+  readonly manifests: ManifestPlaces;
   /** Pieces it has delivered that the store has not judged yet. */
   unverified: number;
   /** Verified pieces since connection or the last offence; ends probation (R-SCH-06). */
@@ -66,6 +69,7 @@ export function newLink(
     outstanding: 0,
     yielding: 0,
     isFull: false,
+    manifests: new ManifestPlaces(),
     unverified: 0,
     goodPieces: 0,
     busyUntil: 0,

@@ -50,8 +50,9 @@ export interface PeerRequestsOptions {
 /** R-SCH-02: a piece may take this many times as long as expected. */
 const LATENESS_FACTOR = 8;
 const RATE_ASSUMED_BYTES_PER_SEC = MiB;
-/** How soon to look again at peers that other transfers keep busy. */
+/** How soon to look again at peers that other transfers keep busy, and when one has a place. */
 const RECHECK_MS = 100;
+const FREED_RECHECK_MS = 5;
 /** How soon to look again whether the pace allows more. */
 const PACE_RECHECK_MS = 500;
 
@@ -69,6 +70,8 @@ export class PeerRequests {
   /** A lower bound of all deadlines and ends of busy times; exact after `handleTimeout`. */
   #deadline: Millis = Infinity;
   #turn = 0;
+  /** Since when others have the places that it would ask for, and how many had come free by then. */
+  #waiting: { readonly at: Millis; readonly placesFreed: number } | undefined;
 
   constructor(
     deps: PeerRequestsDeps,
@@ -234,11 +237,15 @@ export class PeerRequests {
   }
 
   pollDeadline(): Millis {
-    return Math.min(this.#deadline, this.gateway.pollDeadline());
+    const deadline = Math.min(this.#deadline, this.gateway.pollDeadline());
+    if (this.#waiting === undefined) return deadline;
+    const isFreed = this.#waiting.placesFreed !== this.#deps.demand.placesFreed;
+    return isFreed ? Math.min(deadline, this.#waiting.at + FREED_RECHECK_MS) : deadline;
   }
 
   /** Gives up on pieces that are late (R-SCH-02); their peers are snubbed for a while. */
   handleTimeout(now: Millis): void {
+    this.#waiting = undefined;
     if (now < this.#deadline) return;
     this.#deadline = Infinity;
     for (const { busyUntil } of this.#links.values()) {
@@ -259,18 +266,22 @@ export class PeerRequests {
 
   /** What other transfers keep busy or made busy comes free without any event here: look again. */
   #watchSharedPeers(now: Millis): void {
+    this.#waiting = undefined;
     if (this.#ledger.picker.freeCount === 0) return;
     let owed = 0;
     for (const link of this.#links.values()) {
       // Of most there is nothing to say, so the picker is asked about few.
-      if (owedBy(link) === 0 && link.busyUntil <= now && !isOnProbation(link)) continue;
+      const taken = owedBy(link) + link.manifests.asked;
+      if (taken === 0 && link.busyUntil <= now && !isOnProbation(link)) continue;
       if (!this.#ledger.picker.interesting(link.slot)) continue;
-      owed += owedBy(link);
+      owed += taken;
       if (isOnProbation(link) && isCrowded(this.#deps.peers.linksAt(link.address))) owed++;
       if (link.busyUntil > now) this.#deadline = Math.min(this.#deadline, link.busyUntil);
     }
     const ownOwed = this.#requests.size + this.#ledger.storingCount;
-    if (owed > ownOwed) this.#deadline = Math.min(this.#deadline, now + RECHECK_MS);
+    if (owed <= ownOwed) return;
+    this.#deadline = Math.min(this.#deadline, now + RECHECK_MS);
+    this.#waiting = { at: now, placesFreed: this.#deps.demand.placesFreed };
   }
 
   #askNext(link: Link, now: Millis): boolean {
@@ -370,6 +381,7 @@ export class PeerRequests {
   #forget(request: PeerRequest): void {
     this.#requests.delete(request.requestId);
     request.link.outstanding--;
+    this.#deps.demand.placesFreed++;
     if (request.yields) request.link.yielding--;
     if (request.isRemote) this.gateway.ended();
     this.#shares.ended(request.requestId);

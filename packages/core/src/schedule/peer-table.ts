@@ -297,12 +297,13 @@ export class PeerTable implements BanList {
   hasRoom(link: Link, pieceLength: number, now: Millis, yields: boolean): boolean {
     if (now < link.busyUntil || (yields && link.yielding > 0)) return false;
     if (isOnProbation(link)) return owedBy(link) === 0 && !isCrowded(this.linksAt(link.address));
-    if (yields) return link.outstanding < link.requestsMax;
+    const requestsMax = link.requestsMax - link.manifests.kept;
+    if (yields) return link.outstanding < requestsMax;
     const { inFlightPerPeerMax } = this.#deps.settings;
     const asked = link.outstanding - link.yielding;
     const rate = link.received.rateBytesPerSec(now);
     const byRate = DEPTH_MIN + Math.ceil((rate * PIPELINE_MS) / 1_000 / pieceLength);
-    const depthMax = Math.min(link.requestsMax - link.yielding, inFlightPerPeerMax);
+    const depthMax = Math.min(requestsMax - link.yielding, inFlightPerPeerMax);
     return takesMore(link, asked, Math.min(depthMax, byRate));
   }
 

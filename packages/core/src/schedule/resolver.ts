@@ -72,11 +72,15 @@ export class Resolver implements Stage {
 
   peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
     if (event.type === "peerBitfield") {
-      this.#peers.offered(link.peerId);
+      this.#peers.offered(link);
       this.#askPeer(now);
     } else if (event.type === "peerManifest") {
       this.#peerManifest(event.requestId, event.bytes, now);
-    } else if (event.type === "requestRefused") this.#peerRefused(event.requestId, now);
+    } else if (event.type === "requestRefused") {
+      this.#peers.refused(event, now);
+      this.#askPeer(now);
+      this.#checkHopeless(now);
+    }
     return true;
   }
 
@@ -142,12 +146,6 @@ export class Resolver implements Stage {
     const peerId = this.#peers.answered(requestId);
     if (peerId === undefined || this.outcome !== undefined) return;
     if (!this.#acceptPinned(bytes)) this.#deps.peers.offended(peerId, "corruptManifest", now);
-    this.#askPeer(now);
-    this.#checkHopeless(now);
-  }
-
-  #peerRefused(requestId: RequestId, now: Millis): void {
-    this.#peers.answered(requestId);
     this.#askPeer(now);
     this.#checkHopeless(now);
   }

@@ -41,6 +41,8 @@ export interface TransferOptions {
 
 /** What the scheduler has to know; at most one is pending. */
 export type TransferReport =
+  /** What the content is has become known, its length above all. */
+  | { readonly type: "resolved" }
   | { readonly type: "transferred" }
   | { readonly type: "failed"; readonly error: ErrorInfo; readonly transient: boolean }
   | { readonly type: "published" }

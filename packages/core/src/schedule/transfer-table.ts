@@ -27,14 +27,16 @@ export class TransferTable {
   readonly #byContent = new Map<ContentId, readonly Transfer[]>();
   /** Under what each transfer is found there. */
   readonly #contentOf = new Map<Transfer, ContentId>();
-  /** Those with work to do or things to report; contents that are merely served are left alone. */
+  /** Those with work to do or things to report; contents that are merely there are left alone. */
   readonly #working = new Set<Transfer>();
+  /** Contents with a transfer that has moved. */
+  #moved = new Set<ContentId>();
   #lastId: TransferId = 0;
   #moves = 0;
   #reportedAt = 0;
 
   constructor(deps: MachineDeps) {
-    this.#deps = { ...deps, transferMoved: (transfer) => this.#moved(transfer) };
+    this.#deps = { ...deps, transferMoved: (transfer) => this.#note(transfer) };
   }
 
   /** How often a transfer has changed its state or its content: the same number, the same states. */
@@ -42,26 +44,33 @@ export class TransferTable {
     return this.#moves;
   }
 
+  /** Contents whose transfers, of which there may be none left, have moved since the last call. */
+  takeMoved(): ReadonlySet<ContentId> {
+    const moved = this.#moved;
+    this.#moved = new Set();
+    return moved;
+  }
+
   open(options: Omit<TransferOptions, "transferId">, now: Millis): Transfer {
     const transferId = ++this.#lastId;
     const transfer = new Transfer(this.#deps, { ...options, transferId }, now);
     this.#transfers.set(transferId, transfer);
     this.#working.add(transfer);
-    this.#moved(transfer);
+    this.#note(transfer);
     return transfer;
   }
 
   remove(transfer: Transfer): void {
     this.#transfers.delete(transfer.transferId);
     this.#working.delete(transfer);
-    this.#moved(transfer);
+    this.#note(transfer);
   }
 
   working(): Iterable<Transfer> {
     return this.#working;
   }
 
-  /** To be called when a transfer may have reached, or left, the state of merely being served. */
+  /** To be called when a transfer may have reached, or left, the state of merely being there. */
   noteState(transfer: Transfer): void {
     if (!this.#transfers.has(transfer.transferId)) return;
     if (transfer.isIdle) this.#working.delete(transfer);
@@ -151,11 +160,13 @@ export class TransferTable {
   }
 
   /** Finds the transfer under the content it has now; one that is not in the table, nowhere. */
-  #moved(transfer: Transfer): void {
+  #note(transfer: Transfer): void {
     this.#moves++;
     const before = this.#contentOf.get(transfer);
     const isHere = this.#transfers.has(transfer.transferId);
+    if (isHere && !transfer.isIdle) this.#working.add(transfer);
     const contentId = isHere ? transfer.contentId : undefined;
+    for (const each of [before, contentId]) if (each !== undefined) this.#moved.add(each);
     if (contentId === before) return;
     if (before !== undefined) {
       const others = this.of(before).filter((other) => other !== transfer);

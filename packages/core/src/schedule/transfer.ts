@@ -122,9 +122,15 @@ export class Transfer {
     return this.#resolution?.layout.contentLength ?? 0;
   }
 
-  /** Published, nothing to report: only peers' requests concern it. */
+  /** The store has been told to put the file in its place, and has not answered. */
+  get isPublishing(): boolean {
+    return this.#state.name === "publishing";
+  }
+
+  /** All there, nothing to report: only peers' requests and verbs concern it. */
   get isIdle(): boolean {
-    return this.#state.name === "published" && this.#report === undefined;
+    const { name } = this.#state;
+    return (name === "complete" || name === "published") && this.#report === undefined;
   }
 
   get memberCount(): number {
@@ -293,6 +299,7 @@ export class Transfer {
   #open(now: Millis): void {
     if (this.#resolution === undefined || this.#job === undefined) return;
     this.#enter({ name: "opening" });
+    this.#report = { type: "resolved" };
     this.#isOpen = true;
     const onceKey = `once ${this.#deps.wallClock.at(now)} ${this.transferId}`;
     const spec = openSpec(this.#resolution, { ...this.#job, onceKey });

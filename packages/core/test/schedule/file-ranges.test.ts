@@ -123,9 +123,11 @@ describe("a file of which ranges are wanted", () => {
     h.open(pieces(""));
     h.verify();
     h.verb("acknowledge");
-    h.send({ type: "contentPublished", transferId: h.takeOne("publishContent").transferId });
+    const [first = NaN, transferId = NaN] = h
+      .take("publishContent")
+      .map((command) => command.transferId);
+    h.send({ type: "contentPublished", transferId: first });
     const failed = { code: "ERR_DISK_IO", message: "" } as const;
-    const { transferId } = h.takeOne("publishContent");
     h.send({ type: "publishFailed", transferId, error: failed });
     expect(h.job?.files.map(({ phase }) => phase)).toEqual(["published", "transferred"]);
     const ranges = [{ offset: 0, length: 1 }];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { LIMITS, PieceSet } from "@shoal/core";
 import { fetching, Harness, JOB_ID, manifestOf, pieces, request } from "./harness.ts";
 
 describe("the life of a job", () => {
@@ -134,17 +135,19 @@ describe("the life of a job", () => {
     expect(h.job).toMatchObject({ state: "error", error });
   });
 
-  test("files of one job are fetched strictly in order", () => {
+  test("files of one job are fetched strictly in order, unless they are small", () => {
     const h = new Harness();
     const { files, ...rest } = request();
     const second = { ...files[0], destination: "/tmp/second" };
     h.create({ ...rest, files: [...files, second] });
     const probe = h.takeOne("probeOrigin");
     const { requestId, transferId } = probe;
-    const event = { requestId, transferId, length: 0, validator: {}, acceptsRanges: true } as const;
-    h.send({ type: "originProbed", ...event });
+    const event = { requestId, transferId, validator: {}, acceptsRanges: true } as const;
+    h.send({ type: "originProbed", ...event, length: LIMITS.smallFileLengthMax + 1 });
     expect(h.take("probeOrigin")).toEqual([]);
-    h.open(pieces(""));
+    const [open] = h.take("openContent");
+    const have = PieceSet.full(open?.spec.layout.pieceCount ?? 0).toBytes();
+    h.send({ type: "contentOpened", transferId, have });
     h.send({ type: "contentVerified", transferId });
     expect(h.take("probeOrigin")).toHaveLength(1);
   });

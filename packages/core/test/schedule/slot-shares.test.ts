@@ -1,6 +1,7 @@
 /** Shares of what one transfer asks of peers: by address, and of peers without proof. */
 import { MiB, resolveSettings } from "@shoal/core";
 import { describe, expect, test } from "vitest";
+import { ManifestPlaces } from "../../src/schedule/manifest-places.ts";
 import { RateMeter } from "../../src/schedule/pace.ts";
 import type { Link } from "../../src/schedule/peer-link.ts";
 import { TrafficMeter } from "../../src/schedule/traffic-meter.ts";
@@ -18,6 +19,7 @@ function linkOf(peerId: string, drawn: string): Link {
     outstanding: 0,
     yielding: 0,
     isFull: false,
+    manifests: new ManifestPlaces(),
     unverified: 0,
     goodPieces: drawn.endsWith("!") ? 2 : 0,
     busyUntil: 0,
