@@ -10,8 +10,8 @@
  * twice.
  *
  * Cost: a frame is one cipher and one memory block per part. libp2p's own code makes OpenSSL's key
- * anew for every frame and leaves the blocks to the garbage collector; measured, each is about a
- * quarter of all processor time. Here there is one key per direction, and `giveBack` frees blocks.
+ * anew for every frame, a tenth of its processor time as measured, and leaves the blocks to the
+ * garbage collector, a third. Here there is one key per direction, and `giveBack` frees blocks.
  * Knows bytes. Used by Noise connections.
  */
 import { createCipheriv, createDecipheriv, createSecretKey } from "node:crypto";
