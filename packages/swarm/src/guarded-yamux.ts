@@ -14,11 +14,10 @@
 import type { Stream, StreamMuxerFactory } from "@libp2p/interface";
 import { yamux } from "@libp2p/yamux";
 import type { YamuxMuxerInit } from "@libp2p/yamux";
-import { NoiseConnection } from "./noise-connection.ts";
 import { PartwiseDecoder } from "./partwise-decoder.ts";
 import type { BufferHolder, PeerBuffers } from "./peer-buffers.ts";
 import { isReadAtOnce } from "./read-ahead.ts";
-import { TlsConnection } from "./tls-connection.ts";
+import { SocketConnection } from "./socket-connection.ts";
 
 /** What is used of a yamux muxer beyond its interface. */
 interface YamuxInternals {
@@ -45,8 +44,7 @@ export function guardedYamux(init: YamuxMuxerInit, buffers: PeerBuffers): () => 
       if (typeof internals.decoder?.emitFrames === "function") {
         const keeps = (id: number): boolean => !isReadAtOnce(streamOf(muxer.streams, id));
         internals.decoder = new PartwiseDecoder(keeps);
-        if (connection instanceof TlsConnection || connection instanceof NoiseConnection)
-          connection.lendBytes();
+        if (connection instanceof SocketConnection) connection.lendBytes();
       }
       const end = (reason: string): void => {
         const error = new Error(reason);

@@ -21,7 +21,7 @@ import type { ConnectionEncrypter, MessageStream } from "@libp2p/interface";
 import type { SecureConnectionOptions, SecuredConnection } from "@libp2p/interface";
 import { assert } from "@shoal/core";
 import { NoiseConnection } from "./noise-connection.ts";
-import type { SocketOwner } from "./tls-connection.ts";
+import type { SocketOwner } from "./socket-connection.ts";
 
 /** The handshake's name among strangers. */
 export const NOISE_PROTOCOL = "/noise";

@@ -22,7 +22,7 @@ import { channelProof, isChannelProof, PROOF_LENGTH } from "./group-proof.ts";
 import { peerIdOfCertificate } from "./tls-certificate.ts";
 import type { TlsIdentity } from "./tls-certificate.ts";
 import { TlsConnection } from "./tls-connection.ts";
-import type { SocketOwner } from "./tls-connection.ts";
+import type { SocketOwner } from "./socket-connection.ts";
 
 /** The handshake's name among strangers. */
 export const TLS_PROTOCOL = "/tls/1.0.0";

@@ -36,6 +36,9 @@ async function withStranger(isDialler: boolean): Promise<[TestSwarm, RawPeer]> {
   return [a, peer];
 }
 
+/** The stranger's ciphers are slow. */
+const PATIENT = { timeout: 10_000 };
+
 test.each([true, false])(
   "moves pieces to and from libp2p's own Noise; it dials: %s",
   async (isDialler) => {
@@ -69,7 +72,7 @@ test.each([true, false])(
           received.set(frame.id, [...(received.get(frame.id) ?? []), Buffer.from(frame.bytes)]);
         }
         return [...received.values()].flat().reduce((sum, { length }) => sum + length, 0);
-      })
+      }, PATIENT)
       .toBe(pieces * MiB);
     for (const [id, parts] of received) {
       expect(Buffer.compare(Buffer.concat(parts), someBytes(MiB, id))).toBe(0);
