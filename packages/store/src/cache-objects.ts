@@ -21,6 +21,8 @@ import { statComplete } from "./shared-content.ts";
 const { O_NOFOLLOW, O_RDONLY, O_RDWR } = fs.constants;
 const FAN_OUT = /^[0-9a-f]{2}$/;
 const OBJECT = /^[0-9a-f]{64}(\.part)?$/;
+/** With these a file system says that it never shares blocks, or not with the cache's. */
+const UNSHARED = new Set(["ENOTSUP", "EOPNOTSUPP", "EXDEV", "ENOTTY", "ENOSYS"]);
 
 export interface CopySource {
   readonly contentId: ContentId;
@@ -31,6 +33,8 @@ export interface CopySource {
 export class CacheObjects {
   readonly #disk: Disk;
   readonly #directory: string;
+  /** The device of files that lately could not share blocks with copies: nobody asks it again. */
+  #unsharedDevice: bigint | undefined;
 
   /** `directory` exists and belongs to the store. */
   constructor(disk: Disk, directory: string) {
@@ -55,6 +59,11 @@ export class CacheObjects {
     const target = this.pathOf(contentId);
     const temporary = `${target}.part`;
     const disk = this.#disk;
+    const source = statComplete(disk, path, length);
+    if (source === undefined) throw new ShoalError("ERR_FILE_UNREADABLE", path);
+    if (mustShare && source.dev === this.#unsharedDevice) {
+      throw new ShoalError("ERR_DISK_IO", `${path} cannot share its blocks`);
+    }
     fs.mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
     // Names that lead elsewhere are not followed (R-CACHE-05).
     if (!disk.lstat(dirname(target)).isDirectory()) {
@@ -62,9 +71,6 @@ export class CacheObjects {
     }
     this.#remove(temporary);
     try {
-      if (statComplete(disk, path, length) === undefined) {
-        throw new ShoalError("ERR_FILE_UNREADABLE", path);
-      }
       await disk.copy(path, temporary, mustShare);
       await this.#finish(temporary, length);
       disk.rename(temporary, target);
@@ -73,6 +79,8 @@ export class CacheObjects {
       if (stats === undefined) throw new ShoalError("ERR_DISK_IO", target);
       return stampOf(stats);
     } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      if (mustShare && UNSHARED.has(String(code))) this.#unsharedDevice = source.dev;
       this.#remove(temporary);
       throw error;
     }

@@ -320,6 +320,19 @@ test("makes no copy by default where blocks cannot be shared", async () => {
   expect(world.objects()).toEqual([]);
 });
 
+test("asks a file system once whether blocks can be shared", async () => {
+  const world = new World();
+  let asked = 0;
+  const refuse = (): Promise<void> => {
+    asked++;
+    return Promise.reject(Object.assign(new Error("not supported"), { code: "ENOTSUP" }));
+  };
+  const run = await world.open({ cacheCopies: 1 }, { copy: refuse });
+  for (const name of ["f", "g"]) await run.publish(make(), name);
+  expect(asked).toBe(1);
+  expect(world.objects()).toEqual([]);
+});
+
 test("keeps a copy that is right when the file it was made of is read and is wrong (R-CACHE-02)", async () => {
   const world = new World();
   const before = await world.open();

@@ -310,6 +310,10 @@ assert(
   "one peer's share of requests cannot exceed the total",
 );
 assert(
+  LIMITS.manifestsPerPeerMax < LIMITS.requestsPerPeerMax,
+  "manifests must leave places for pieces",
+);
+assert(
   LIMITS.announcementAsksPerMinMax < LIMITS.notFoundPerMinMax,
   "whoever asks for announcements in vain must not count as a flood",
 );
