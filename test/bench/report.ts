@@ -119,6 +119,7 @@ machine's and move with whatever else it does. What can be compared are the rati
 take turns (A B C A B C), after a round that does not count, and every figure is a median.
 
 - Each end is a process of its own, which reads from and writes to the same file system.
+- Shoal's processes run what is installed, bundled JavaScript; contenders are as Debian and npm have them.
 - Everybody verifies every piece, but for plain HTTP, where curl and aria2 verify nothing and Shoal
   does as it is told. BitTorrent programs speak TCP without encryption; Shoal always encrypts.
 - Shoal syncs what it writes, as it always does; its time ends with the file synced and in its place.

@@ -77,7 +77,7 @@ export function packDeb(tree: string, options: DebOptions): string {
 
 /** Small enough to be read twice; `#!` starts the Node that comes along, with its flags. */
 const COMMAND = `#!/bin/sh
-exec /usr/lib/shoal/node --max-semi-space-size=2 --v8-pool-size=1 --expose-gc /usr/lib/shoal/app/main.js "$@"
+exec /usr/lib/shoal/node --max-semi-space-size=2 --efficiency-mode --expose-gc /usr/lib/shoal/app/main.js "$@"
 `;
 
 function agentManifest(): string {

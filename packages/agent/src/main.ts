@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2 --v8-pool-size=1 --expose-gc
+#!/usr/bin/env -S node --max-semi-space-size=2 --efficiency-mode --expose-gc
 /**
  * The `shoal` command. Checks the version of Node before anything else is loaded (R-PROC-07): on an
  * older one the peer connections would fail with a misleading error. Imports nothing statically.

@@ -58,9 +58,10 @@ export class Announcer {
     this.#options = options;
   }
 
-  /** Whether anybody wants to know. */
+  /** Whether anybody wants to know: those that hold everything do not. */
   get isHeard(): boolean {
-    return this.#interested.size > 0;
+    for (const peerId of this.#interested) if (!this.#isSeed(peerId)) return true;
+    return false;
   }
 
   /** The peer takes part; it has been told all we hold up to now. */
@@ -140,15 +141,15 @@ export class Announcer {
 
   /** Members that lack something. */
   #wanting(): PeerId[] {
-    const { ledger, peers } = this.#parts;
-    const { pieceCount } = ledger.layout;
     const wanting: PeerId[] = [];
-    for (const peerId of this.#interested) {
-      const link = peers?.links.get(peerId);
-      const isSeed = link !== undefined && ledger.picker.sourceCount(link.slot) === pieceCount;
-      if (!isSeed) wanting.push(peerId);
-    }
+    for (const peerId of this.#interested) if (!this.#isSeed(peerId)) wanting.push(peerId);
     return wanting;
+  }
+
+  #isSeed(peerId: PeerId): boolean {
+    const { ledger, peers } = this.#parts;
+    const link = peers?.links.get(peerId);
+    return link !== undefined && ledger.picker.sourceCount(link.slot) === ledger.layout.pieceCount;
   }
 
   /**

@@ -44,6 +44,9 @@ export class Fetcher implements Stage {
   #isStarted = false;
   #status: FetchStatus = { name: "fetching" };
 
+  /** Somebody waits for what is stored to be committed: peers, or a stream. */
+  readonly #isAwaited = (): boolean => this.#options.isStreamed || this.#announcer.isHeard;
+
   constructor(deps: MachineDeps, options: FetcherOptions, now: Millis) {
     this.#deps = deps;
     this.#options = options;
@@ -265,11 +268,6 @@ export class Fetcher implements Stage {
 
   checkInvariants(): void {
     this.#ledger.checkInvariants();
-  }
-
-  /** Somebody waits for what is stored to be committed: peers, or a stream. */
-  get #isAwaited(): boolean {
-    return this.#options.isStreamed || this.#announcer.isHeard;
   }
 
   #member(link: Link, now: Millis): void {

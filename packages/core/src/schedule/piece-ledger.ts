@@ -171,17 +171,17 @@ export class PieceLedger {
     this.record.forget(piece);
   }
 
-  /** Asks for a sync when it is time. `shared`: peers wait to hear of the pieces. */
-  sync(now: Millis, shared: boolean): void {
-    if (this.#commitUnderWay || now < this.#syncAt(shared)) return;
+  /** Asks for a sync when it is time. `isAwaited`: somebody waits to hear of the pieces. */
+  sync(now: Millis, isAwaited: () => boolean): void {
+    if (this.#commitUnderWay || now < this.#syncAt(isAwaited)) return;
     this.#commitUnderWay = true;
     this.#unsyncedBytes = 0;
     this.#unsyncedSince = undefined;
     this.#deps.outbox.store({ type: "commitPieces", transferId: this.#transferId });
   }
 
-  pollDeadline(shared: boolean): Millis {
-    return this.#commitUnderWay ? Infinity : this.#syncAt(shared);
+  pollDeadline(isAwaited: () => boolean): Millis {
+    return this.#commitUnderWay ? Infinity : this.#syncAt(isAwaited);
   }
 
   /** Gives back the budget of pieces the store will never answer for. */
@@ -200,12 +200,14 @@ export class PieceLedger {
     }
   }
 
-  #syncAt(shared: boolean): Millis {
+  #syncAt(isAwaited: () => boolean): Millis {
     if (this.#unsyncedSince === undefined) return Infinity;
     const { settings } = this.#deps;
     const isLast = this.#storedCount === this.layout.pieceCount;
+    if (isLast) return 0;
+    const shared = isAwaited();
     const bytesMax = shared ? settings.sharedSyncBytesMax : settings.syncBytesMax;
-    if (isLast || this.#unsyncedBytes >= bytesMax) return 0;
+    if (this.#unsyncedBytes >= bytesMax) return 0;
     return this.#unsyncedSince + (shared ? settings.sharedSyncDelayMs : settings.syncDelayMs);
   }
 
