@@ -1,4 +1,4 @@
-/** Requests to a peer that is kept busy are made several at a time. */
+/** What is done for many pieces at a time: requests to a peer that is kept busy, and commits. */
 import { expect, test } from "vitest";
 import { PieceSet } from "@shoal/core";
 import { fetching } from "./harness.ts";
@@ -30,4 +30,27 @@ test("a fast peer that owes all it may is asked again once half of it has been a
 
 test("a peer that takes two requests at a time is asked after every answer", () => {
   expect(requestsAfterEachAnswer(2).slice(100, 104)).toEqual([1, 1, 1, 1]);
+});
+
+test.each([
+  ["a seed alone", 0, false],
+  ["a peer that lacks pieces", 1, true],
+])("while %s listens, pieces wait for a commit, or do not", (_, leechers, isCommitted) => {
+  const count = 64;
+  const { h, contentId } = fetching(new PieceSet(count), {
+    url: undefined,
+    settings: { syncDelayMs: 2_000 },
+  });
+  const connect = (peerId: string, host: string, have: PieceSet): void => {
+    h.send({ type: "peerConnected", peerId, host, requestsMax: 8 });
+    h.send({ type: "peerJoined", peerId, contentId });
+    h.bitfield(peerId, contentId, have);
+  };
+  // The one that gave the manifest had nothing else.
+  h.send({ type: "peerDisconnected", peerId: "giver", reason: "gone" });
+  connect("seed", "10.0.0.5", PieceSet.full(count));
+  if (leechers > 0) connect("leecher", "10.0.0.6", new PieceSet(count));
+  h.deliver(h.take("requestPiece")[0]!);
+  h.advanceTo(h.now + 200);
+  expect(h.take("commitPieces").length > 0).toBe(isCommitted);
 });
