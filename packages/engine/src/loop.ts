@@ -163,11 +163,11 @@ export class Engine<Payload> {
   #run(first?: SchedulerEvent): void {
     if (this.#isRunning || this.#ports === undefined || this.#isClosed) return;
     this.#isRunning = true;
-    // Something may have been done to the scheduler before; of events it says so itself.
+    // Something has been done to the scheduler before; of events it says so itself.
     let isMoved = first === undefined;
     try {
-      if (this.#drain(this.#ports)) isMoved = true;
-      if (first !== undefined && this.#handle(first, this.#ports)) isMoved = true;
+      if (first === undefined) this.#drain(this.#ports);
+      else if (this.#handle(first, this.#ports)) isMoved = true;
       while (this.#queue.length > 0) {
         const batch = this.#queue;
         this.#queue = [];
@@ -179,27 +179,25 @@ export class Engine<Payload> {
     if (isMoved) this.#arm();
   }
 
-  /** Returns whether the scheduler's deadline may have moved. */
+  /** Returns whether anything came of the event. */
   #handle(event: SchedulerEvent, ports: EnginePorts<Payload>): boolean {
     const now = this.#clock.now();
     this.#onEvent?.(event, now);
-    const isMoved = this.#scheduler.handle(event, now);
-    return this.#drain(ports) || isMoved;
+    if (!this.#scheduler.handle(event, now)) return false;
+    this.#drain(ports);
+    return true;
   }
 
-  /**
-   * Commands first, then one notice, whose listeners may act and so cause more of both. Returns
-   * whether there were any.
-   */
-  #drain(ports: EnginePorts<Payload>): boolean {
-    for (let isIdle = true; ; isIdle = false) {
+  /** Commands first, then one notice, whose listeners may act and so cause more of both. */
+  #drain(ports: EnginePorts<Payload>): void {
+    for (;;) {
       const command = this.#scheduler.pollCommand();
       if (command !== undefined) {
         this.#execute(ports, command);
         continue;
       }
       const notice = this.#scheduler.pollNotice();
-      if (notice === undefined) return !isIdle;
+      if (notice === undefined) return;
       for (const listener of this.#listeners) listener(notice);
     }
   }

@@ -155,8 +155,11 @@ export class ContentSwarm {
     this.#heard(member, now);
   }
 
-  /** A member's presence; returns whether it is new here. */
-  presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
+  /**
+   * A member's presence; returns whether it is new here. `hash` is `hashText32` of the id, for those
+   * who have it: presence comes from all of a large group again and again.
+   */
+  presence(peerId: PeerId, role: PresenceRole, now: Millis, hash = hashText32(peerId)): boolean {
     const member = this.#members.get(peerId);
     if (member?.isNear === true) {
       this.#heard(member, now);
@@ -170,7 +173,7 @@ export class ContentSwarm {
       this.#heard(member, now);
       return false;
     }
-    if (crewRank(hashText32(peerId), this.#crewSeed) < this.#crewFloor) return false;
+    if (crewRank(hash, this.#crewSeed) < this.#crewFloor) return false;
     this.#add(peerId, false, now);
     if (this.#farCount > FAR_MEMBERS_MAX) this.#dropLowest();
     return true;

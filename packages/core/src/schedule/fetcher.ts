@@ -23,6 +23,7 @@ import type { Link } from "./peer-table.ts";
 import { PeerRequests } from "./peer-requests.ts";
 import { PieceLedger } from "./piece-ledger.ts";
 import type { PieceOrigin } from "./piece-ledger.ts";
+import type { RecentPeer } from "./recent-peers.ts";
 import type { Claim } from "./run-table.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 import { Starvation } from "./starvation.ts";
@@ -129,9 +130,15 @@ export class Fetcher implements Stage {
     return true;
   }
 
-  /** A member's presence; whether this agent and it fetch from the origin for all. */
-  presence(peerId: PeerId, role: PresenceRole, now: Millis): boolean {
-    if (this.#swarm.presence(peerId, role, now)) this.#origin.memberJoined(now);
+  /** A member's presence; returns whether that changes what there is to do. */
+  presence({ peerId, hash }: RecentPeer, role: PresenceRole, now: Millis): boolean {
+    if (!this.#swarm.presence(peerId, role, now, hash)) return false;
+    this.#origin.memberJoined(now);
+    return true;
+  }
+
+  /** Whether this agent and the member fetch from the origin for all. */
+  isInCrewWith(peerId: PeerId, now: Millis): boolean {
     return this.#swarm.isInCrew(now) && this.#swarm.isOfCrew(peerId, now);
   }
 

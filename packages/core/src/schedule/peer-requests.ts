@@ -143,8 +143,10 @@ export class PeerRequests {
   fill(now: Millis): void {
     if (this.#links.size === 0) return;
     this.#turn = (this.#turn + 1) % this.#links.size;
+    this.#waiting = undefined;
     if (this.#mayAsk()) this.#fillInTurns(now);
-    this.#watchSharedPeers(now);
+    // Where nothing may be asked, no peer that comes free changes that.
+    if (this.#mayAsk()) this.#watchSharedPeers(now);
   }
 
   /** Whether some peer has something to be asked for, whatever else is in the way. */
@@ -266,7 +268,6 @@ export class PeerRequests {
 
   /** What other transfers keep busy or made busy comes free without any event here: look again. */
   #watchSharedPeers(now: Millis): void {
-    this.#waiting = undefined;
     if (this.#ledger.picker.freeCount === 0) return;
     let owed = 0;
     for (const link of this.#links.values()) {

@@ -17,6 +17,7 @@ import type { ContentId, Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { RecentPeers } from "./recent-peers.ts";
+import type { RecentPeer } from "./recent-peers.ts";
 import type { TransferTable } from "./transfer-table.ts";
 
 export type PresenceEvent = Extract<SwarmEvent, { type: "presenceHeard" }>;
@@ -114,22 +115,27 @@ export class Presence {
   heard({ peerId, addresses, contentId, role }: PresenceEvent, now: Millis): boolean {
     const part = this.#parts.get(contentId);
     if (part === undefined || peerId === this.#deps.selfId) return false;
-    const isOfCrew = this.#tellTransfers(contentId, { peerId, role }, now);
+    const known = part.known.heard(peerId);
+    const peer = known ?? part.known.add(peerId);
+    let isNews = false;
+    let isOfCrew = false;
+    for (const { fetcher } of this.#transfers.of(contentId)) {
+      if (fetcher?.presence(peer, role, now) === true) isNews = true;
+      if (fetcher?.isInCrewWith(peerId, now) === true) isOfCrew = true;
+    }
     if (role === "left") {
       part.known.delete(peerId);
       return true;
     }
-    const isNew = part.known.add(peerId);
     if (role === "holding") part.holdersHeard++;
-    let isNews = false;
     if (
       part.role === "fetching" &&
-      (role === "holding" || isOfCrew || this.#isNeighbour(peerId, part))
+      (role === "holding" || isOfCrew || this.#isNeighbour(peer, part))
     ) {
       const found = { peerId, addresses, isPreferred: isOfCrew, foundBy: "presence" } as const;
-      isNews = this.#discovered({ ...found, isStatic: false }, now);
+      isNews = this.#discovered({ ...found, isStatic: false }, now) || isNews;
     }
-    if (isNew && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
+    if (known === undefined && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
     return isNews;
   }
 
@@ -215,22 +221,10 @@ export class Presence {
    * Whether this agent is one of the few that connect with the peer: as many for each as it wants
    * connections itself, so that members make a random graph.
    */
-  #isNeighbour(peerId: PeerId, { known }: Part): boolean {
-    const chance = mix32(this.#selfHash ^ hashText32(peerId)) >>> 0;
+  #isNeighbour({ hash }: RecentPeer, { known }: Part): boolean {
+    const chance = mix32(this.#selfHash ^ hash) >>> 0;
     const { connectionsWanted } = this.#deps.settings;
     return chance / 0x1_0000_0000 < connectionsWanted / 2 / Math.max(1, known.size);
-  }
-
-  #tellTransfers(
-    contentId: ContentId,
-    { peerId, role }: { peerId: PeerId; role: PresenceRole },
-    now: Millis,
-  ): boolean {
-    let isOfCrew = false;
-    for (const transfer of this.#transfers.of(contentId)) {
-      if (transfer.fetcher?.presence(peerId, role, now) === true) isOfCrew = true;
-    }
-    return isOfCrew;
   }
 
   #isInCrew(contentId: ContentId, now: Millis): boolean {

@@ -1,23 +1,31 @@
 /**
- * The peers heard of last, a bounded number of them: whoever was heard of longest ago is forgotten.
+ * The peers heard of lately, a bounded number of them: beyond it the one that came first is
+ * forgotten, unless it has been heard of again, in which case it takes another turn as if it had
+ * just come (the second-chance rule of page caches).
  *
- *   queue    a1 b2 c3 a4 b5 d6      who was heard of, and in which turn
- *   turns    a4 b5 c3 d6            the last turn of each; a1 and b2 are stale
+ *   queue    a b c b d      in the order of their turns; the first b was deleted and came again
  *
- * A set whose first entry is deleted and added again all the time keeps the holes of those entries
- * in front, and finding its first one walks over them; here stale entries are passed once.
+ * Most of what is heard is of somebody known, by far: that costs one lookup and moves nothing.
  *
- * Knows ids. Called by `Presence`. Cost: O(1) for each, on average.
+ * Knows ids and their hashes. Called by `Presence`. Cost: O(1) for each, on average.
  */
+import { hashText32 } from "../random.ts";
 import type { PeerId } from "../units.ts";
+
+export interface RecentPeer {
+  readonly peerId: PeerId;
+  /** `hashText32` of the id. */
+  readonly hash: number;
+  /** It has been heard of since its turn began. */
+  isHeardAgain: boolean;
+}
 
 export class RecentPeers {
   readonly #max: number;
-  readonly #turns = new Map<PeerId, number>();
-  /** Entries from `#first` on count; entry i is of turn `#firstTurn` + i. */
-  #queue: PeerId[] = [];
+  readonly #known = new Map<PeerId, RecentPeer>();
+  /** Entries from `#first` on count, and of those the ones that are still known. */
+  #queue: RecentPeer[] = [];
   #first = 0;
-  #firstTurn = 0;
   #steps = 0;
 
   constructor(max: number) {
@@ -25,7 +33,7 @@ export class RecentPeers {
   }
 
   get size(): number {
-    return this.#turns.size;
+    return this.#known.size;
   }
 
   /** Entries of the queue looked at so far: the cost of the work, for tests. */
@@ -33,48 +41,54 @@ export class RecentPeers {
     return this.#steps;
   }
 
-  /** The peer is the last heard of from now on. Returns whether it is new. */
-  add(peerId: PeerId): boolean {
-    const isNew = !this.#turns.has(peerId);
-    this.#turns.set(peerId, this.#firstTurn + this.#queue.length);
-    this.#queue.push(peerId);
-    if (this.#turns.size > this.#max) this.#dropOldest();
-    if (this.#queue.length > 2 * this.#max + this.#first) this.#dropStale();
+  /** The peer, if it is known; it has been heard of again. */
+  heard(peerId: PeerId): RecentPeer | undefined {
+    const peer = this.#known.get(peerId);
+    if (peer !== undefined) peer.isHeardAgain = true;
+    return peer;
+  }
+
+  /** A peer that is not known. */
+  add(peerId: PeerId): RecentPeer {
+    const peer = { peerId, hash: hashText32(peerId), isHeardAgain: false };
+    this.#known.set(peerId, peer);
+    this.#queue.push(peer);
+    if (this.#known.size > this.#max) this.#dropFirst();
+    if (this.#queue.length - this.#first > 2 * this.#max) this.#dropStale();
     if (this.#first > this.#max) this.#shorten();
-    return isNew;
+    return peer;
   }
 
   /** Returns whether it was known. */
   delete(peerId: PeerId): boolean {
-    return this.#turns.delete(peerId);
+    return this.#known.delete(peerId);
   }
 
-  #isStale(at: number): boolean {
+  #isStale(peer: RecentPeer): boolean {
     this.#steps++;
-    return this.#turns.get(this.#queue[at]!) !== this.#firstTurn + at;
+    return this.#known.get(peer.peerId) !== peer;
   }
 
-  #dropOldest(): void {
-    while (this.#isStale(this.#first)) this.#first++;
-    this.#turns.delete(this.#queue[this.#first++]!);
-  }
-
-  /** The same few have been heard of again and again: their last turns are counted from 0 anew. */
-  #dropStale(): void {
-    const live: PeerId[] = [];
-    for (let at = this.#first; at < this.#queue.length; at++) {
-      if (!this.#isStale(at)) live.push(this.#queue[at]!);
+  /** Somebody has just come, so the queue does not run out before one is found. */
+  #dropFirst(): void {
+    for (;;) {
+      const peer = this.#queue[this.#first++]!;
+      if (this.#isStale(peer)) continue;
+      if (!peer.isHeardAgain) return void this.#known.delete(peer.peerId);
+      peer.isHeardAgain = false;
+      this.#queue.push(peer);
     }
-    this.#queue = live;
+  }
+
+  /** The same few have gone and come again and again. */
+  #dropStale(): void {
+    this.#queue = this.#queue.slice(this.#first).filter((peer) => !this.#isStale(peer));
     this.#first = 0;
-    this.#firstTurn = 0;
-    for (let at = 0; at < live.length; at++) this.#turns.set(live[at]!, at);
   }
 
   /** Gives back the room of entries that are passed. */
   #shorten(): void {
     this.#queue = this.#queue.slice(this.#first);
-    this.#firstTurn += this.#first;
     this.#first = 0;
   }
 }

@@ -231,7 +231,7 @@ export class Scheduler {
     return this.#peers;
   }
 
-  /** Returns false where nothing came of it that moves `pollDeadline`: most of what members say. */
+  /** Returns false where nothing came of it, no output and no other deadline: most of what members say. */
   handle(event: SchedulerEvent, now: Millis): boolean {
     countFailure(this.counters, event);
     switch (event.type) {
