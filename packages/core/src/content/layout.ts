@@ -8,7 +8,7 @@
  * Knows lengths and indexes. Knows neither digests nor bytes. Used by the manifest, the picker, the
  * scheduler, the store and the sources.
  */
-import { assert } from "../assert.ts";
+import { assert, assertPiece } from "../assert.ts";
 import { LIMITS } from "../registry/limits.ts";
 import { KiB, MiB } from "../units.ts";
 import type { ByteOffset, PieceIndex } from "../units.ts";
@@ -65,12 +65,12 @@ export class PieceLayout {
   }
 
   start(piece: PieceIndex): ByteOffset {
-    assert(piece >= 0 && piece < this.pieceCount, `piece ${piece} of ${this.pieceCount}`);
+    assertPiece(piece, this.pieceCount);
     return this.#starts === undefined ? piece * this.#pieceLength : this.#starts[piece]!;
   }
 
   end(piece: PieceIndex): ByteOffset {
-    assert(piece >= 0 && piece < this.pieceCount, `piece ${piece} of ${this.pieceCount}`);
+    assertPiece(piece, this.pieceCount);
     return this.#starts === undefined
       ? Math.min((piece + 1) * this.#pieceLength, this.contentLength)
       : this.#starts[piece + 1]!;

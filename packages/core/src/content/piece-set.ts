@@ -2,7 +2,7 @@
  * A set of pieces as a bit map. On the wire and on disk piece i is bit `7 - i % 8` of byte `i >> 3`
  * (most significant first, as in BitTorrent); spare bits of the last byte are zero.
  */
-import { assert } from "../assert.ts";
+import { assertPiece } from "../assert.ts";
 import type { PieceIndex } from "../units.ts";
 
 export class PieceSet {
@@ -49,7 +49,7 @@ export class PieceSet {
 
   /** Returns whether the set changed. */
   add(piece: PieceIndex): boolean {
-    assert(piece >= 0 && piece < this.pieceCount, `piece ${piece} of ${this.pieceCount}`);
+    assertPiece(piece, this.pieceCount);
     if (this.has(piece)) return false;
     this.#bytes[piece >> 3]! |= 0x80 >> (piece & 7);
     this.#size++;
@@ -58,7 +58,7 @@ export class PieceSet {
 
   /** Returns whether the set changed. */
   delete(piece: PieceIndex): boolean {
-    assert(piece >= 0 && piece < this.pieceCount, `piece ${piece} of ${this.pieceCount}`);
+    assertPiece(piece, this.pieceCount);
     if (!this.has(piece)) return false;
     this.#bytes[piece >> 3]! &= ~(0x80 >> (piece & 7));
     this.#size--;

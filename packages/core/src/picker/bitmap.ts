@@ -33,6 +33,15 @@ export class Bitmap {
     }
   }
 
+  /** What `load` of so many bytes would take for the same bits. */
+  toBytes(byteLength: number): Uint8Array {
+    const bytes = new Uint8Array(byteLength);
+    for (let byte = 0; byte < byteLength; byte++) {
+      bytes[byte] = this.#words[byte >>> 2]! >>> (24 - 8 * (byte & 3));
+    }
+    return bytes;
+  }
+
   /**
    * Writes the bits set here and in `other` to `out`, ascending, and returns how many. `out` must
    * have room. Cost: a step per 32 bits, and one per bit found.

@@ -1,10 +1,9 @@
 /**
  * The picker: which pieces next, for this source. Rarest first among free pieces, ties random.
  *
- * Knows which pieces each source claims, which we hold, and how many requests are in flight for
- * each. Knows neither peers nor deadlines nor bytes: a source is a small number, its slot. Called
- * by the scheduler, one picker per transfer, with input it has checked. Method: swarm-algorithms
- * reference, section 2, over typed arrays.
+ * Knows which pieces each source claims, which we hold, and requests in flight; a source is a small
+ * number, its slot. Called by the scheduler, one picker per transfer, with input it has checked.
+ * Method: swarm-algorithms reference, section 2, over typed arrays.
  *
  *                  markRequested                  markHeld
  *   missing: free ---------------> in flight, 1 or 2 ---------> held
@@ -17,11 +16,11 @@
  * of one address two at most count for a piece (R-SCH-04).
  *
  * Cost, for M pieces and P partial sources: a HAVE or a loss moves one piece across two group
- * boundaries, whatever M is, and looks at the sources of its address. `mark…` touches one bit per partial source. A large bitfield costs
- * O(M) and makes the next pick sort anew, O(M + P). A pick costs a step per piece it skips, or
- * M/32 steps where the source has few free pieces; nothing when it has none.
+ * boundaries, whatever M is, and looks at the sources of its address. `mark…` touches a bit of each
+ * partial source. A large bitfield makes the next pick sort anew, O(M + P). A pick costs a step per
+ * piece it skips, or M/32 where the source has few free pieces; nothing when it has none.
  */
-import { assert, AssertionError } from "../assert.ts";
+import { assert, assertPiece } from "../assert.ts";
 import type { PieceSet } from "../content/piece-set.ts";
 import type { Random } from "../random.ts";
 import type { PieceIndex } from "../units.ts";
@@ -71,8 +70,7 @@ export class Picker {
     this.#states = new Uint8Array(pieceCount);
     this.#free = new Bitmap(pieceCount);
     for (let piece = 0; piece < pieceCount; piece++) this.#free.add(piece);
-    this.#freeCount = pieceCount;
-    this.#missingCount = pieceCount;
+    this.#freeCount = this.#missingCount = pieceCount;
     this.#order = new RarityOrder(pieceCount, random);
     this.#listed = new Uint32Array(pieceCount);
     this.#selection = new Selection({
@@ -107,13 +105,22 @@ export class Picker {
     return (this.#states[piece]! & HELD) !== 0;
   }
 
-  /** How many requests for the piece are in flight. */
+  /** Requests in flight for the piece. */
   requestedCount(piece: PieceIndex): number {
     return this.#states[piece]! & REQUESTED;
   }
 
   has(slot: number, piece: PieceIndex): boolean {
     return this.#sources.get(slot).have.has(piece);
+  }
+
+  hasSource(slot: number): boolean {
+    return this.#sources.has(slot);
+  }
+
+  /** What the source has, as `PieceSet.toBytes` gives it. */
+  haveMap(slot: number): Uint8Array {
+    return this.#sources.get(slot).have.toBytes((this.#pieceCount + 7) >> 3);
   }
 
   /** How many pieces the source has. */
@@ -154,7 +161,7 @@ export class Picker {
 
   /** A HAVE. Does nothing when the source has the piece already. */
   sourceHas(slot: number, piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     const source = this.#sources.get(slot);
     if (source.have.has(piece)) return;
     source.haveCount++;
@@ -176,7 +183,7 @@ export class Picker {
 
   /** A source turned out not to have the piece. Does nothing when it never said so. */
   sourceLost(slot: number, piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     const source = this.#sources.get(slot);
     if (!source.have.has(piece)) return;
     source.haveCount--;
@@ -198,7 +205,7 @@ export class Picker {
 
   /** missing -> held: verified, or on its way to the disk. Does nothing when it is held already. */
   markHeld(piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     const state = this.#states[piece]!;
     if ((state & HELD) !== 0) return;
     if (state === 0) this.#leaveFree(piece);
@@ -210,7 +217,7 @@ export class Picker {
 
   /** held -> missing: corrupt or lost. Does nothing when it is missing already. */
   markMissing(piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     const state = this.#states[piece]!;
     if ((state & HELD) === 0) return;
     this.#states[piece] = state & REQUESTED;
@@ -222,7 +229,7 @@ export class Picker {
 
   /** One more request for a missing piece is in flight; two at most. */
   markRequested(piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     const state = this.#states[piece]!;
     assert(state < REQUESTS_MAX, "the piece is held, or asked of two sources already");
     if (state === 0) {
@@ -234,11 +241,9 @@ export class Picker {
 
   /** A request has ended in any way. */
   unmarkRequested(piece: PieceIndex): void {
-    this.#checkPiece(piece);
+    assertPiece(piece, this.#pieceCount);
     assert(this.requestedCount(piece) > 0, "the piece is not requested");
-    const state = this.#states[piece]! - 1;
-    this.#states[piece] = state;
-    if (state !== 0) return;
+    if (--this.#states[piece]! !== 0) return;
     this.#leaveInFlight(piece);
     this.#enterFree(piece);
   }
@@ -384,11 +389,6 @@ export class Picker {
     const pieces = this.#inFlight;
     pieces[pieces.indexOf(piece)] = pieces[pieces.length - 1]!;
     pieces.pop();
-  }
-
-  #checkPiece(piece: PieceIndex): void {
-    if (piece >= 0 && piece < this.#pieceCount) return;
-    throw new AssertionError(`piece ${piece} of ${this.#pieceCount}`);
   }
 }
 

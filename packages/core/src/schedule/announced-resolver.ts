@@ -28,7 +28,7 @@ import type { Link } from "./peer-table.ts";
 import type { Resolution } from "./resolution.ts";
 import type { ResolveOutcome } from "./resolver-steps.ts";
 import { Resolver } from "./resolver.ts";
-import type { PeerEvent, Stage } from "./stage.ts";
+import type { PeerEvent, Stage, WordOutcome } from "./stage.ts";
 
 /** The search for the manifest of an announced content. */
 interface Announced {
@@ -72,7 +72,7 @@ export class AnnouncedResolver implements Stage {
     return this.#announced?.contentId ?? this.#file.contentId;
   }
 
-  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
+  peerEvent(event: PeerEvent, link: Link, now: Millis): WordOutcome {
     if (event.type === "peerAnnouncement") {
       this.#search?.answered(event.requestId, event.bytes, now);
     } else if (event.type === "requestRefused" && this.#search?.owns(event.requestId) === true) {
@@ -80,7 +80,7 @@ export class AnnouncedResolver implements Stage {
     } else if (this.#announced === undefined) this.#resolver.peerEvent(event, link, now);
     else this.#manifestEvent(this.#announced, event, link, now);
     this.#advance(now);
-    return true;
+    return "moved";
   }
 
   peerGone(peerId: PeerId, now: Millis): void {

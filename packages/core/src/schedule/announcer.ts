@@ -16,6 +16,7 @@ import type { Settings } from "../registry/settings.ts";
 import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerRequests } from "./peer-requests.ts";
+import type { Link } from "./peer-table.ts";
 import type { PieceLedger } from "./piece-ledger.ts";
 import type { Claim } from "./run-table.ts";
 
@@ -47,7 +48,7 @@ export class Announcer {
   readonly #deps: AnnouncerDeps;
   readonly #parts: AnnouncerParts;
   readonly #options: AnnouncerOptions;
-  readonly #interested = new Set<PeerId>();
+  readonly #interested = new Map<PeerId, Link>();
   /** Pieces that not everybody has been told of, the oldest first. */
   #untold: PieceIndex[] = [];
   #deadline: Millis = Infinity;
@@ -60,13 +61,13 @@ export class Announcer {
 
   /** Whether anybody wants to know: those that hold everything do not. */
   get isHeard(): boolean {
-    for (const peerId of this.#interested) if (!this.#isSeed(peerId)) return true;
+    for (const link of this.#interested.values()) if (!this.#isSeed(link)) return true;
     return false;
   }
 
   /** The peer takes part; it has been told all we hold up to now. */
-  add(peerId: PeerId): void {
-    this.#interested.add(peerId);
+  add(link: Link): void {
+    this.#interested.set(link.peerId, link);
   }
 
   remove(peerId: PeerId): void {
@@ -79,27 +80,28 @@ export class Announcer {
     if (members.length === 0 || pieces.length === 0 || !this.#options.mayServe()) return;
     const { announceFirstMax, announceDelayMs } = this.#deps.settings;
     if (members.length < announceFirstMax + REST_MIN) return this.#tell(members, pieces);
-    const toTell = new Map<PeerId, PieceIndex[]>();
+    const toTell = new Map<Link, PieceIndex[]>();
     for (const piece of pieces) {
-      for (const peerId of this.#chooseFirst(piece, members, announceFirstMax)) {
-        const list = toTell.get(peerId);
-        if (list === undefined) toTell.set(peerId, [piece]);
+      for (const link of this.#chooseFirst(piece, members, announceFirstMax)) {
+        const list = toTell.get(link);
+        if (list === undefined) toTell.set(link, [piece]);
         else list.push(piece);
       }
       this.#untold.push(piece);
     }
-    for (const [peerId, list] of toTell) this.#tell([peerId], list);
+    for (const [link, list] of toTell) this.#tell([link], list);
     this.#deadline = Math.min(this.#deadline, now + announceDelayMs);
   }
 
   /** Runs that are being fetched from the origin. */
-  claim(claims: readonly Claim[], to: readonly PeerId[] = this.#wanting()): void {
+  claim(claims: readonly Claim[], to: readonly Link[] = this.#wanting()): void {
     const { contentId, mayServe } = this.#options;
     if (contentId === undefined || to.length === 0 || !mayServe()) return;
+    const peerIds = idsOf(to);
     for (const { first: firstPiece, count: pieceCount } of claims) {
       this.#deps.counters.add("shoal_claims_sent_total");
       const run = { contentId, firstPiece, pieceCount };
-      this.#deps.outbox.swarm({ type: "sendClaim", peerIds: to, ...run });
+      this.#deps.outbox.swarm({ type: "sendClaim", peerIds, ...run });
     }
   }
 
@@ -110,9 +112,8 @@ export class Announcer {
     const isTold = (piece: PieceIndex): boolean =>
       ledger.committed.has(piece) && !this.#untold.includes(piece);
     for (const { piece, nearerThan } of peers.gateway.takeClaimsDue(isTold, now)) {
-      const isNearer = (peerId: PeerId): boolean =>
-        (peers.links.get(peerId)?.proximity ?? nearerThan) < nearerThan;
-      this.claim([{ first: piece, count: 1 }], this.#wanting().filter(isNearer));
+      const near = this.#wanting().filter(({ proximity }) => proximity < nearerThan);
+      this.claim([{ first: piece, count: 1 }], near);
     }
   }
 
@@ -133,56 +134,48 @@ export class Announcer {
     this.#untold = [];
   }
 
-  #tell(peerIds: readonly PeerId[], pieces: readonly PieceIndex[]): void {
+  #tell(to: readonly Link[], pieces: readonly PieceIndex[]): void {
     const { contentId, mayServe } = this.#options;
     if (contentId === undefined || !mayServe()) return;
-    this.#deps.outbox.swarm({ type: "sendHave", peerIds, contentId, pieces });
+    this.#deps.outbox.swarm({ type: "sendHave", peerIds: idsOf(to), contentId, pieces });
   }
 
   /** Members that lack something. */
-  #wanting(): PeerId[] {
-    const wanting: PeerId[] = [];
-    for (const peerId of this.#interested) if (!this.#isSeed(peerId)) wanting.push(peerId);
+  #wanting(): Link[] {
+    const wanting: Link[] = [];
+    for (const link of this.#interested.values()) if (!this.#isSeed(link)) wanting.push(link);
     return wanting;
   }
 
-  #isSeed(peerId: PeerId): boolean {
-    const { ledger, peers } = this.#parts;
-    const link = peers?.links.get(peerId);
-    return link !== undefined && ledger.picker.sourceCount(link.slot) === ledger.layout.pieceCount;
+  #isSeed({ slot }: Link): boolean {
+    const { picker, layout } = this.#parts.ledger;
+    return picker.hasSource(slot) && picker.sourceCount(slot) === layout.pieceCount;
   }
 
   /**
    * Up to `count` members that lack the piece, and one more that is remote; as many of those where no
    * other lacks it. `members` is left in another order.
    */
-  #chooseFirst(piece: PieceIndex, members: PeerId[], count: number): readonly PeerId[] {
-    const chosen: PeerId[] = [];
-    const remote: PeerId[] = [];
-    const hasRemote = this.#parts.peers?.gateway.hasRemote === true;
-    const remoteMin =
-      hasRemote && members.some((peerId) => this.#isRemote(peerId)) ? REMOTE_FIRST : 0;
+  #chooseFirst(piece: PieceIndex, members: Link[], count: number): readonly Link[] {
+    const chosen: Link[] = [];
+    const remote: Link[] = [];
+    const { peers, ledger } = this.#parts;
+    const gateway = peers?.gateway.hasRemote === true ? peers.gateway : undefined;
+    const remoteMin = members.some((link) => gateway?.isRemote(link)) ? REMOTE_FIRST : 0;
     for (let i = 0; i < members.length; i++) {
       if (chosen.length >= count && remote.length >= remoteMin) break;
       const at = i + this.#deps.random.below(members.length - i);
-      const peerId = members[at]!;
+      const link = members[at]!;
       members[at] = members[i]!;
-      members[i] = peerId;
-      if (this.#holds(peerId, piece)) continue;
-      if (hasRemote && this.#isRemote(peerId)) remote.push(peerId);
-      else if (chosen.length < count) chosen.push(peerId);
+      members[i] = link;
+      if (ledger.picker.hasSource(link.slot) && ledger.picker.has(link.slot, piece)) continue;
+      if (gateway?.isRemote(link) === true) remote.push(link);
+      else if (chosen.length < count) chosen.push(link);
     }
     return [...chosen, ...remote.slice(0, chosen.length > 0 ? REMOTE_FIRST : count)];
   }
+}
 
-  #isRemote(peerId: PeerId): boolean {
-    const { peers } = this.#parts;
-    const link = peers?.links.get(peerId);
-    return peers !== undefined && link !== undefined && peers.gateway.isRemote(link);
-  }
-
-  #holds(peerId: PeerId, piece: PieceIndex): boolean {
-    const link = this.#parts.peers?.links.get(peerId);
-    return link !== undefined && this.#parts.ledger.picker.has(link.slot, piece);
-  }
+function idsOf(links: readonly Link[]): PeerId[] {
+  return links.map(({ peerId }) => peerId);
 }

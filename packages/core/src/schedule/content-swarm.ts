@@ -141,18 +141,20 @@ export class ContentSwarm {
     return this.#members.get(peerId)?.isNear === true;
   }
 
-  join(peerId: PeerId, now: Millis): void {
+  /** Returns whether the member is new here, or heard of for the first time in long. */
+  join(peerId: PeerId, now: Millis): boolean {
     const member = this.#members.get(peerId);
     if (member === undefined) {
       this.#add(peerId, true, now);
-      return;
+      return true;
     }
-    if (!member.isNear) {
+    const wasNear = member.isNear;
+    if (!wasNear) {
       member.isNear = true;
       this.#farCount--;
       this.#nearCount++;
     }
-    this.#heard(member, now);
+    return this.#heard(member, now) || !wasNear;
   }
 
   /**
@@ -308,10 +310,12 @@ export class ContentSwarm {
     return heardAt + this.#stallTimeoutMs * (isNear ? 1 : CREW_SILENCE_FACTOR);
   }
 
-  #heard(member: Member, now: Millis): void {
+  /** Returns whether the member had been silent. */
+  #heard(member: Member, now: Millis): boolean {
     const wasSilent = now > this.#silentAt(member);
     if (wasSilent && member.rank >= this.#crewFloor) this.#ownershipUntil = -Infinity;
     member.heardAt = now;
+    return wasSilent;
   }
 
   #isTrusted({ isNear, isProved }: Member, now: Millis): boolean {

@@ -6,6 +6,7 @@
 import { PieceSet } from "../content/piece-set.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { ContentId, Millis, PeerId, PieceIndex } from "../units.ts";
+import type { Fetcher } from "./fetcher.ts";
 import type { Link, PeerTable } from "./peer-table.ts";
 import type { PeerEvent, Stage } from "./stage.ts";
 
@@ -73,15 +74,24 @@ export class EarlyWords {
     }
   }
 
+  /** What the fetcher, if it is one that worked, knows peers to hold is in place of all before. */
+  takeOver(fetcher: Fetcher | undefined): void {
+    for (const [link, bitfield] of fetcher?.bitfields() ?? []) {
+      const word = this.#wordOf(link, bitfield.contentId);
+      word.bitfield = bitfield;
+      delete word.later;
+    }
+  }
+
   /** Tells a new stage everything; whose word cannot be true of the content has offended. */
   tell(stage: Stage, peers: PeerTable, now: Millis): void {
     for (const { link, contentId, joined, bitfield, later } of this.#words.values()) {
       const { peerId } = link;
       if (joined !== undefined) stage.peerEvent(joined, link, now);
-      let isTrue = bitfield === undefined || stage.peerEvent(bitfield, link, now);
+      let isTrue = bitfield === undefined || stage.peerEvent(bitfield, link, now) !== "untrue";
       if (later !== undefined) {
         const have = { type: "peerHave", peerId, contentId, pieces: [...later] } as const;
-        isTrue = stage.peerEvent(have, link, now) && isTrue;
+        isTrue = stage.peerEvent(have, link, now) !== "untrue" && isTrue;
       }
       if (!isTrue) peers.lied(peerId, now);
     }

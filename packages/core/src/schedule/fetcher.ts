@@ -6,8 +6,7 @@
  * `Transfer`, which reads `status` after each call.
  */
 import { unreachable } from "../assert.ts";
-import { PieceSet } from "../content/piece-set.ts";
-import { LIMITS } from "../registry/limits.ts";
+import type { PieceSet } from "../content/piece-set.ts";
 import type { PaceFlow } from "../pace/pace-flow.ts";
 import type { OriginEvent } from "../ports/origin-port.ts";
 import type { StoreEvent } from "../ports/store-port.ts";
@@ -21,11 +20,12 @@ import type { MachineDeps } from "./machine-deps.ts";
 import { OriginRuns } from "./origin-runs.ts";
 import type { Link } from "./peer-table.ts";
 import { PeerRequests } from "./peer-requests.ts";
+import { PeerWords } from "./peer-words.ts";
+import type { PeerBitfield } from "./peer-words.ts";
 import { PieceLedger } from "./piece-ledger.ts";
 import type { PieceOrigin } from "./piece-ledger.ts";
 import type { RecentPeer } from "./recent-peers.ts";
-import type { Claim } from "./run-table.ts";
-import type { PeerEvent, Stage } from "./stage.ts";
+import type { PeerEvent, Stage, WordOutcome } from "./stage.ts";
 import { Starvation } from "./starvation.ts";
 
 export class Fetcher implements Stage {
@@ -39,8 +39,7 @@ export class Fetcher implements Stage {
   readonly #origin: OriginRuns;
   readonly #pace: PaceFlow;
   readonly #announcer: Announcer;
-  /** When each peer last said all it holds; doing so costs us, so it is bounded (R-PEER-13). */
-  readonly #bitfieldAt = new Map<PeerId, Millis>();
+  readonly #words: PeerWords;
   readonly #starvation: Starvation;
   #isStarted = false;
   #status: FetchStatus = { name: "fetching" };
@@ -65,6 +64,7 @@ export class Fetcher implements Stage {
     const verified = contentId !== undefined;
     this.#origin = new OriginRuns(deps, parts, { ...options, verified }, now);
     this.parts = { ...parts, contentId, sources: options.sources, origin: this.#origin, pace };
+    this.#words = new PeerWords(deps, this.parts);
     this.#starvation = new Starvation(deps, this.parts);
   }
 
@@ -76,6 +76,10 @@ export class Fetcher implements Stage {
 
   get status(): FetchStatus {
     return this.#status;
+  }
+
+  get #isFetching(): boolean {
+    return this.#status.name === "fetching";
   }
 
   get storedBytes(): number {
@@ -95,22 +99,22 @@ export class Fetcher implements Stage {
     return this.#origin.size;
   }
 
-  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
+  peerEvent(event: PeerEvent, link: Link, now: Millis): WordOutcome {
     switch (event.type) {
+      case "peerHave":
+        return this.#words.have(event, link, now, this.#isStarted && this.#isFetching);
       case "peerJoined":
-        this.#announcer.add(link.peerId);
-        this.#member(link, now);
+        this.#announcer.add(link);
+        this.#words.member(link, now);
         this.#origin.memberJoined(now);
-        this.#announcer.claim(this.#origin.claims, [link.peerId]);
+        this.#announcer.claim(this.#origin.claims, [link]);
         break;
       case "peerBitfield":
-        if (!this.#peerBitfield(link, event.pieceCount, event.bits, now)) return false;
+        if (!this.#words.bitfield(link, event.pieceCount, event.bits, now)) return "untrue";
         break;
-      case "peerHave":
-        return this.#peerHave(link, event.pieces, now);
       case "peerClaimed":
-        this.#peerClaimed(link, { first: event.firstPiece, count: event.pieceCount }, now);
-        return true;
+        this.#words.claimed(link, { first: event.firstPiece, count: event.pieceCount }, now);
+        return "moved";
       case "peerPiece":
         this.#peerPiece(event.requestId, event.bufferId, now);
         break;
@@ -119,15 +123,20 @@ export class Fetcher implements Stage {
         break;
       case "peerLeft":
         this.peerGone(link.peerId, now);
-        return true;
+        return "moved";
       case "peerManifest":
       case "peerAnnouncement":
-        return true;
+        return "moved";
       default:
         return unreachable(event);
     }
     this.#settle(now);
-    return true;
+    return "moved";
+  }
+
+  /** All that is known of what peers hold, as each would say it now. */
+  bitfields(): Iterable<readonly [Link, PeerBitfield]> {
+    return this.#words.bitfields();
   }
 
   /** A member's presence; returns whether that changes what there is to do. */
@@ -148,12 +157,8 @@ export class Fetcher implements Stage {
   }
 
   peerGone(peerId: PeerId, now: Millis): void {
-    const link = this.#peers?.links.get(peerId);
     this.#announcer.remove(peerId);
-    this.#bitfieldAt.delete(peerId);
-    this.#peers?.removeLink(peerId);
-    if (link !== undefined) this.#ledger.picker.removeSource(link.slot);
-    if (this.#swarm.has(peerId)) this.#swarm.leave(peerId);
+    this.#words.gone(peerId);
     this.#origin.wake();
     this.#settle(now);
   }
@@ -257,7 +262,7 @@ export class Fetcher implements Stage {
   }
 
   pollDeadline(): Millis {
-    if (this.#status.name !== "fetching") return Infinity;
+    if (!this.#isFetching) return Infinity;
     return Math.min(
       this.#ledger.pollDeadline(this.#isAwaited),
       this.#announcer.pollDeadline(),
@@ -277,55 +282,9 @@ export class Fetcher implements Stage {
     this.#ledger.checkInvariants();
   }
 
-  #member(link: Link, now: Millis): void {
-    this.#swarm.join(link.peerId, now);
-    if (this.#peers === undefined || this.#peers.links.has(link.peerId)) return;
-    this.#peers.addLink(link);
-    this.#ledger.picker.addSource(link.slot, new PieceSet(this.#options.layout.pieceCount));
-  }
-
-  #peerBitfield(link: Link, pieceCount: number, bits: Uint8Array, now: Millis): boolean {
-    const { pieceCount: expected } = this.#options.layout;
-    const have = pieceCount === expected ? PieceSet.fromBytes(expected, bits) : undefined;
-    if (have === undefined) return false;
-    const sinceLast = now - (this.#bitfieldAt.get(link.peerId) ?? -Infinity);
-    this.#bitfieldAt.set(link.peerId, now);
-    if (sinceLast < LIMITS.haveMapIntervalMs) {
-      this.#deps.peers.offended(link.peerId, "requestFlood", now);
-      return true;
-    }
-    this.#member(link, now);
-    this.#ledger.picker.addSource(link.slot, have);
-    this.#swarm.setSeed(link.peerId, have.isFull);
-    this.#origin.memberHolds(link.peerId, (piece) => have.has(piece));
-    return true;
-  }
-
-  #peerClaimed(link: Link, claim: Claim, now: Millis): void {
-    this.#member(link, now);
-    this.#swarm.claim(link.peerId, claim.first, claim.count, now);
-    this.#peers?.gateway.claimed(link, claim.first, now);
-    this.#origin.memberClaimed(link.peerId, claim, now);
-  }
-
   /** Tells a peer that has just connected what is being fetched, before it can begin with it. */
-  announceClaims(peerId: PeerId): void {
-    this.#announcer.claim(this.#origin.claims, [peerId]);
-  }
-
-  #peerHave(link: Link, pieces: readonly PieceIndex[], now: Millis): boolean {
-    const { pieceCount } = this.#options.layout;
-    const { picker } = this.#ledger;
-    this.#member(link, now);
-    for (let i = 0; i < pieces.length; i++) {
-      if (pieces[i]! >= pieceCount) return false;
-      picker.sourceHas(link.slot, pieces[i]!);
-    }
-    this.#swarm.delivered(link.peerId, pieces);
-    if (picker.sourceCount(link.slot) === pieceCount) this.#swarm.setSeed(link.peerId, true);
-    if (!this.#isStarted || this.#status.name !== "fetching") return true;
-    this.#peers?.fillFrom(link.peerId, now);
-    return true;
+  announceClaims(link: Link): void {
+    this.#announcer.claim(this.#origin.claims, [link]);
   }
 
   #peerPiece(requestId: number, bufferId: BufferId, now: Millis): void {
@@ -378,7 +337,7 @@ export class Fetcher implements Stage {
 
   /** After any change: ask for more, announce claims, sync what is due, and see how we stand. */
   #settle(now: Millis): void {
-    if (!this.#isStarted || this.#status.name !== "fetching") return;
+    if (!this.#isStarted || !this.#isFetching) return;
     const because = this.#origin.changed;
     if (because !== undefined) return void (this.#status = { name: "changed", because });
     // The origin first: what it is asked for no peer has, and peers would take all of the budget.

@@ -36,7 +36,7 @@ export class LinkEvents {
         const link = peers.connected(event, now);
         if (link === undefined) break;
         uploads.connected(link);
-        membership.connected(event.peerId);
+        membership.connected(link);
         transfers.handleTimeout(now);
         jobs.peerConnected(now);
         break;

@@ -10,7 +10,7 @@ import type { PieceSet } from "../content/piece-set.ts";
 import { LIMITS } from "../registry/limits.ts";
 import type { ContentId, Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
-import type { PeerTable } from "./peer-table.ts";
+import type { Link, PeerTable } from "./peer-table.ts";
 import { Presence } from "./presence.ts";
 import type { PresenceDeps, PresenceEvent } from "./presence.ts";
 import type { TransferTable } from "./transfer-table.ts";
@@ -41,11 +41,11 @@ export class Membership {
     this.#transfers = transfers;
   }
 
-  connected(peerId: PeerId): void {
+  connected(link: Link): void {
+    const { peerId } = link;
     this.#interests.set(peerId, new Set());
     for (const contentId of this.#joined) {
-      for (const transfer of this.#transfers.of(contentId))
-        transfer.fetcher?.announceClaims(peerId);
+      for (const { fetcher } of this.#transfers.of(contentId)) fetcher?.announceClaims(link);
       this.#outbox.swarm({ type: "sendJoin", peerId, contentId });
     }
   }

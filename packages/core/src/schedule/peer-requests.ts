@@ -168,11 +168,12 @@ export class PeerRequests {
     }
   }
 
-  /** Asks one peer, whose offer has just grown. */
-  fillFrom(peerId: PeerId, now: Millis): void {
-    const link = this.#links.get(peerId);
-    if (link === undefined) return;
-    while (this.#askNext(link, now));
+  /** Asks one peer, whose offer has just grown. Returns whether that changed anything. */
+  fillFrom(link: Link, now: Millis): boolean {
+    const before = this.pollDeadline();
+    let asked = false;
+    while (this.#askNext(link, now)) asked = true;
+    return asked || this.pollDeadline() !== before;
   }
 
   /** How the peer stands: asked, or why it is not, the weightiest reason first. */

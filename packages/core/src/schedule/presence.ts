@@ -135,7 +135,8 @@ export class Presence {
       const found = { peerId, addresses, isPreferred: isOfCrew, foundBy: "presence" } as const;
       isNews = this.#discovered({ ...found, isStatic: false }, now) || isNews;
     }
-    if (known === undefined && role === "fetching") isNews = this.#newcomer(contentId, part, now) || isNews;
+    if (known === undefined && role === "fetching")
+      isNews = this.#newcomer(contentId, part, now) || isNews;
     return isNews;
   }
 

@@ -35,7 +35,7 @@ import { probedResolution } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
 import { firstQuestion, SIGNED_TRIES } from "./resolver-steps.ts";
 import type { OriginProblem, OriginStep, Question, ResolveOutcome } from "./resolver-steps.ts";
-import type { PeerEvent, Stage } from "./stage.ts";
+import type { PeerEvent, Stage, WordOutcome } from "./stage.ts";
 
 export class Resolver implements Stage {
   readonly #deps: MachineDeps;
@@ -70,7 +70,7 @@ export class Resolver implements Stage {
     this.#checkHopeless(now);
   }
 
-  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
+  peerEvent(event: PeerEvent, link: Link, now: Millis): WordOutcome {
     if (event.type === "peerBitfield") {
       this.#peers.offered(link);
       this.#askPeer(now);
@@ -81,7 +81,7 @@ export class Resolver implements Stage {
       this.#askPeer(now);
       this.#checkHopeless(now);
     }
-    return true;
+    return "moved";
   }
 
   peerGone(peerId: PeerId, now: Millis): void {

@@ -31,13 +31,13 @@ import type { Notice } from "./notice.ts";
 import { Overview } from "./overview.ts";
 import { Outbox } from "./outbox.ts";
 import type { BanList } from "./conduct.ts";
+import { PeerEvents } from "./peer-events.ts";
 import type { PeerTable } from "./peer-table.ts";
 import { createMachineDeps } from "./scheduler-deps.ts";
 import type { SchedulerDeps } from "./scheduler-deps.ts";
 import { countFailure, countNotice } from "./security-counts.ts";
 import { Serving } from "./serving.ts";
 import type { JobSnapshot, JobSummary, VerbResult } from "./snapshot.ts";
-import type { PeerEvent } from "./stage.ts";
 import { TransferTable } from "./transfer-table.ts";
 import { UploadQueue } from "./upload-queue.ts";
 import { WallClock } from "./wall-clock.ts";
@@ -56,6 +56,7 @@ export class Scheduler {
   readonly #serving: Serving;
   readonly #membership: Membership;
   readonly #linkEvents: LinkEvents;
+  readonly #peerEvents: PeerEvents;
 
   constructor(options: SchedulerDeps) {
     const own = { outbox: this.#outbox, wallClock: this.#wallClock, counters: this.counters };
@@ -71,6 +72,7 @@ export class Scheduler {
     this.overview = new Overview(all);
     this.#serving = new Serving(all);
     this.#linkEvents = new LinkEvents(all);
+    this.#peerEvents = new PeerEvents(all);
   }
 
   /** Asks the store for the state of earlier runs. Call once, first; `ready` follows. */
@@ -231,7 +233,7 @@ export class Scheduler {
     return this.#peers;
   }
 
-  /** Returns false where nothing came of it, no output and no other deadline: most of what members say. */
+  /** False: nothing came of it, no output and no other deadline. So it is with most words of members. */
   handle(event: SchedulerEvent, now: Millis): boolean {
     countFailure(this.counters, event);
     switch (event.type) {
@@ -266,7 +268,7 @@ export class Scheduler {
       case "peerManifest":
       case "peerAnnouncement":
       case "requestRefused":
-        this.#handlePeer(event, now);
+        if (!this.#peerEvents.handle(event, now)) return false;
         break;
       case "pieceRequested":
       case "manifestRequested":
@@ -314,20 +316,6 @@ export class Scheduler {
 
   checkInvariants(): void {
     this.#transfers.checkInvariants();
-  }
-
-  #handlePeer(event: PeerEvent, now: Millis): void {
-    const link = this.#peers.links.get(event.peerId);
-    const owner = "requestId" in event ? this.#transfers.ownerOf(event.requestId) : undefined;
-    if (link !== undefined && owner !== undefined) return void owner.peerEvent(event, link, now);
-    if (event.type === "peerPiece") this.#outbox.release(event.bufferId);
-    if (link === undefined || "requestId" in event) return;
-    if (event.type === "peerJoined") this.#membership.joined(event.peerId, event.contentId);
-    if (event.type === "peerLeft") this.#membership.left(event.peerId, event.contentId);
-    for (const transfer of this.#transfers.of(event.contentId)) {
-      if (!transfer.terms.mayPeer) continue;
-      if (!transfer.peerEvent(event, link, now)) this.#peers.lied(event.peerId, now);
-    }
   }
 
   #handleStore(event: StoreEvent, now: Millis): void {

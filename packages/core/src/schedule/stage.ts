@@ -37,9 +37,14 @@ export type LinkEvent = Extract<
   }
 >;
 
+/**
+ * What came of a peer's word: it cannot be true of this content; nothing, no output and no other
+ * deadline; or something.
+ */
+export type WordOutcome = "untrue" | "idle" | "moved";
+
 export interface Stage {
-  /** False when what the peer said cannot be true of this content. */
-  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean;
+  peerEvent(event: PeerEvent, link: Link, now: Millis): WordOutcome;
   /** The peer has disconnected or left the content. */
   peerGone(peerId: PeerId, now: Millis): void;
   originEvent(event: OriginEvent, now: Millis): void;

@@ -17,16 +17,8 @@ import type { OriginEvent } from "../ports/origin-port.ts";
 import type { OpenedPieces, StoreEvent } from "../ports/store-port.ts";
 import { ERRORS, errorInfo } from "../registry/errors.ts";
 import type { ErrorInfo } from "../registry/errors.ts";
-import type {
-  ContentId,
-  JobId,
-  Millis,
-  PeerId,
-  PieceIndex,
-  RequestId,
-  TransferId,
-  UnixMillis,
-} from "../units.ts";
+import type { ContentId, JobId, Millis, PeerId } from "../units.ts";
+import type { PieceIndex, RequestId, TransferId, UnixMillis } from "../units.ts";
 import { AnnouncedResolver } from "./announced-resolver.ts";
 import { countBytes } from "./count-bytes.ts";
 import { EarlyWords } from "./early-words.ts";
@@ -37,7 +29,7 @@ import { fetcherOptions, openSpec, resolutionOf } from "./resolution.ts";
 import type { Resolution } from "./resolution.ts";
 import { PeerTerms } from "./peer-terms.ts";
 import type { FilePhase } from "./snapshot.ts";
-import type { PeerEvent } from "./stage.ts";
+import type { PeerEvent, WordOutcome } from "./stage.ts";
 import { TransferFacts } from "./transfer-facts.ts";
 import { isIncomplete, MISMATCHES_MAX, phaseOf, stageOf } from "./transfer-state.ts";
 import type { EndState, TransferDeps, TransferJob, TransferOptions } from "./transfer-state.ts";
@@ -175,22 +167,26 @@ export class Transfer {
     }
   }
 
-  /** False when what the peer said cannot be true of this content. */
-  peerEvent(event: PeerEvent, link: Link, now: Millis): boolean {
-    if (this.#isListening || event.type === "peerLeft") this.#early.remember(event, link);
+  peerEvent(event: PeerEvent, link: Link, now: Millis): WordOutcome {
+    // Announcements are many, and a fetcher keeps them itself.
+    const isKept = event.type === "peerHave" && this.#state.name === "fetching";
+    if (event.type === "peerLeft" || (this.#isListening && !isKept)) {
+      this.#early.remember(event, link);
+    }
     const stage = stageOf(this.#state);
     if (stage === undefined) {
       if (event.type === "peerPiece") this.#deps.outbox.release(event.bufferId);
-      return true;
+      return "moved";
     }
-    const ok = stage.peerEvent(event, link, now);
-    this.#advance(now);
-    return ok;
+    const outcome = stage.peerEvent(event, link, now);
+    if (outcome !== "idle") this.#advance(now);
+    return outcome;
   }
 
   /** Takes over what another transfer of the content was told; false when it does not listen. */
   learnFrom(other: Transfer, now: Millis): boolean {
     if (!other.#isListening) return false;
+    other.#early.takeOver(other.fetcher);
     this.#early.learnFrom(other.#early);
     const stage = stageOf(this.#state);
     if (stage !== undefined) this.#early.tell(stage, this.#deps.peers, now);
@@ -292,6 +288,7 @@ export class Transfer {
   }
 
   #enter(state: TransferState): void {
+    this.#early.takeOver(this.fetcher);
     this.#state = state;
     this.#deps.transferMoved(this);
   }

@@ -113,9 +113,11 @@ class Pair {
     }
     for (const each of reference.slots) {
       assert.equal(picker.sourceCount(each), reference.sourceCount(each));
+      const map = PieceSet.fromBytes(this.#pieceCount, picker.haveMap(each));
       assert.equal(picker.interesting(each), reference.interesting(each));
       for (let piece = 0; piece < this.#pieceCount; piece++) {
         assert.equal(picker.has(each, piece), reference.has(each, piece));
+        assert.equal(map?.has(piece), reference.has(each, piece));
       }
       for (const wanted of [1, 8, this.#pieceCount]) this.checkPick(each, wanted);
       this.checkEndgame(each, this.#pieceCount);

@@ -115,6 +115,8 @@ export class Harness {
   /** Tests set it to set the clock. */
   wallAt: number;
   #pending: SchedulerCommand[] = [];
+  /** Outputs of the last step. */
+  #collected = 0;
 
   constructor(options: HarnessOptions = {}) {
     const { settings, selfId = "self", seed = 1, jobs = [], resumable = [] } = options;
@@ -138,8 +140,15 @@ export class Harness {
     this.take("loadState");
   }
 
+  /** Sends the event; where nothing is said to come of it, nothing must. */
   send(event: SchedulerEvent): void {
-    this.#act(() => this.scheduler.handle(event, this.now));
+    const deadline = this.scheduler.pollDeadline();
+    const isMoved = this.#act(() => this.scheduler.handle(event, this.now));
+    if (isMoved) return;
+    const outputs = this.#collected;
+    if (outputs > 0) throw new Error(`${outputs} outputs came of a ${event.type} after all`);
+    if (this.scheduler.pollDeadline() !== deadline)
+      throw new Error(`${event.type} moves a deadline`);
   }
 
   /** Lets the scheduler do something, and takes what it wants. */
@@ -343,12 +352,14 @@ export class Harness {
   }
 
   #collect(): void {
+    const before = this.#pending.length + this.notices.length;
     for (let c = this.scheduler.pollCommand(); c; c = this.scheduler.pollCommand()) {
       this.#pending.push(c);
     }
     for (let n = this.scheduler.pollNotice(); n; n = this.scheduler.pollNotice()) {
       this.notices.push(n);
     }
+    this.#collected = this.#pending.length + this.notices.length - before;
   }
 }
 

@@ -58,6 +58,19 @@ describe("the life of a job", () => {
     expect([...h.take("fetchRange"), ...h.take("publishContent")]).toEqual([]);
   });
 
+  test("what peers announced before the last check is not forgotten by it", () => {
+    const { h, contentId } = fetching(pieces("..1."), { url: undefined });
+    h.peer("seed", contentId, pieces("11.."));
+    h.send({ type: "peerHave", peerId: "seed", contentId, pieces: [2, 3] });
+    for (let asked = h.take("requestPiece"); asked.length > 0; asked = h.take("requestPiece")) {
+      for (const each of asked) h.deliver(each);
+    }
+    h.commit([0, 1, 3]);
+    const { transferId } = h.takeOne("verifyContent");
+    h.send({ type: "contentMismatch", transferId, pieces: [2] });
+    expect(h.takeOne("requestPiece")).toMatchObject({ peerId: "seed", piece: 2 });
+  });
+
   test("a failed publication leaves the job transferred and can be tried again", () => {
     const h = transferred();
     h.verb("acknowledge");
