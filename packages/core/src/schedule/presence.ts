@@ -46,6 +46,13 @@ interface Part {
 const MINUTE_MS = 60_000;
 /** What nobody asked about is repeated: presence may be lost. */
 const REPEAT_MS = 60_000;
+/** Holders wait up to this much longer, so that they do not all speak at once. */
+const REPEAT_SPREAD = 0.4;
+/**
+ * Of more members each repeats it more rarely, so that what all of them hear, and pass on, stays
+ * the same (as with the reports of RTCP, RFC 3550, section 6.2).
+ */
+const MEMBERS_REPEATING_MAX = 100;
 /** The crew says that it is there this often, in stall timeouts: twice before it loses its place. */
 const BEAT_FACTOR = 1.5;
 /** Many newcomers are answered together. */
@@ -167,7 +174,7 @@ export class Presence {
   /** Says again what is worth saying. */
   #repeat(contentId: ContentId, part: Part, now: Millis): void {
     const isAnswered = part.role === "holding" && part.holdersHeard >= HOLDERS_ANSWERING_MAX;
-    const isDue = now - part.publishedAt >= REPEAT_MS;
+    const isDue = now - part.publishedAt >= repeatMs(part);
     const isBeat = part.role === "fetching" && this.#isInCrew(contentId, now);
     if (isDue || isBeat || (part.isAsked && !isAnswered)) {
       return this.#publish(contentId, part.role, now);
@@ -187,10 +194,10 @@ export class Presence {
   }
 
   /** Who fetches looks often whether it is of the crew by now, whose members must be heard. */
-  #nextAt({ role, publishedAt }: Part, now: Millis): Millis {
+  #nextAt(part: Part, now: Millis): Millis {
     const { settings, random } = this.#deps;
-    if (role === "fetching") return now + BEAT_FACTOR * settings.stallTimeoutMs;
-    return publishedAt + random.jitter(REPEAT_MS, 0.2);
+    if (part.role === "fetching") return now + BEAT_FACTOR * settings.stallTimeoutMs;
+    return part.publishedAt + repeatMs(part) * (1 + REPEAT_SPREAD * random.fraction());
   }
 
   #wake(part: Part, at: Millis): void {
@@ -234,4 +241,8 @@ export class Presence {
     }
     return false;
   }
+}
+
+function repeatMs({ known }: Part): Millis {
+  return REPEAT_MS * Math.max(1, known.size / MEMBERS_REPEATING_MAX);
 }

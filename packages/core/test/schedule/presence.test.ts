@@ -82,6 +82,25 @@ describe("presence", () => {
     expect(spared.h.take("publishPresence")).toEqual([]);
   });
 
+  test.each([
+    [10, 10],
+    [100, 10],
+    [400, 2],
+    [1_000, 1],
+  ])(
+    "of a holder among %i members is repeated %i times in a quarter of an hour",
+    (members, least) => {
+      const { h, contentId } = fetching(pieces("11"));
+      h.verify();
+      for (let i = 0; i < members; i++) hear(h, contentId, `holder ${i}`, "holding");
+      h.take("publishPresence");
+      h.advanceTo(15 * MINUTE_MS);
+      const { length } = h.take("publishPresence");
+      expect(length).toBeGreaterThanOrEqual(least);
+      expect(length).toBeLessThanOrEqual(1.5 * least + 1);
+    },
+  );
+
   test("of a content that we have nothing to do with is passed over", () => {
     const { h } = member();
     hear(h, "other", "stranger", "holding");
