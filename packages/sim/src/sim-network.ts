@@ -5,7 +5,8 @@
  *                      reach one peer in one tick are one wake-up. In order within a connection.
  *   pieces             cross the sender's uplink and the receiver's downlink (`FairLink`), then
  *                      take the same latency.
- *   presence           reaches all who have a connection, after one delay for the whole network.
+ *   presence           reaches all who have a connection, after one delay for the whole network,
+ *                      rounded up to a tick of its own; what comes together is told one by one.
  *   connections        at most one between two peers; when both dial at once they end up sharing.
  *                      A connection may be lost at an instant drawn from the seed.
  *
@@ -38,6 +39,15 @@ export interface Delivery {
   readonly events: SwarmEvent[];
 }
 
+/** Resolution of presence. */
+const PRESENCE_TICK_MS = 10;
+
+/** What one peer says to all, on its way. */
+interface Said {
+  readonly from: SimSwarm;
+  readonly event: SwarmEvent;
+}
+
 export class SimNetwork {
   readonly clock: VirtualClock;
   readonly #random: Random;
@@ -45,6 +55,8 @@ export class SimNetwork {
   readonly #swarms = new Map<PeerId, SimSwarm>();
   /** Who has published presence in a content and not left it. */
   readonly #present = new Map<ContentId, Set<SimSwarm>>();
+  /** Presence on its way, by tick and content. */
+  readonly #said = new Map<number, Map<ContentId, Said[]>>();
   readonly #pieceCounts = new Map<ContentId, number>();
   #lostBytes = 0;
 
@@ -149,13 +161,29 @@ export class SimNetwork {
     const addresses = [`/sim/${peerId}`];
     const event: SwarmEvent = { type: "presenceHeard", peerId, addresses, contentId, role };
     const at = this.clock.now() + this.#options.presenceDelayMs;
-    const members = present;
-    this.clock.schedule(at, () => {
-      for (const swarm of members) {
-        const isApart = swarm.site !== from.site && swarm.site?.hasNat && from.site?.hasNat;
-        if (swarm !== from && isApart !== true) swarm.presenceArrived(event);
+    const tick = Math.ceil(at / PRESENCE_TICK_MS);
+    let said = this.#said.get(tick);
+    if (said === undefined) {
+      this.#said.set(tick, (said = new Map()));
+      this.clock.schedule(tick * PRESENCE_TICK_MS, () => this.#tell(tick));
+    }
+    const ofContent = said.get(contentId);
+    if (ofContent === undefined) said.set(contentId, [{ from, event }]);
+    else ofContent.push({ from, event });
+  }
+
+  /** Each peer hears everything in turn: so a large simulation visits each peer's memory once. */
+  #tell(tick: number): void {
+    const said = this.#said.get(tick);
+    this.#said.delete(tick);
+    for (const [contentId, all] of said ?? []) {
+      for (const swarm of this.#present.get(contentId) ?? []) {
+        for (const { from, event } of all) {
+          const isApart = swarm.site !== from.site && swarm.site?.hasNat && from.site?.hasNat;
+          if (swarm !== from && isApart !== true) swarm.presenceArrived(event);
+        }
       }
-    });
+    }
   }
 
   /** When a new connection is to be lost; `Infinity` when it is not. */
