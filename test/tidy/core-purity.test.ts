@@ -78,6 +78,12 @@ test("accepts the named functions of node:crypto, in core's hash folder alone", 
   }
 });
 
+test("accepts Node's buffers where bytes are copied, and nowhere else", () => {
+  const text = "Buffer.from(a).copy(b);";
+  expect(findIn(text, "packages/core/src/content/copy-into.ts")).toEqual([]);
+  expect(findIn(text, "packages/core/src/content/piece-buffer-pool.ts")).toHaveLength(1);
+});
+
 test("accepts promises as types of ports, and refuses them as values", () => {
   const path = "packages/core/src/ports/port.ts";
   expect(findIn("interface Port { close(): Promise<void>; }", path)).toEqual([]);

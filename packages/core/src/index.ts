@@ -47,6 +47,7 @@ export {
 export type { OpenedManifest, OpenResult, Statement } from "./content/signed-manifest.ts";
 export { parsePieceHashFile, parseSha256Base64 } from "./content/piece-hash-file.ts";
 export type { ExpectedPieceHashes, PieceHashFileResult } from "./content/piece-hash-file.ts";
+export { copyInto } from "./content/copy-into.ts";
 export { PieceBufferPool } from "./content/piece-buffer-pool.ts";
 export type { PieceBufferPoolOptions } from "./content/piece-buffer-pool.ts";
 export { PieceSet } from "./content/piece-set.ts";

@@ -3,7 +3,7 @@
  * Holds at most one buffer, from a piece's first byte to its last. Called for every network buffer:
  * the cost is one copy of the bytes and no allocation.
  */
-import { assert } from "@shoal/core";
+import { assert, copyInto } from "@shoal/core";
 import type { PieceBufferPool, PieceBytes, PieceIndex, PieceLayout } from "@shoal/core";
 
 export interface PieceRun {
@@ -58,7 +58,7 @@ export class PieceFiller {
       const target = this.#buffer.bytes;
       const length = Math.min(bytes.length - offset, target.length - this.#filled);
       const whole = length === bytes.length;
-      target.set(whole ? bytes : bytes.subarray(offset, offset + length), this.#filled);
+      copyInto(target, this.#filled, whole ? bytes : bytes.subarray(offset, offset + length));
       this.#filled += length;
       this.#nextOffset += length;
       offset += length;

@@ -9,7 +9,7 @@
  * The length is ours, from the manifest, never the peer's (R-PEER-15). Knows one peer's answers;
  * knows neither streams nor scheduling. Used by the link.
  */
-import { assert, LIMITS } from "@shoal/core";
+import { assert, copyInto, LIMITS } from "@shoal/core";
 import type { PieceBufferPool, PieceBytes, RefusalReason, RequestId } from "@shoal/core";
 import { FrameError } from "./frames.ts";
 import type { Refusal } from "./frames.ts";
@@ -159,17 +159,6 @@ export class AskedRequests {
     this.#asked.delete(id);
     if (!asked.isCancelled) this.#idByRequest.delete(asked.requestId);
   }
-}
-
-/**
- * The same as `target.set(bytes, at)`, for which V8 copies word by word into memory that threads
- * share. Node's copy of a part of a buffer is the system's `memmove`, measured with 256 KiB a quarter
- * of the time; so that it is always a part, the last byte goes by itself.
- */
-function copyInto(target: Uint8Array, at: number, bytes: Uint8Array): void {
-  const { buffer, byteOffset, length } = bytes;
-  Buffer.from(buffer).copy(target, at, byteOffset, byteOffset + length - 1);
-  target[at + length - 1] = bytes[length - 1]!;
 }
 
 function dropBuffers(asked: Asked): void {

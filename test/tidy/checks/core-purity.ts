@@ -1,7 +1,8 @@
 /**
  * Core's purity: only what is handed to it decides what it does, so that a simulation replays it.
  * No waiting, clock, timer, randomness, process or console, and no imports but multiformats and,
- * in core's `hash` folder, the functions of `node:crypto` that digest and check signatures.
+ * in core's `hash` folder, the functions of `node:crypto` that digest and check signatures; no Node
+ * type but `Buffer` where bytes are copied.
  *
  * Types may speak of promises in `ports`, where core describes what adapters do.
  */
@@ -16,6 +17,8 @@ const NATIVE_CRYPTO = {
   module: "node:crypto",
   names: ["hash", "createHash", "createPublicKey", "verify"],
 };
+
+const NATIVE_COPY = `${CORE}content/copy-into.ts`;
 
 /** Names of the surroundings, each with the reason it is not for core. */
 const FORBIDDEN_GLOBALS: ReadonlyMap<string, string> = new Map([
@@ -37,6 +40,7 @@ const FORBIDDEN_GLOBALS: ReadonlyMap<string, string> = new Map([
     (name) => [name, "depends on the garbage collector"] as const,
   ),
   ...["Intl"].map((name) => [name, "depends on the locale"] as const),
+  ...["Buffer"].map((name) => [name, "is Node's"] as const),
   ...["eval", "Function"].map((name) => [name, "cannot be checked"] as const),
 ]);
 
@@ -95,6 +99,7 @@ function impurityOf(
     const used = memberOf(parent);
     return used === undefined || used === "random" ? "Math.random is random" : undefined;
   }
+  if (name === "Buffer" && path === NATIVE_COPY) return undefined;
   const reason = FORBIDDEN_GLOBALS.get(name);
   return reason === undefined ? undefined : `${name} ${reason}`;
 }
