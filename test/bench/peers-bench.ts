@@ -5,13 +5,12 @@
 import { MiB } from "@shoal/core";
 import { TestSite } from "../integration/harness.ts";
 import { aria2BitTorrent } from "./contenders/programs.ts";
-import { libtorrent, webTorrent } from "./contenders/line-peers.ts";
+import { libtorrent, libtorrentWithWebSeed, webTorrent } from "./contenders/line-peers.ts";
 import { shoalMixed, shoalPeers } from "./contenders/shoal.ts";
 import { makeTorrent } from "./contenders/torrent.ts";
-import type { Torrent } from "./contenders/torrent.ts";
 import type { Figure } from "./measure.ts";
 import { compare, transferFigures, transferInTurns } from "./transfer.ts";
-import type { Comparison, Contenders } from "./transfer.ts";
+import type { Comparison, Contenders, Contest } from "./transfer.ts";
 
 export interface PeersBenchOptions {
   readonly length: number;
@@ -24,6 +23,7 @@ export interface PeersBenchOptions {
 const PAIR: readonly Comparison[] = [
   { ours: "shoal", theirs: "libtorrent", rate: 1.5, cpu: 0.75 },
   { ours: "shoal, noise", theirs: "libtorrent", rate: 1 },
+  { ours: "shoal, just started", theirs: "libtorrent" },
   { ours: "shoal", theirs: "aria2c", rate: 2.5 },
   { ours: "shoal", theirs: "webtorrent", rate: 3 },
 ];
@@ -32,14 +32,29 @@ const MIXED: readonly Comparison[] = [{ ours: "shoal", theirs: "libtorrent" }];
 const FANOUT_DOWNLOADERS = 4;
 const ORIGIN_SHARE = 0.1;
 
+/** What daemons transfer before they are measured: code that is compiled as it runs gets warm. */
+const WARM_UP_LENGTH = 256 * MiB;
+/** It shares no piece with what is measured. */
+const WARM_UP_FIRST_COUNT = 2 ** 31;
+
 /** One uploader, one downloader. */
 export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
   await using site = await TestSite.create();
-  const content = await site.publish("file.bin", options.length);
-  const contenders = { shoal: shoalPeers("both"), "shoal, noise": shoalPeers("noise") };
-  const torrent = await makeTorrent(site, content);
-  const others = torrent === undefined ? ABSENT : torrentContenders(torrent, options);
-  const contest = { site, content, rounds: options.rounds };
+  const contest = await contestOf(site, options);
+  const contenders = {
+    shoal: shoalPeers("both"),
+    "shoal, noise": shoalPeers("noise"),
+    "shoal, just started": shoalPeers("both", true),
+  };
+  const [torrent, warmUp] = await torrentsOf(contest);
+  const others: Contenders =
+    torrent === undefined
+      ? ABSENT
+      : {
+          libtorrent: libtorrent(torrent, warmUp),
+          aria2c: aria2BitTorrent(torrent),
+          webtorrent: webTorrent(torrent, options.webtorrent, warmUp),
+        };
   const runs = await transferInTurns({ ...contenders, ...others }, contest);
   return [...transferFigures(runs, options), ...compare(runs, PAIR)];
 }
@@ -47,12 +62,23 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
 /** One uploader, four downloaders that may help each other; the last of them counts. */
 export async function benchFanout(options: PeersBenchOptions): Promise<Figure[]> {
   await using site = await TestSite.create();
-  const content = await site.publish("file.bin", options.length);
-  const torrent = await makeTorrent(site, content);
-  const others: Contenders = torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent) };
-  const contest = { site, content, rounds: options.rounds, downloaders: FANOUT_DOWNLOADERS };
-  const runs = await transferInTurns({ shoal: shoalPeers("both"), ...others }, contest);
+  const contest = await contestOf(site, options);
+  const [torrent, warmUp] = await torrentsOf(contest);
+  const others: Contenders =
+    torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent, warmUp) };
+  const all = { ...contest, downloaders: FANOUT_DOWNLOADERS };
+  const runs = await transferInTurns({ shoal: shoalPeers("both"), ...others }, all);
   return [...transferFigures(runs, options), ...compare(runs, FANOUT)];
+}
+
+async function contestOf(site: TestSite, { length, rounds }: PeersBenchOptions): Promise<Contest> {
+  const content = await site.publish("file.bin", length);
+  const warmUp = await site.publish("warm-up.bin", WARM_UP_LENGTH, WARM_UP_FIRST_COUNT);
+  return { site, content, warmUp, rounds };
+}
+
+async function torrentsOf({ site, content, warmUp = content }: Contest) {
+  return [await makeTorrent(site, content), await makeTorrent(site, warmUp)] as const;
 }
 
 /** One peer, and an origin that sends a tenth of what the peer has just been seen to. */
@@ -66,7 +92,7 @@ export async function benchMixed(options: PeersBenchOptions): Promise<Figure[]> 
   const { url } = await site.serve(content, { rateBytesPerSec });
   const torrent = await makeTorrent(site, content);
   const others: Contenders =
-    torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent, url) };
+    torrent === undefined ? ABSENT : { libtorrent: libtorrentWithWebSeed(torrent, url) };
   const contest = { site, content, rounds: options.rounds };
   const contenders = { shoal: shoalMixed(url), "shoal, peer alone": peerAlone, ...others };
   const runs = await transferInTurns(contenders, contest);
@@ -83,12 +109,4 @@ const ABSENT: Contenders = { "mktorrent, which makes the others' torrents,": abs
 
 function absent(): Promise<undefined> {
   return Promise.resolve(undefined);
-}
-
-function torrentContenders(torrent: Torrent, { webtorrent }: PeersBenchOptions): Contenders {
-  return {
-    libtorrent: libtorrent(torrent),
-    aria2c: aria2BitTorrent(torrent),
-    webtorrent: webTorrent(torrent, webtorrent),
-  };
 }

@@ -41,8 +41,18 @@ export interface Turn {
   readonly content: TestContent;
   /** Empty directories, one for each downloader, in which the file must end up under its name. */
   readonly directories: readonly string[];
+  /**
+   * What processes that go on running transfer once before they are measured, into directories of
+   * its own; absent: nothing.
+   */
+  readonly warmUp?: WarmUp;
   /** Called right before what is measured. */
   readonly ready: () => Promise<void>;
+}
+
+export interface WarmUp {
+  readonly content: TestContent;
+  readonly directories: readonly string[];
 }
 
 /** `undefined`: it is not installed. */
@@ -52,6 +62,7 @@ export type Contenders = Readonly<Record<string, Contender>>;
 export interface Contest {
   readonly site: TestSite;
   readonly content: TestContent;
+  readonly warmUp?: TestContent | undefined;
   readonly rounds: number;
   /** Default 1. */
   readonly downloaders?: number;
@@ -80,16 +91,19 @@ export async function transferInTurns(
 
 async function runOnce(
   contender: Contender,
-  { site, content, downloaders = 1 }: Contest,
+  { site, content, warmUp, downloaders = 1 }: Contest,
   isDigested: boolean,
 ): Promise<Transfer | undefined> {
   const parent = join(site.directory, "copies");
-  const directories: string[] = [];
-  for (let i = 0; i < downloaders; i++) directories.push(join(parent, `${i}`));
-  for (const directory of directories) await mkdir(directory, { recursive: true });
+  const directories = await makeDirectories(parent, "copy", downloaders);
+  const warm = warmUp && {
+    content: warmUp,
+    directories: await makeDirectories(parent, "warm-up", downloaders),
+  };
   const ready = (): Promise<void> => touchMemory(site, content.length * downloaders);
   try {
-    const transfer = await contender({ site, content, directories, ready });
+    const turn = { site, content, directories, ready, ...(warm && { warmUp: warm }) };
+    const transfer = await contender(turn);
     if (transfer === undefined) return undefined;
     for (const directory of directories) {
       const path = join(directory, content.name);
@@ -101,6 +115,13 @@ async function runOnce(
   } finally {
     await rm(parent, { recursive: true, force: true });
   }
+}
+
+async function makeDirectories(parent: string, name: string, count: number): Promise<string[]> {
+  const directories: string[] = [];
+  for (let i = 0; i < count; i++) directories.push(join(parent, `${name}-${i}`));
+  for (const directory of directories) await mkdir(directory, { recursive: true });
+  return directories;
 }
 
 /** Rates, processor time and memory: the medians. */

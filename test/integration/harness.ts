@@ -82,11 +82,11 @@ export class TestSite implements AsyncDisposable {
    * A published file of `length` bytes that is cheap to make: one block without zeros over and
    * over, with a count in every 16 KiB of it, so that no two pieces are equal.
    */
-  async publish(name: string, length: number): Promise<TestContent> {
+  async publish(name: string, length: number, firstCount = 0): Promise<TestContent> {
     const path = join(await this.makeDirectory(`published-${name}`), name);
     const block = patternBlock(Math.min(length, MiB));
     const file = await open(path, "wx");
-    let count = 0;
+    let count = firstCount;
     for (let offset = 0; offset < length; offset += block.length) {
       for (let at = 0; at + 4 <= block.length; at += 16 * KiB) block.writeUInt32BE(++count, at);
       await file.writeFile(block.subarray(0, length - offset));

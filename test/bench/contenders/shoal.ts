@@ -7,10 +7,16 @@ import { ProcessMeter } from "../process-meter.ts";
 import type { Contender, Transfer, Turn } from "../transfer.ts";
 import { RUN_TIMEOUT_MS } from "../transfer.ts";
 
-/** From peers alone. `transports`: as the agent chooses, or Noise. */
-export function shoalPeers(transports: "both" | "noise"): Contender {
-  const settings = transports === "noise" ? { settings: { peerTls: 0 } } : {};
-  return (turn) => download(turn, { peers: true, agent: settings });
+/**
+ * From peers alone. `transports`: as the agent chooses, or Noise. `isCold`: it is the first transfer
+ * of agents that have just started, whatever the others do.
+ */
+export function shoalPeers(transports: "both" | "noise", isCold = false): Contender {
+  const agent = transports === "noise" ? { settings: { peerTls: 0 } } : {};
+  return ({ warmUp, ...turn }) => {
+    const warm = warmUp !== undefined && !isCold ? { warmUp } : {};
+    return download({ ...turn, ...warm }, { peers: true, agent });
+  };
 }
 
 /** From an HTTP origin, with every piece verified or with nothing to verify by. */
@@ -31,7 +37,7 @@ interface Sources {
 }
 
 async function download(turn: Turn, sources: Sources): Promise<Transfer> {
-  const { site, content, directories, ready } = turn;
+  const { site, content, directories, ready, warmUp } = turn;
   const script = await bundledAgent(site);
   const start = async (): Promise<AgentProcess> => {
     const stateDirectory = await mkdtemp(join(site.directory, "state-"));
@@ -46,16 +52,24 @@ async function download(turn: Turn, sources: Sources): Promise<Transfer> {
   for (const _ of directories) agents.push(stack.use(await start()));
   const addresses: (readonly string[])[] = [];
   for (const agent of agents) addresses.push((await agent.next("ready")).addresses);
+  const fetch = async (of: Pick<Turn, "content" | "directories">): Promise<void> => {
+    for (const [index, agent] of agents.entries()) {
+      const known = [...seedAddresses, ...addresses.slice(0, index).flat()];
+      if (sources.peers === true) agent.send({ type: "meet", addresses: known });
+      agent.send({ type: "download", job: { files: [fileOf(of, sources, index)] } });
+    }
+    await Promise.all(agents.map((agent) => agent.next("published", RUN_TIMEOUT_MS)));
+  };
+  if (warmUp !== undefined && seed !== undefined) {
+    seed.send({ type: "share", path: warmUp.content.path });
+    await seed.next("shared", RUN_TIMEOUT_MS);
+    await fetch(warmUp);
+  }
   await ready();
   const seedMeter = seed === undefined ? undefined : await ProcessMeter.start(seed.pid);
   const meters = await Promise.all(agents.map(({ pid }) => ProcessMeter.start(pid)));
   const startedAt = performance.now();
-  for (const [index, agent] of agents.entries()) {
-    const known = [...seedAddresses, ...addresses.slice(0, index).flat()];
-    if (sources.peers === true) agent.send({ type: "meet", addresses: known });
-    agent.send({ type: "download", job: { files: [fileOf(turn, sources, index)] } });
-  }
-  await Promise.all(agents.map((agent) => agent.next("published", RUN_TIMEOUT_MS)));
+  await fetch(turn);
   const ms = performance.now() - startedAt;
   const used = await Promise.all(meters.map((meter) => meter.read()));
   const uploader = await seedMeter?.read();
@@ -67,7 +81,11 @@ async function download(turn: Turn, sources: Sources): Promise<Transfer> {
   };
 }
 
-function fileOf({ content, directories }: Turn, sources: Sources, index: number) {
+function fileOf(
+  { content, directories }: Pick<Turn, "content" | "directories">,
+  sources: Sources,
+  index: number,
+) {
   const { url, isVerified = true } = sources;
   const destination = join(directories[index] ?? "", content.name);
   const contentId = isVerified ? { contentId: content.contentId } : {};

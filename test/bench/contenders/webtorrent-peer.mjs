@@ -1,18 +1,20 @@
 /**
  * One WebTorrent peer on loopback, for the benchmarks in the folder above.
  *
- *   webtorrent-peer.mjs DIRECTORY_OF_WEBTORRENT seed|get TORRENT DIRECTORY
+ *   webtorrent-peer.mjs DIRECTORY_OF_WEBTORRENT seed|get TORRENT DIRECTORY [WARM_UP_TORRENT DIRECTORY]
  *
- * Says `ready PORT`, and `done` once every piece is verified and written. Takes `meet PORT…` on
- * stdin: whom to connect with. Ends with stdin. Talks TCP, and to nobody but the peers it is told of.
+ * Says `ready PORT`, and `done` once every piece is verified and written, `warm` once those of the
+ * warm-up are. Takes `meet PORT…` and `warm PORT…` on stdin: whom to connect with. Ends with stdin.
+ * Talks TCP, and to nobody but the peers it is told of.
  */
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const [place = "", role, torrentFile = "", path = ""] = process.argv.slice(2);
+const [place = "", role, ...places] = process.argv.slice(2);
 // WebRTC needs a native build, and plays no part between programs that speak TCP.
 const WEBRTC = ["RTCPeerConnection", "RTCSessionDescription", "RTCIceCandidate"];
 const noWebRtc = WEBRTC.map((name) => `export const ${name} = undefined;`).join("");
@@ -33,17 +35,25 @@ const client = new WebTorrent({
   utp: false,
   utPex: false,
 });
-const torrent = client.add(readFileSync(torrentFile), {
-  path,
-  announce: [],
-  skipVerify: role === "seed",
-});
-torrent.on("ready", () => {
-  if (role === "get") torrent.on("done", () => console.log("done"));
-  console.log("ready", client.torrentPort);
-});
+
+/** Resolves when the torrent is known, and says `word` when it is complete. */
+async function add(torrentFile, path, word) {
+  const torrent = client.add(readFileSync(torrentFile), {
+    path,
+    announce: [],
+    skipVerify: role === "seed",
+  });
+  await once(torrent, "ready");
+  if (role === "get") torrent.on("done", () => console.log(word));
+  return torrent;
+}
+
+const torrents = { meet: await add(places[0], places[1], "done") };
+if (places.length > 2) torrents.warm = await add(places[2], places[3], "warm");
+console.log("ready", client.torrentPort);
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
-  for (const port of line.split(" ").slice(1)) torrent.addPeer(`127.0.0.1:${port}`);
+  const [verb, ...ports] = line.split(" ");
+  for (const port of ports) torrents[verb].addPeer(`127.0.0.1:${port}`);
 });
 lines.on("close", () => process.exit(0));

@@ -8,9 +8,10 @@ test("copies what the plain version copies, from any part of any memory into sha
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), place, fc.boolean(), (bytes, around, shared) => {
       const { before, at, after } = around;
-      const memory = new Uint8Array(
-        shared ? new SharedArrayBuffer(before + bytes.length) : before + bytes.length,
-      );
+      const memoryLength = before + bytes.length;
+      const memory = shared
+        ? new Uint8Array(new SharedArrayBuffer(memoryLength))
+        : new Uint8Array(memoryLength);
       memory.set(bytes, before);
       const length = at + bytes.length + after;
       const [native, plain] = [0, 1].map(() =>
