@@ -5,7 +5,7 @@
 import { MiB } from "@shoal/core";
 import { TestSite } from "../integration/harness.ts";
 import { aria2BitTorrent } from "./contenders/programs.ts";
-import { libtorrent, libtorrentWithWebSeed, webTorrent } from "./contenders/line-peers.ts";
+import { libtorrent, webTorrent } from "./contenders/line-peers.ts";
 import { shoalMixed, shoalPeers } from "./contenders/shoal.ts";
 import { makeTorrent } from "./contenders/torrent.ts";
 import type { Figure } from "./measure.ts";
@@ -46,12 +46,13 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
     "shoal, noise": shoalPeers("noise"),
     "shoal, just started": shoalPeers("both", true),
   };
-  const [torrent, warmUp] = await torrentsOf(contest);
+  const torrent = await makeTorrent(site, contest.content);
+  const warmUp = await makeTorrent(site, contest.warmUp);
   const others: Contenders =
     torrent === undefined
       ? ABSENT
       : {
-          libtorrent: libtorrent(torrent, warmUp),
+          libtorrent: libtorrent(torrent),
           aria2c: aria2BitTorrent(torrent),
           webtorrent: webTorrent(torrent, options.webtorrent, warmUp),
         };
@@ -63,22 +64,17 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
 export async function benchFanout(options: PeersBenchOptions): Promise<Figure[]> {
   await using site = await TestSite.create();
   const contest = await contestOf(site, options);
-  const [torrent, warmUp] = await torrentsOf(contest);
-  const others: Contenders =
-    torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent, warmUp) };
+  const torrent = await makeTorrent(site, contest.content);
+  const others: Contenders = torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent) };
   const all = { ...contest, downloaders: FANOUT_DOWNLOADERS };
   const runs = await transferInTurns({ shoal: shoalPeers("both"), ...others }, all);
   return [...transferFigures(runs, options), ...compare(runs, FANOUT)];
 }
 
-async function contestOf(site: TestSite, { length, rounds }: PeersBenchOptions): Promise<Contest> {
+async function contestOf(site: TestSite, { length, rounds }: PeersBenchOptions) {
   const content = await site.publish("file.bin", length);
   const warmUp = await site.publish("warm-up.bin", WARM_UP_LENGTH, WARM_UP_FIRST_COUNT);
-  return { site, content, warmUp, rounds };
-}
-
-async function torrentsOf({ site, content, warmUp = content }: Contest) {
-  return [await makeTorrent(site, content), await makeTorrent(site, warmUp)] as const;
+  return { site, content, warmUp, rounds } satisfies Contest;
 }
 
 /** One peer, and an origin that sends a tenth of what the peer has just been seen to. */
@@ -92,7 +88,7 @@ export async function benchMixed(options: PeersBenchOptions): Promise<Figure[]> 
   const { url } = await site.serve(content, { rateBytesPerSec });
   const torrent = await makeTorrent(site, content);
   const others: Contenders =
-    torrent === undefined ? ABSENT : { libtorrent: libtorrentWithWebSeed(torrent, url) };
+    torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent, url) };
   const contest = { site, content, rounds: options.rounds };
   const contenders = { shoal: shoalMixed(url), "shoal, peer alone": peerAlone, ...others };
   const runs = await transferInTurns(contenders, contest);
