@@ -4,7 +4,7 @@
  * all of which the garbage collector must find again: measured, a third of the receiver's
  * processor time.
  *
- *   | handed on | come in this turn | free, while a record fits ──▶ | then from the front again
+ *   | come in this turn | free, while a record fits ──▶ | then, and every turn, from the front again
  *
  * Node can read so for sockets it makes (`onread`), and not for those it is given. The fields that
  * make the difference are private: where they are missing nothing is changed, and a test watches
@@ -27,12 +27,19 @@ const RECORD_LENGTH_MAX = 16 * KiB;
 export class SocketSlab {
   readonly #memory = new Uint8Array(SLAB_LENGTH);
   readonly #take: (bytes: Uint8Array) => void;
+  readonly #readInto: (memory: Uint8Array) => void;
+  /** The memory from each place on at which a record begins as long as all before it were full. */
+  readonly #places: Uint8Array[] = [];
   #begin = 0;
   #end = 0;
   #isFlushDue = false;
 
-  private constructor(take: (bytes: Uint8Array) => void) {
+  private constructor(take: (bytes: Uint8Array) => void, readInto: (memory: Uint8Array) => void) {
     this.#take = take;
+    this.#readInto = readInto;
+    for (let at = 0; at < SLAB_LENGTH; at += RECORD_LENGTH_MAX) {
+      this.#places.push(this.#memory.subarray(at));
+    }
   }
 
   /**
@@ -43,12 +50,14 @@ export class SocketSlab {
     const internals = socket as unknown as SocketInternals;
     const { _handle: handle } = internals;
     if (FIELDS === undefined || typeof handle?.useUserBuffer !== "function") return undefined;
-    const slab = new SocketSlab(take);
-    const memory = slab.#memory;
-    internals[FIELDS.buffer] = memory;
+    const readInto = (memory: Uint8Array): void => {
+      internals[FIELDS.buffer] = memory;
+      internals._handle?.useUserBuffer?.(memory);
+    };
+    const slab = new SocketSlab(take, readInto);
     internals[FIELDS.callback] = (count: number) => slab.#received(count);
     internals[FIELDS.generator] = () => slab.#free();
-    handle.useUserBuffer(memory);
+    readInto(slab.#memory);
     return slab;
   }
 
@@ -65,17 +74,28 @@ export class SocketSlab {
     this.#end += count;
     if (!this.#isFlushDue) {
       this.#isFlushDue = true;
-      setImmediate(() => {
-        this.#isFlushDue = false;
-        this.flush();
-      });
+      setImmediate(() => this.#turnEnded());
     }
     return true;
   }
 
+  /** Begins at the front again, unless more has come meanwhile or nothing since the last time. */
+  #turnEnded(): void {
+    this.#isFlushDue = false;
+    this.flush();
+    if (this.#end === 0 || this.#end !== this.#begin) return;
+    this.#begin = 0;
+    this.#end = 0;
+    this.#readInto(this.#memory);
+  }
+
   /** Where the next record goes. */
   #free(): Uint8Array {
-    if (SLAB_LENGTH - this.#end >= RECORD_LENGTH_MAX) return this.#memory.subarray(this.#end);
+    const end = this.#end;
+    if (SLAB_LENGTH - end >= RECORD_LENGTH_MAX) {
+      const isPlace = end % RECORD_LENGTH_MAX === 0;
+      return isPlace ? this.#places[end / RECORD_LENGTH_MAX]! : this.#memory.subarray(end);
+    }
     this.flush();
     this.#begin = 0;
     this.#end = 0;
