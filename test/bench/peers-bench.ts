@@ -32,9 +32,7 @@ const MIXED: readonly Comparison[] = [{ ours: "shoal", theirs: "libtorrent" }];
 const FANOUT_DOWNLOADERS = 4;
 const ORIGIN_SHARE = 0.1;
 
-/** What daemons transfer before they are measured: code that is compiled as it runs gets warm. */
-const WARM_UP_LENGTH = 256 * MiB;
-/** It shares no piece with what is measured. */
+/** Of the warm-up: it shares no piece with what is measured. */
 const WARM_UP_FIRST_COUNT = 2 ** 31;
 
 /** One uploader, one downloader. */
@@ -73,7 +71,7 @@ export async function benchFanout(options: PeersBenchOptions): Promise<Figure[]>
 
 async function contestOf(site: TestSite, { length, rounds }: PeersBenchOptions) {
   const content = await site.publish("file.bin", length);
-  const warmUp = await site.publish("warm-up.bin", WARM_UP_LENGTH, WARM_UP_FIRST_COUNT);
+  const warmUp = await site.publish("warm-up.bin", length, WARM_UP_FIRST_COUNT);
   return { site, content, warmUp, rounds } satisfies Contest;
 }
 

@@ -43,7 +43,7 @@ export interface Turn {
   readonly directories: readonly string[];
   /**
    * What processes that go on running transfer once before they are measured, into directories of
-   * its own; absent: nothing.
+   * its own that `ready` removes; absent: nothing.
    */
   readonly warmUp?: WarmUp;
   /** Called right before what is measured. */
@@ -100,7 +100,10 @@ async function runOnce(
     content: warmUp,
     directories: await makeDirectories(parent, "warm-up", downloaders),
   };
-  const ready = (): Promise<void> => touchMemory(site, content.length * downloaders);
+  const ready = async (): Promise<void> => {
+    for (const directory of warm?.directories ?? []) await rm(directory, { recursive: true });
+    await touchMemory(site, content.length * downloaders);
+  };
   try {
     const turn = { site, content, directories, ready, ...(warm && { warmUp: warm }) };
     const transfer = await contender(turn);
