@@ -5,7 +5,7 @@
 import { MiB } from "@shoal/core";
 import { TestSite } from "../integration/harness.ts";
 import { aria2BitTorrent } from "./contenders/programs.ts";
-import { libtorrent, webTorrent } from "./contenders/line-peers.ts";
+import { libtorrent, libtorrentWithWebSeed, webTorrent } from "./contenders/line-peers.ts";
 import { shoalMixed, shoalPeers } from "./contenders/shoal.ts";
 import { makeTorrent } from "./contenders/torrent.ts";
 import type { Figure } from "./measure.ts";
@@ -23,11 +23,16 @@ export interface PeersBenchOptions {
 const PAIR: readonly Comparison[] = [
   { ours: "shoal", theirs: "libtorrent", rate: 1.5, cpu: 0.75 },
   { ours: "shoal, noise", theirs: "libtorrent", rate: 1 },
-  { ours: "shoal, just started", theirs: "libtorrent" },
+  { ours: "shoal", theirs: "libtorrent, just started", rate: 1.5, cpu: 0.75 },
+  { ours: "shoal, just started", theirs: "libtorrent, just started" },
   { ours: "shoal", theirs: "aria2c", rate: 2.5 },
   { ours: "shoal", theirs: "webtorrent", rate: 3 },
 ];
-const FANOUT: readonly Comparison[] = [{ ours: "shoal", theirs: "libtorrent", rate: 1 }];
+const FANOUT: readonly Comparison[] = [
+  { ours: "shoal", theirs: "libtorrent", rate: 1 },
+  { ours: "shoal", theirs: "libtorrent, just started", rate: 1 },
+  { ours: "shoal, just started", theirs: "libtorrent, just started" },
+];
 const MIXED: readonly Comparison[] = [{ ours: "shoal", theirs: "libtorrent" }];
 const FANOUT_DOWNLOADERS = 4;
 const ORIGIN_SHARE = 0.1;
@@ -50,7 +55,8 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
     torrent === undefined
       ? ABSENT
       : {
-          libtorrent: libtorrent(torrent),
+          libtorrent: libtorrent(torrent, warmUp),
+          "libtorrent, just started": libtorrent(torrent),
           aria2c: aria2BitTorrent(torrent),
           webtorrent: webTorrent(torrent, options.webtorrent, warmUp),
         };
@@ -63,9 +69,17 @@ export async function benchFanout(options: PeersBenchOptions): Promise<Figure[]>
   await using site = await TestSite.create();
   const contest = await contestOf(site, options);
   const torrent = await makeTorrent(site, contest.content);
-  const others: Contenders = torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent) };
+  const warmUp = await makeTorrent(site, contest.warmUp);
+  const others: Contenders =
+    torrent === undefined
+      ? ABSENT
+      : {
+          libtorrent: libtorrent(torrent, warmUp),
+          "libtorrent, just started": libtorrent(torrent),
+        };
   const all = { ...contest, downloaders: FANOUT_DOWNLOADERS };
-  const runs = await transferInTurns({ shoal: shoalPeers("both"), ...others }, all);
+  const ours = { shoal: shoalPeers("both"), "shoal, just started": shoalPeers("both", true) };
+  const runs = await transferInTurns({ ...ours, ...others }, all);
   return [...transferFigures(runs, options), ...compare(runs, FANOUT)];
 }
 
@@ -86,7 +100,7 @@ export async function benchMixed(options: PeersBenchOptions): Promise<Figure[]> 
   const { url } = await site.serve(content, { rateBytesPerSec });
   const torrent = await makeTorrent(site, content);
   const others: Contenders =
-    torrent === undefined ? ABSENT : { libtorrent: libtorrent(torrent, url) };
+    torrent === undefined ? ABSENT : { libtorrent: libtorrentWithWebSeed(torrent, url) };
   const contest = { site, content, rounds: options.rounds };
   const contenders = { shoal: shoalMixed(url), "shoal, peer alone": peerAlone, ...others };
   const runs = await transferInTurns(contenders, contest);

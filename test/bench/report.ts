@@ -117,9 +117,9 @@ const INTRODUCTION = `# Performance
 Made by \`pnpm bench report\` from one run of the benchmarks; do not edit. Absolute figures are this
 machine's and move with whatever else it does. What can be compared are the ratios: the contenders
 take turns (A B C A B C), after a round that does not count, and every figure is a median. In \`pair\`
-and \`fanout\` Shoal and WebTorrent, whose code is compiled as it runs, transfer another file as long in
-the same processes before they are measured, as programs that run for days have; "just started" is Shoal
-without that. Native programs gain nothing by it: libtorrent needs more processor time then.
+and \`fanout\` programs that run for days, Shoal, libtorrent and WebTorrent, transfer another file as
+long in the same processes before they are measured; "just started" is without that. aria2 ends with
+its download.
 
 - Each end is a process of its own, which reads from and writes to the same file system.
 - Shoal's processes run what is installed, bundled JavaScript; contenders are as Debian and npm have them.

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """One libtorrent peer on loopback, for the benchmarks in the folder above.
 
-Usage: libtorrent_peer.py seed|get TORRENT DIRECTORY [WEB_SEED_URL]
+Usage: libtorrent_peer.py [--web-seed URL] seed|get TORRENT DIRECTORY [WARM_UP_TORRENT DIRECTORY]
 
-Says `ready PORT`, and `done` once every piece is verified and written. Takes `meet PORT...` on
-stdin: whom to connect with. Ends with stdin. Talks TCP without encryption, and to nobody but the
-peers it is told of and the web seed.
+Says `ready PORT`, and `done` once every piece is verified and written, `warm` once those of the
+warm-up are. Takes `meet PORT...` and `warm PORT...` on stdin: whom to connect with. Ends with
+stdin. Talks TCP without encryption, and to nobody but the peers it is told of and the web seed.
 """
+import argparse
 import sys
 import threading
 
@@ -42,8 +43,7 @@ def say(*words):
     print(*words, flush=True)
 
 
-def main(role, torrent, directory, web_seeds):
-    session = lt.session(SETTINGS)
+def add(session, role, torrent, directory):
     params = {
         "ti": lt.torrent_info(torrent),
         "save_path": directory,
@@ -52,30 +52,46 @@ def main(role, torrent, directory, web_seeds):
     }
     if role == "seed":
         params["flags"] |= lt.torrent_flags.seed_mode
-    handle = session.add_torrent(params)
+    return session.add_torrent(params)
+
+
+def main(role, places, web_seed):
+    session = lt.session(SETTINGS)
+    pairs = zip(("meet", "warm"), zip(places[::2], places[1::2]))
+    handles = {verb: add(session, role, *place) for verb, place in pairs}
     while session.listen_port() == 0:
         session.wait_for_alert(WAIT_MS)
         session.pop_alerts()
 
     def obey():
         for line in sys.stdin:
-            for port in line.split()[1:]:
-                handle.connect_peer(("127.0.0.1", int(port)))
-            for url in web_seeds:
-                handle.add_url_seed(url)
+            verb, *ports = line.split()
+            for port in ports:
+                handles[verb].connect_peer(("127.0.0.1", int(port)))
+            if verb == "meet" and web_seed is not None:
+                handles[verb].add_url_seed(web_seed)
         ended.set()
 
     ended = threading.Event()
     threading.Thread(target=obey, daemon=True).start()
     say("ready", session.listen_port())
-    is_done = role == "seed"
+    awaited = {"meet": "done", "warm": "warm"} if role == "get" else {}
     while not ended.is_set():
         session.wait_for_alert(WAIT_MS)
         for alert in session.pop_alerts():
-            if isinstance(alert, lt.torrent_finished_alert) and not is_done:
-                is_done = True
-                say("done")
+            if not isinstance(alert, lt.torrent_finished_alert):
+                continue
+            for verb, handle in handles.items():
+                if alert.handle == handle and verb in awaited:
+                    say(awaited.pop(verb))
+                    if verb == "warm":
+                        session.remove_torrent(handle)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--web-seed")
+    parser.add_argument("role", choices=["seed", "get"])
+    parser.add_argument("places", nargs="+")
+    given = parser.parse_args()
+    main(given.role, given.places, given.web_seed)

@@ -1,9 +1,7 @@
 /**
  * Contenders that are driven by lines: libtorrent by the script beside this file, WebTorrent by the
  * other. A script says `ready PORT`, and is told `meet PORT…` for the transfer, at whose end it says
- * `done`. WebTorrent's, whose code is compiled as it runs, is told `warm PORT…` before, and says
- * `warm`. libtorrent's is not: measured, another torrent beside the one that counts costs it a
- * quarter more processor time and gains it nothing.
+ * `done`, and before that `warm PORT…` for another that warms it up, at whose end it says `warm`.
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,13 +18,21 @@ const START_TIMEOUT_MS = 30_000;
 /** A torrent and where its file is, or goes; those of the transfer, then those of the warm-up. */
 type StartPeer = (role: "seed" | "get", places: readonly string[]) => LineProcess;
 
-/** Alone from peers, or from a peer and a web seed that downloaders are told of. */
-export function libtorrent(torrent: Torrent, webSeedUrl?: string): Contender {
+/** From peers, which transfer the torrent `warmUp` before, if it is given. */
+export function libtorrent(torrent: Torrent, warmUp?: Torrent): Contender {
+  return libtorrentWith([], torrent, warmUp);
+}
+
+/** From a peer and a web seed. */
+export function libtorrentWithWebSeed(torrent: Torrent, url: string): Contender {
+  return libtorrentWith(["--web-seed", url], torrent);
+}
+
+function libtorrentWith(webSeed: readonly string[], torrent: Torrent, warmUp?: Torrent): Contender {
   const script = fileURLToPath(new URL("libtorrent_peer.py", import.meta.url));
-  return contender((role, places) => {
-    const webSeeds = role === "get" && webSeedUrl !== undefined ? [webSeedUrl] : [];
-    return new LineProcess(PYTHON, [script, role, ...places, ...webSeeds]);
-  }, torrent);
+  const start: StartPeer = (role, places) =>
+    new LineProcess(PYTHON, [script, ...(role === "get" ? webSeed : []), role, ...places]);
+  return contender(start, torrent, warmUp);
 }
 
 /** `place`: the directory in whose `node_modules` it is; `undefined`: nowhere. */
