@@ -16,7 +16,7 @@ import type { Settings } from "../registry/settings.ts";
 import type { ContentId, Millis, PeerId } from "../units.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PeerTable } from "./peer-table.ts";
-import { RecentPeers } from "./recent-peers.ts";
+import { newcomer, RecentPeers } from "./recent-peers.ts";
 import type { RecentPeer } from "./recent-peers.ts";
 import type { TransferTable } from "./transfer-table.ts";
 
@@ -123,7 +123,8 @@ export class Presence {
     const part = this.#parts.get(contentId);
     if (part === undefined || peerId === this.#deps.selfId) return false;
     const known = part.known.heard(peerId);
-    const peer = known ?? part.known.add(peerId);
+    // Who leaves needs no place among those that are known.
+    const peer = known ?? (role === "left" ? newcomer(peerId) : part.known.add(peerId));
     let isNews = false;
     let isOfCrew = false;
     for (const { fetcher } of this.#transfers.of(contentId)) {

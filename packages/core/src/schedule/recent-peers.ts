@@ -20,6 +20,11 @@ export interface RecentPeer {
   isHeardAgain: boolean;
 }
 
+/** A peer that has not been heard of before. */
+export function newcomer(peerId: PeerId): RecentPeer {
+  return { peerId, hash: hashText32(peerId), isHeardAgain: false };
+}
+
 export class RecentPeers {
   readonly #max: number;
   readonly #known = new Map<PeerId, RecentPeer>();
@@ -50,7 +55,7 @@ export class RecentPeers {
 
   /** A peer that is not known. */
   add(peerId: PeerId): RecentPeer {
-    const peer = { peerId, hash: hashText32(peerId), isHeardAgain: false };
+    const peer = newcomer(peerId);
     this.#known.set(peerId, peer);
     this.#queue.push(peer);
     if (this.#known.size > this.#max) this.#dropFirst();

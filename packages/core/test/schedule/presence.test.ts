@@ -101,6 +101,17 @@ describe("presence", () => {
     },
   );
 
+  test("of strangers that leave makes nobody forgotten", () => {
+    const { h, contentId } = fetching(pieces("11"));
+    h.verify();
+    for (let i = 0; i < 512; i++) hear(h, contentId, `holder ${i}`, "holding");
+    for (let i = 0; i < 512; i++) hear(h, contentId, `stranger ${i}`, "left");
+    h.take("publishPresence");
+    for (let i = 0; i < 512; i++) hear(h, contentId, `holder ${i}`, "fetching");
+    h.advanceTo(MINUTE_MS / 2);
+    expect(h.take("publishPresence")).toEqual([]);
+  });
+
   test("of a content that we have nothing to do with is passed over", () => {
     const { h } = member();
     hear(h, "other", "stranger", "holding");
