@@ -11,7 +11,12 @@ const shared = {
   ssr: { resolve: { conditions, externalConditions: conditions } },
 };
 
-const system = ["test/{integration,contract,simulation,bench}/**/*.test.ts"];
+/**
+ * They turn TLS off for all of their worker, and one runs other files' tests again. Where files share one,
+ * those that had been run there were not run again, and those that came after had no TLS.
+ */
+const noise = ["noise", "native-noise"].map((name) => `packages/swarm/test/${name}.test.ts`);
+const system = ["test/{integration,contract,simulation,bench}/**/*.test.ts", ...noise];
 /**
  * Tests of rates, times and memory get the machine to themselves. So do those that unmount disks:
  * processes in network namespaces, which other tests start, hold what is mounted meanwhile.
@@ -48,6 +53,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
+          exclude: noise,
           isolate: false,
           testTimeout: 30_000,
         },
