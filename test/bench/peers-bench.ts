@@ -49,14 +49,12 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
     "shoal, noise": shoalPeers("noise"),
     "shoal, just started": shoalPeers("both", true),
   };
-  const torrent = await makeTorrent(site, contest.content);
-  const warmUp = await makeTorrent(site, contest.warmUp);
+  const { torrent, warmUp, libtorrents } = await torrentsOf(contest);
   const others: Contenders =
     torrent === undefined
       ? ABSENT
       : {
-          libtorrent: libtorrent(torrent, warmUp),
-          "libtorrent, just started": libtorrent(torrent),
+          ...libtorrents,
           aria2c: aria2BitTorrent(torrent),
           webtorrent: webTorrent(torrent, options.webtorrent, warmUp),
         };
@@ -68,18 +66,10 @@ export async function benchPair(options: PeersBenchOptions): Promise<Figure[]> {
 export async function benchFanout(options: PeersBenchOptions): Promise<Figure[]> {
   await using site = await TestSite.create();
   const contest = await contestOf(site, options);
-  const torrent = await makeTorrent(site, contest.content);
-  const warmUp = await makeTorrent(site, contest.warmUp);
-  const others: Contenders =
-    torrent === undefined
-      ? ABSENT
-      : {
-          libtorrent: libtorrent(torrent, warmUp),
-          "libtorrent, just started": libtorrent(torrent),
-        };
+  const { libtorrents } = await torrentsOf(contest);
   const all = { ...contest, downloaders: FANOUT_DOWNLOADERS };
   const ours = { shoal: shoalPeers("both"), "shoal, just started": shoalPeers("both", true) };
-  const runs = await transferInTurns({ ...ours, ...others }, all);
+  const runs = await transferInTurns({ ...ours, ...libtorrents }, all);
   return [...transferFigures(runs, options), ...compare(runs, FANOUT)];
 }
 
@@ -87,6 +77,19 @@ async function contestOf(site: TestSite, { length, rounds }: PeersBenchOptions) 
   const content = await site.publish("file.bin", length);
   const warmUp = await site.publish("warm-up.bin", length, WARM_UP_FIRST_COUNT);
   return { site, content, warmUp, rounds } satisfies Contest;
+}
+
+async function torrentsOf({ site, content, warmUp: other = content }: Contest) {
+  const torrent = await makeTorrent(site, content);
+  const warmUp = await makeTorrent(site, other);
+  const libtorrents: Contenders =
+    torrent === undefined
+      ? ABSENT
+      : {
+          libtorrent: libtorrent(torrent, warmUp),
+          "libtorrent, just started": libtorrent(torrent),
+        };
+  return { torrent, warmUp, libtorrents };
 }
 
 /** One peer, and an origin that sends a tenth of what the peer has just been seen to. */

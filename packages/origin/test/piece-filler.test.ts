@@ -1,6 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { PieceBufferPool, PieceLayout } from "@shoal/core";
+import type { PieceBytes } from "@shoal/core";
 import { PieceFiller } from "../src/piece-filler.ts";
 import { patternOf } from "./origin-harness.ts";
 
@@ -58,5 +59,25 @@ describe("PieceFiller", () => {
     );
     filler.push(patternOf(35));
     expect(pool.borrowed).toBe(0);
+  });
+
+  it("copies by no way that goes word by word into shared memory", () => {
+    const pool = new PieceBufferPool();
+    const layout = PieceLayout.fixed(4 * 65_536, 65_536);
+    let pieceCount = 0;
+    const onPiece = (_: number, bytes: PieceBytes): void => {
+      pieceCount++;
+      bytes.release();
+    };
+    const run = { layout, firstPiece: 0, pieceCount: 4, startOffset: 0 };
+    const filler = new PieceFiller(run, { pool, onPiece });
+    const slow = vi.spyOn(Uint8Array.prototype, "set");
+    try {
+      for (let i = 0; i < 8; i++) filler.push(new Uint8Array(32_768));
+      expect(pieceCount).toBe(4);
+      expect(slow).not.toHaveBeenCalled();
+    } finally {
+      slow.mockRestore();
+    }
   });
 });
